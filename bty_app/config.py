@@ -1,0 +1,305 @@
+"""Every setting of the configuration: its type, default, parser and help, in one table.
+
+The fields of the sections below are the table; `KEYS` is derived from them, and the program, the
+documentation and the tests read it. Reading files, variables and flags is `config_sources`'.
+Settings that the UI changes live in the database (`domain/settings.py`), not here.
+"""
+# ruff: noqa: RUF009  the rows of the table are immutable
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from bty_app import __version__, logs, state_dir
+from bty_app import config_values as values
+
+Network = IPv4Network | IPv6Network
+T = TypeVar("T")
+
+MASK: Final = "***"
+DEFAULT: Final = "default"  # the provenance of a value that nobody gave
+
+
+def _key(
+    default: T,
+    parse: Callable[[object], T],
+    kind: str,
+    help: str,  # noqa: A002  the table's column
+    **more: str | bool,
+) -> T:
+    """One row: `more` may have `flag` ("--port"), `shown_default`, and `secret`."""
+    row = {"parse": parse, "kind": kind, "help": help, **more}
+    return field(default=default, metadata=row, repr=not more.get("secret"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admin:
+    """The operator's account."""
+
+    password: str = _key(
+        "",
+        values.secret,
+        "text",
+        "The operator's password. None: one is generated at the first start, into admin-password "
+        "in the state directory.",
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The HTTP server."""
+
+    host: str = _key(
+        "0.0.0.0",  # noqa: S104  machines come from the network
+        values.host,
+        "address",
+        "The address to listen on.",
+        flag="--host",
+    )
+    port: int = _key(
+        8080,
+        values.integer(0, 65535),
+        "0-65535",
+        "The TCP port to listen on; 0 takes a free one and says which.",
+        flag="--port",
+    )
+    public_url: str = _key(
+        "",
+        values.origin,
+        "URL",
+        "The base of the URLs given to machines, http://host:port, when the server stands behind "
+        "a proxy. None: what the request's Host header says.",
+        flag="--public-url",
+    )
+    trusted_proxy: tuple[Network, ...] = _key(
+        (),
+        values.networks,
+        "networks",
+        "Proxies whose X-Forwarded-For is believed: addresses or networks, a list or separated "
+        "by commas.",
+    )
+    session_secret: str = _key(
+        "",
+        values.session_secret,
+        "text",
+        "The key that signs form tokens, at least 16 characters. None: one is generated, into "
+        "session-secret in the state directory.",
+        secret=True,
+    )
+    threads: int = _key(
+        16, values.integer(1, 256), "1-256", "Requests that are worked on at the same time."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Where state lives; a relative default stands below `state_dir`."""
+
+    state_dir: Path = _key(
+        state_dir.DEFAULT,
+        values.path,
+        "directory",
+        "All state. Where the default cannot be written and nothing is configured: "
+        "$XDG_STATE_HOME/bty.",
+        flag="--state-dir",
+    )
+    boot_dir: Path = _key(
+        Path("boot"),
+        values.path,
+        "directory",
+        "Kernel, initrd, squashfs and iPXE binaries.",
+        shown_default="<state_dir>/boot",
+    )
+    backup_dir: Path = _key(
+        Path("backups"), values.path, "directory", "Backups.", shown_default="<state_dir>/backups"
+    )
+    catalog_file: Path = _key(
+        Path("catalog.toml"),
+        values.path,
+        "file",
+        "The active catalog manifest.",
+        shown_default="<state_dir>/catalog.toml",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withcache:
+    """The image cache."""
+
+    url: str = _key("", values.url, "URL", "The withcache that serves image bytes. None: no cache.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nbdmux:
+    """Accepted for the sake of existing files."""
+
+    url: str = _key("", values.text, "URL", "Accepted from existing files, and not used.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Netboot:
+    """What machines boot over the network."""
+
+    live_version: str = _key(
+        __version__,
+        values.version,
+        "version",
+        "The <V> in the names of the live environment's files, bty-netboot-pc-x86_64-v<V>.vmlinuz.",
+        shown_default="the running version",
+    )
+    tftp_probe_host: str = _key(
+        "", values.text, "address", "Accepted from existing files, and not used."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """Bounds."""
+
+    backup_max_parallel: int = _key(
+        1, values.integer(1, 16), "1-16", "Backups that may run at the same time."
+    )
+    max_upload_bytes: int = _key(
+        64 * 2**20,
+        values.integer(2**20, 2**53),
+        "bytes",
+        "The largest request body, so the largest boot file that is uploaded. Anybody may send"
+        " one, and it is kept in the state directory while it arrives.",
+    )
+    discovery_burst: int = _key(
+        5000, values.integer(1, 10**6), "machines", "New machines that may appear all at once."
+    )
+    discovery_per_minute: int = _key(
+        600, values.integer(1, 10**6), "per minute", "New machines, after the burst."
+    )
+    contact_burst: int = _key(
+        100, values.integer(1, 10**6), "requests", "Requests of one machine all at once."
+    )
+    contact_per_second: int = _key(
+        10, values.integer(1, 10**6), "per second", "Requests of one machine, after the burst."
+    )
+    inventory_max_bytes: int = _key(
+        5 * 2**20,
+        values.integer(2**16, 2**30),
+        "bytes",
+        "The largest hardware report that is taken.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """The log on stderr."""
+
+    format: str = _key(
+        "text",
+        values.choice(logs.FORMATS),
+        "text or json",
+        "Lines of key=value, or JSON objects.",
+        flag="--log-format",
+    )
+    level: str = _key(
+        "info",
+        values.choice(logs.LEVELS),
+        "debug, info, warning or error",
+        "The least important line that the server logs.",
+        flag="--log-level",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Every effective value, all typed and checked, and where each one came from.
+
+    `provenance` maps "server.port" to `default`, `toml(<path>)`, `env(<NAME>)` or `flag(--port)`.
+    `notes` and `state_dir_note` are sentences for the operator.
+    """
+
+    admin: Admin = field(default_factory=Admin)
+    server: Server = field(default_factory=Server)
+    paths: Paths = field(default_factory=Paths)
+    withcache: Withcache = field(default_factory=Withcache)
+    nbdmux: Nbdmux = field(default_factory=Nbdmux)
+    netboot: Netboot = field(default_factory=Netboot)
+    tuning: Tuning = field(default_factory=Tuning)
+    log: Log = field(default_factory=Log)
+    provenance: Mapping[str, str] = field(
+        default_factory=lambda: dict.fromkeys(KEYS_BY_NAME, DEFAULT)
+    )
+    notes: tuple[str, ...] = ()
+    state_dir_note: str = ""
+
+    def value(self, name: str) -> object:
+        """The effective value of "server.port"; KeyError for a name that is not in `KEYS`."""
+        key = KEYS_BY_NAME[name]
+        return getattr(getattr(self, key.section), key.option)
+
+
+SECTIONS: Final[Mapping[str, type[Any]]] = {
+    "admin": Admin,
+    "server": Server,
+    "paths": Paths,
+    "withcache": Withcache,
+    "nbdmux": Nbdmux,
+    "netboot": Netboot,
+    "tuning": Tuning,
+    "log": Log,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A row of the table."""
+
+    section: str
+    option: str
+    parse: Callable[[object], object]
+    default: object
+    kind: str
+    help: str
+    secret: bool = False
+    flag: str = ""
+    shown_default: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name that people use: "server.port"."""
+        return f"{self.section}.{self.option}"
+
+    @property
+    def env(self) -> str:
+        """The environment variable: BTY_SERVER_PORT."""
+        return f"BTY_{self.section}_{self.option}".upper()
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in a command's help: PORT, DIR."""
+        return self.option.rpartition("_")[2].upper()
+
+    def shown(self, value: object) -> str:
+        """`value` as it may be printed: a secret is masked, and what is empty stays empty."""
+        plain = values.spelled(value)
+        return MASK if self.secret and plain else plain
+
+
+def _rows() -> Iterable[Key]:
+    for section, its_type in SECTIONS.items():
+        for option in fields(its_type):
+            yield Key(
+                section=section, option=option.name, default=option.default, **option.metadata
+            )
+
+
+KEYS: Final[tuple[Key, ...]] = tuple(_rows())
+KEYS_BY_NAME: Final[Mapping[str, Key]] = {key.name: key for key in KEYS}
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """`: did you mean 'this'?` with the nearest of `choices`, or nothing when none is near."""
+    near = difflib.get_close_matches(word, list(choices), n=1)
+    return f": did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,170 @@
+"""Parsers of single configuration values: TOML values or text in, types out.
+
+Each takes what TOML gave, or the text of a variable or flag, and raises ConfigError with what
+would be right ("must be …"); who calls it adds the file, the key and the value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bty_app.errors import ConfigError
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?",
+    re.ASCII,
+)
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,63}", re.ASCII)
+
+
+def text(value: object) -> str:
+    """Text on one line, without the space around it."""
+    if not isinstance(value, str):
+        raise ConfigError("must be text in quotes")
+    if _CONTROL.search(value):
+        raise ConfigError("must be text on one line, without control characters")
+    return value.strip()
+
+
+def secret(value: object) -> str:
+    """Text exactly as it stands; nothing but space is no secret."""
+    text(value)
+    return value if isinstance(value, str) and value.strip() else ""
+
+
+def session_secret(value: object) -> str:
+    """A key of at least 16 characters, or nothing."""
+    key = secret(value)
+    if key and len(key) < 16:
+        raise ConfigError("must have at least 16 characters; leave it empty to have one generated")
+    return key
+
+
+def integer(least: int, most: int) -> Callable[[object], int]:
+    """A parser of whole numbers from `least` to `most`."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ConfigError(f"must be a whole number from {least} to {most}")
+        return value
+
+    return parse
+
+
+def choice(words: Sequence[str]) -> Callable[[object], str]:
+    """A parser that takes one of `words`, in any case."""
+
+    def parse(value: object) -> str:
+        word = text(value).lower()
+        if word not in words:
+            raise ConfigError(f"must be {' or '.join(words)}")
+        return word
+
+    return parse
+
+
+def path(value: object) -> Path:
+    """A path; who knows the working directory makes it absolute."""
+    name = text(value)
+    if not name:
+        raise ConfigError("must be a path, not empty")
+    return Path(name)
+
+
+def host(value: object) -> str:
+    """An address to listen on, or a host name that stands for one."""
+    name = text(value)
+    if not (_is_address(name) or _HOST_NAME.fullmatch(name)):
+        raise ConfigError("must be an address or a host name alone, such as 0.0.0.0 or ::")
+    return name
+
+
+def origin(value: object) -> str:
+    """`http://host[:port]` with nothing behind it, or nothing."""
+    address = url(value)
+    if address and urlsplit(address).path:
+        raise ConfigError("must be http://host[:port] with no path behind it")
+    return address
+
+
+def url(value: object) -> str:
+    """An http(s) URL without a slash at its end, or nothing.
+
+    It goes into boot scripts: no space, quotes, credentials, query or fragment.
+    """
+    address = text(value).rstrip("/")
+    if address and not _is_base_url(address):
+        raise ConfigError("must be a URL such as http://192.0.2.1:8081")
+    return address
+
+
+def networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Addresses and networks, from a list or from text with commas."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if not isinstance(value, list):
+        raise ConfigError("must be a list of networks such as 10.0.0.0/8")
+    return tuple(_network(item) for item in value)
+
+
+def version(value: object) -> str:
+    """A version as it stands in file names, without its `v`."""
+    name = text(value).removeprefix("v")
+    if not _VERSION.fullmatch(name):
+        raise ConfigError("must be a version such as 0.90.0")
+    return name
+
+
+def spelled(value: object) -> str:
+    """A typed value as it would be written in a variable."""
+    if isinstance(value, tuple | list):
+        return ",".join(str(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def listed(value: object) -> str | int | list[str]:
+    """A typed value as it stands in JSON."""
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    return value if isinstance(value, int) else str(value)
+
+
+def _network(item: object) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text(item))
+    except ValueError as error:
+        raise ConfigError(f"must be networks such as 10.0.0.0/8: {error}") from error
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_base_url(address: str) -> bool:
+    if not re.fullmatch(r"https?://[!#-&(-;=?-\[\]^_a-z{}~|]+", address, re.ASCII | re.IGNORECASE):
+        return False
+    try:
+        parts = urlsplit(address)
+        port, name = parts.port, parts.hostname or ""
+    except ValueError:
+        return False
+    plain = not _any_of(address, "@?#\\|{}^$")
+    return plain and port != 0 and (_is_address(name) or bool(_HOST_NAME.fullmatch(name)))
+
+
+def _any_of(address: str, characters: Iterable[str]) -> bool:
+    return any(character in address for character in characters)

@@ -1,0 +1,77 @@
+"""Every failure we can name: a code and a sentence. The edges translate codes, nobody else."""
+
+from __future__ import annotations
+
+
+class BtyError(Exception):
+    """A failure with a sentence that a person can act on."""
+
+    code = "failed"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidInputError(BtyError):
+    """What was given can never succeed as it is written."""
+
+    code = "invalid"
+
+
+class ValidationError(InvalidInputError):
+    """A field of a well-formed request is wrong (HTTP 422 where the wire contract says so)."""
+
+    code = "validation"
+
+
+class NotAuthenticatedError(BtyError):
+    """No valid session or credential."""
+
+    code = "unauthorized"
+
+
+class NotFoundError(BtyError):
+    """The thing named is not here."""
+
+    code = "not_found"
+
+
+class ConflictError(BtyError):
+    """Busy, locked, in use, or changed meanwhile: may succeed later."""
+
+    code = "conflict"
+
+
+class TooLargeError(BtyError):
+    """The input is over a bound that stands in the documentation."""
+
+    code = "too_large"
+
+
+class ThrottledError(BtyError):
+    """Too many attempts; `retry_after` says in how many seconds to come back."""
+
+    code = "throttled"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnavailableError(BtyError):
+    """Something we depend on over the network does not answer."""
+
+    code = "unavailable"
+
+
+class StorageError(UnavailableError):
+    """The disk is full, read-only or broken."""
+
+    code = "storage"
+
+
+class ConfigError(BtyError):
+    """The configuration cannot work; a supervisor must not try again."""
+
+    code = "config"
