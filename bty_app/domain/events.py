@@ -1,0 +1,136 @@
+"""The audit vocabulary: who did what to whom, and how each row vouches for the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+CHAIN_START = "0" * 64
+
+
+class Actor(StrEnum):
+    """Who acted."""
+
+    OPERATOR = "operator"
+    PXE_CLIENT = "pxe-client"
+    SYSTEM = "system"
+
+
+class Kind(StrEnum):
+    """Every event there is. A kind that ends in "failed" waits for an acknowledgement."""
+
+    MACHINE_DISCOVERED = "machine.discovered"
+    MACHINE_CREATED = "machine.created"
+    MACHINE_UPSERTED = "machine.upserted"
+    MACHINE_DELETED = "machine.deleted"
+    MACHINE_FLASHED = "machine.flashed"
+    MACHINE_FLASH_FAILED = "machine.flash_failed"
+    MACHINE_REPORT_STALE = "machine.report.stale"
+    MACHINE_INVENTORY = "machine.inventory"
+    MACHINE_HEARTBEAT_FAILED = "machine.heartbeat.failed"
+    MACHINE_ATTEMPTS_FAILED = "machine.attempts.failed"
+    MACHINES_IMPORTED = "machines.imported"
+    PXE_OFFERED = "netboot.pxe.offered"
+    PXE_PLAN = "netboot.pxe.plan"
+    FLASHER_ARMED = "netboot.flasher.armed"
+    CLIENT_ORPHAN = "pxe.client.orphan"
+    CATALOG_ENTRY_ADDED = "catalog.entry.added"
+    CATALOG_ENTRY_ADD_FAILED = "catalog.entry.add.failed"
+    CATALOG_ENTRY_DELETED = "catalog.entry.deleted"
+    CATALOG_ENTRIES_IMPORTED = "catalog.entries.imported"
+    CATALOG_IMPORT_FAILED = "catalog.import.failed"
+    BACKUP_CREATED = "backup.created"
+    BACKUP_FAILED = "backup.failed"
+    SETTINGS_UPDATED = "settings.updated"
+    LOGIN_SUCCEEDED = "auth.login.succeeded"
+    LOGIN_FAILED = "auth.login.failed"
+    LOGOUT = "auth.logout"
+    SCHEMA_RESET = "system.schema.reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an event is about: ("machine", its MAC), ("catalog", a src) ..."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An audit row before it has a place: `details` must be plain JSON data."""
+
+    kind: Kind
+    actor: Actor
+    summary: str
+    subject: Subject | None = None
+    source_ip: str | None = None
+    details: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An audit row as it is kept. `details` is JSON text."""
+
+    id: int
+    ts: str
+    kind: str
+    subject_kind: str | None
+    subject_id: str | None
+    actor: str
+    source_ip: str | None
+    summary: str
+    details: str | None
+    acknowledged: bool
+    chain: str
+
+
+def machine_subject(mac: str) -> Subject:
+    """The subject of everything that happens to one machine."""
+    return Subject("machine", mac)
+
+
+def details_text(details: Mapping[str, object] | None) -> str | None:
+    """`details` as they are stored: ASCII JSON without NaN."""
+    if details is None:
+        return None
+    return json.dumps(details, allow_nan=False)
+
+
+def chain_value(before: str, fields: Iterable[str | None]) -> str:
+    """The chain value of a row: SHA-256 over that of the row before and this row's fields.
+
+    Args:
+        before: the chain value of the row before, or `CHAIN_START`.
+        fields: ts, kind, subject_kind, subject_id, actor, source_ip, summary, details.
+            `acknowledged` is left out, since it may change.
+    """
+    text = json.dumps([before, *fields])
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def chained_fields(event: StoredEvent) -> tuple[str | None, ...]:
+    """The fields of a stored row that its chain value covers, in order."""
+    return (
+        event.ts,
+        event.kind,
+        event.subject_kind,
+        event.subject_id,
+        event.actor,
+        event.source_ip,
+        event.summary,
+        event.details,
+    )
+
+
+def first_broken(start: str, events: Iterable[StoredEvent]) -> int | None:
+    """The id of the first row whose chain value does not follow from the one before, or None."""
+    before = start
+    for event in events:
+        if chain_value(before, chained_fields(event)) != event.chain:
+            return event.id
+        before = event.chain
+    return None

@@ -1,0 +1,160 @@
+"""The machine record, and what an operator may set of it (CONTRACT 3.8)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from bty_app.domain.mac import Mac
+from bty_app.errors import ValidationError
+
+Serial = NewType("Serial", str)
+
+DEFAULT_DRIVE = "0x80"
+MAX_LABELS = 16
+MAX_SERIAL = 128
+
+_REF = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_DRIVE = re.compile(r"0x[0-9a-fA-F]{1,2}", re.ASCII)
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", re.ASCII)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class BootMode(StrEnum):
+    """What the operator wants of a machine. The server never rewrites it."""
+
+    IPXE_EXIT = "ipxe-exit"
+    INVENTORY = "bty-inventory"
+    FLASH_ONCE = "bty-flash-once"
+    FLASH_ALWAYS = "bty-flash-always"
+    TUI = "bty-tui"
+
+
+class Phase(StrEnum):
+    """Where a machine is in its cycle (domain/boot.py says what leads where)."""
+
+    IDLE = "idle"
+    BOOTED = "booted"
+    FAILED = "failed"
+    HELD = "held"
+    DONE = "done"
+    RELEASED = "released"
+
+
+FLASH_MODES = frozenset({BootMode.FLASH_ONCE, BootMode.FLASH_ALWAYS})
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A box, known by its MAC. Times are ISO 8601 text in UTC, but `phase_at`."""
+
+    mac: Mac
+    image_ref: str | None
+    discovered_at: str | None
+    last_seen_at: str | None
+    last_seen_ip: str | None
+    boot_mode: BootMode
+    sanboot_drive: str | None
+    last_flashed_at: str | None
+    known_disks_at: str | None
+    hw_lshw_at: str | None
+    target_disk_serial: Serial | None
+    created_at: str
+    updated_at: str
+    phase: Phase
+    phase_at: datetime | None
+    attempts: int
+    ordered_at: str | None
+    disk_suspect: bool
+
+    @property
+    def drive(self) -> str:
+        """The BIOS drive number that iPXE boots."""
+        return self.sanboot_drive or DEFAULT_DRIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What an operator sets of a machine: a full replacement, checked."""
+
+    boot_mode: BootMode = BootMode.IPXE_EXIT
+    image_ref: str | None = None
+    target_disk_serial: Serial | None = None
+    sanboot_drive: str | None = None
+    labels: tuple[str, ...] = ()
+
+
+_ASSIGNMENT_KEYS = frozenset(
+    {"boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"}
+)
+
+
+def parse_assignment(fields: Mapping[str, object]) -> Assignment:
+    """An operator's MachineUpsert. Fields that are left out take their defaults.
+
+    Raises:
+        ValidationError: an unknown key, or a value that breaks its rule; names the field.
+    """
+    unknown = sorted(set(fields) - _ASSIGNMENT_KEYS)
+    if unknown:
+        known = ", ".join(sorted(_ASSIGNMENT_KEYS))
+        raise ValidationError(f"{unknown[0][:64]!r} is not a field of a machine: use {known}")
+    return Assignment(
+        boot_mode=_boot_mode(fields.get("boot_mode", BootMode.IPXE_EXIT.value)),
+        image_ref=_matching(fields, "bty_image_ref", _REF, "64 lower-case hexadecimal digits"),
+        target_disk_serial=_serial(fields.get("target_disk_serial")),
+        sanboot_drive=_matching(fields, "sanboot_drive", _DRIVE, "0x and one or two digits"),
+        labels=_labels(fields.get("labels", [])),
+    )
+
+
+def has_control_characters(text: str) -> bool:
+    """Does `text` hold anything that could break a line, a script or a terminal?"""
+    return _UNPRINTABLE.search(text) is not None
+
+
+def _boot_mode(value: object) -> BootMode:
+    try:
+        return BootMode(value)  # type: ignore[arg-type]  # any other value is refused below
+    except ValueError:
+        known = ", ".join(mode.value for mode in BootMode)
+        raise ValidationError(f"boot_mode: {str(value)[:40]!r} is not one of {known}") from None
+
+
+def _matching(
+    fields: Mapping[str, object], key: str, pattern: re.Pattern[str], rule: str
+) -> str | None:
+    value = fields.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ValidationError(f"{key}: must be null or {rule}")
+    return value
+
+
+def _serial(value: object) -> Serial | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > MAX_SERIAL:
+        raise ValidationError(
+            f"target_disk_serial: must be null or text of at most {MAX_SERIAL} characters"
+        )
+    if has_control_characters(value):
+        raise ValidationError("target_disk_serial: must not contain control characters")
+    return Serial(value)
+
+
+def _labels(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or len(value) > MAX_LABELS:
+        raise ValidationError(f"labels: must be a list of at most {MAX_LABELS} labels")
+    for label in value:
+        if not isinstance(label, str) or not _LABEL.fullmatch(label):
+            raise ValidationError(
+                "labels: each has 1 to 64 letters, digits, spaces, dots, underscores or hyphens,"
+                " and begins with a letter or digit"
+            )
+    return tuple(sorted(set(value)))

@@ -1,0 +1,87 @@
+"""Settings that an operator changes while the server runs: name, default, rule, help.
+
+The program, the pages and the documentation read this table. A stored value that breaks its
+rule counts as not set: a bad row never stops a boot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bty_app.domain.boot import Limits
+from bty_app.errors import ValidationError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table. `parse` gives the value, or raises ValueError with the rule."""
+
+    key: str
+    default: Any
+    parse: Callable[[str], Any]
+    help: str
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text[:12]) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+GRACE_SECONDS = Setting(
+    "boot.grace_seconds",
+    120,
+    _whole_number(0, 86_400),
+    "A repeated contact within this many seconds gets the same answer and advances nothing.",
+)
+MAX_ATTEMPTS = Setting(
+    "boot.max_attempts",
+    5,
+    _whole_number(1, 100),
+    "After this many attempts without success a machine is held, with a visible fault.",
+)
+SILENCE_MINUTES = Setting(
+    "boot.silence_minutes",
+    10,
+    _whole_number(1, 1_440),
+    "A flash that reports progress and then says nothing for this many minutes is a fault;"
+    " a live environment that never reports progress has six times as long.",
+)
+
+SETTINGS = (GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES)
+SILENCE_FACTOR_WITHOUT_PROGRESS = 6
+
+
+def value(setting: Setting, stored: Mapping[str, str]) -> Any:
+    """The setting's value: the stored one where it is valid, else the default."""
+    text = stored.get(setting.key)
+    if text is None:
+        return setting.default
+    try:
+        return setting.parse(text)
+    except ValueError:
+        return setting.default
+
+
+def checked(setting: Setting, text: str) -> str:
+    """`text` in its stored form.
+
+    Raises:
+        ValidationError: it breaks the setting's rule.
+    """
+    try:
+        return str(setting.parse(text.strip()))
+    except ValueError as error:
+        raise ValidationError(f"{setting.key}: {text[:40]!r} is not {error}") from error
+
+
+def limits(stored: Mapping[str, str]) -> Limits:
+    """The bounds of a boot cycle."""
+    return Limits(
+        grace_seconds=value(GRACE_SECONDS, stored), max_attempts=value(MAX_ATTEMPTS, stored)
+    )

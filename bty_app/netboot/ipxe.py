@@ -1,0 +1,113 @@
+"""A boot offer as an iPXE script (CONTRACT 4, SPEC 16).
+
+Nothing that a machine said of itself stands in a script: only our own words, the canonical MAC,
+the checked address of this server, and the configured version of the live environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from bty_app.domain.boot import FirmwareExit, LiveEnv, LocalDisk, Offer, Wait
+from bty_app.domain.mac import Mac
+
+_LIVE_ARGUMENTS = (
+    "components",
+    "console=tty0",
+    "console=ttyS1,115200",
+    "console=ttyS0,115200",
+    "earlyprintk=ttyS0,115200",
+    "plymouth.enable=0",
+    "modprobe.blacklist=nouveau,rndis_host",
+    "nouveau.modeset=0",
+    "systemd.gpt_auto=0",
+)
+RETRY_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where the script is served from, to whom, and which live environment it boots."""
+
+    base_url: str
+    mac: Mac
+    live_version: str
+    disk_suspect: bool = False
+
+
+def artifact(version: str, suffix: str) -> str:
+    """The name of a file of the live environment: suffix `vmlinuz`, `initrd`, `squashfs`."""
+    return f"bty-netboot-pc-x86_64-v{version}.{suffix}"
+
+
+def bootstrap(base_url: str) -> str:
+    """The first script: go to the machine's own. A failure is passed on to the firmware."""
+    return f"#!ipxe\nchain {base_url}/pxe/${{mac:hexhyp}} || exit 1\n"
+
+
+def script(offer: Offer, context: Context, *, because: str) -> str:
+    """The script that carries out `offer`; `because` is one of our own reason words."""
+    match offer:
+        case LiveEnv():
+            lines = _live(context)
+        case LocalDisk(drive, pause_seconds):
+            lines = [
+                f"echo bty: {context.mac}: booting the local disk {drive} ({because})",
+                f"sleep {pause_seconds}",
+                # A plain `exit` leaves UEFI firmware in its boot menu; a failure moves it on.
+                f"sanboot --no-describe --drive {drive} || exit 1",
+            ]
+        case FirmwareExit():
+            lines = [
+                f"echo bty: {context.mac}: nothing to boot from here ({because})",
+                "sleep 1",
+                "exit 1",
+            ]
+        case Wait(seconds):
+            lines = _wait(context, seconds, because)
+        case _:
+            assert_never(offer)
+    return "\n".join(["#!ipxe", *lines, ""])
+
+
+def _live(context: Context) -> list[str]:
+    version, mac = context.live_version, context.mac
+    arguments = " ".join(
+        [
+            "boot=live",
+            # live-boot cannot handle a query here
+            f"fetch=${{bty-base}}/boot/{artifact(version, 'squashfs')}",
+            *_LIVE_ARGUMENTS,
+            "bty.server=${bty-base}",
+            f"bty.mac={mac}",
+        ]
+    )
+    # A machine whose disk may be half written must not fall back to it when a file is missing.
+    guard = " || goto again" if context.disk_suspect else ""
+    kernel, initrd = artifact(version, "vmlinuz"), artifact(version, "initrd")
+    lines = [
+        f"echo bty: {mac}: booting the live environment {version}",
+        f"set bty-base {context.base_url}",
+        f"kernel ${{bty-base}}/boot/{kernel}?mac={mac} {arguments}{guard}",
+        f"initrd ${{bty-base}}/boot/{initrd}?mac={mac}{guard}",
+        f"boot{guard}",
+    ]
+    return [*lines, *_ask_again(context, RETRY_SECONDS)] if guard else lines
+
+
+def _wait(context: Context, seconds: int, because: str) -> list[str]:
+    return [
+        f"echo bty: {context.mac}: waiting {seconds} s ({because})",
+        f"echo bty: see {context.base_url}/ui/machines/{context.mac}",
+        *_ask_again(context, seconds),
+    ]
+
+
+def _ask_again(context: Context, seconds: int) -> list[str]:
+    """Come back, for as long as the server is away: never give the boot to the firmware."""
+    return [
+        ":again",
+        f"sleep {seconds}",
+        f"chain --replace {context.base_url}/pxe/{context.mac.replace(':', '-')} || goto again",
+    ]
