@@ -1,0 +1,80 @@
+"""The boot directory: files by plain name, never anything outside it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from bty_app.errors import InvalidInputError, NotFoundError, TooLargeError
+from bty_app.store.publish import publishing_file
+
+_CHUNK = 1024 * 1024
+
+
+class Readable(Protocol):
+    """Where an upload comes from."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class BootFiles:
+    """Reads and stores boot files."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def opened(self, name: str) -> BinaryIO:
+        """The regular file `name`, open for reading.
+
+        Raises:
+            InvalidInputError: the name is not plain, or a link that leads out of the directory.
+            NotFoundError: there is no such file.
+        """
+        plain = plain_name(name)
+        root = Path(os.path.realpath(self._directory))
+        target = Path(os.path.realpath(root / plain))
+        if not target.is_relative_to(root):
+            raise InvalidInputError(f"{plain!r} leads out of the boot directory")
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            descriptor = os.open(target, flags)
+        except OSError as error:
+            raise NotFoundError(f"no such file: {plain}") from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise NotFoundError(f"no such file: {plain}")
+        return os.fdopen(descriptor, "rb")
+
+    def store(self, name: str, source: Readable, *, max_bytes: int) -> tuple[Path, int]:
+        """Store a file under `name`, whole or not at all; return its path and size in bytes.
+
+        Raises:
+            InvalidInputError: the name is not plain.
+            TooLargeError: it has more than `max_bytes`; nothing stays.
+            StorageError: the disk did not take it; nothing stays.
+        """
+        path = self._directory / plain_name(name)
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        written = 0
+        with publishing_file(path) as out:
+            while chunk := source.read(_CHUNK):
+                written += len(chunk)
+                if written > max_bytes:
+                    raise TooLargeError(f"the file is larger than {max_bytes} bytes")
+                out.write(chunk)
+        return path, written
+
+
+def plain_name(name: str) -> str:
+    """`name`, if it is one plain segment of a path.
+
+    Raises:
+        InvalidInputError: it is empty, a dot name, too long, or holds a separator or a control
+            character.
+    """
+    bad = name in {"", ".", ".."} or any(c in "/\\" or ord(c) < 32 for c in name)
+    if bad or len(name.encode("utf-8", "replace")) > 255:
+        raise InvalidInputError(f"not a file name: {name[:80]!r}")
+    return name

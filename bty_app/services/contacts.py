@@ -1,0 +1,79 @@
+"""A machine asks what to boot."""
+
+from __future__ import annotations
+
+from bty_app.domain import machine_events
+from bty_app.domain.boot import Ask
+from bty_app.domain.mac import Mac
+from bty_app.domain.machine import Phase
+from bty_app.domain.moments import stamp
+from bty_app.errors import ConflictError, StorageError
+from bty_app.services.clock import Clock, utc_now
+from bty_app.services.decisions import (
+    Decided,
+    Moment,
+    decided,
+    enter_next_phase,
+    stored_or_unknown,
+)
+from bty_app.services.discovery import Bounds, seen
+from bty_app.services.settings import Settings
+from bty_app.store import events
+from bty_app.store.database import Database, Tx
+
+
+class Contacts:
+    """Answers firmware, and remembers what it answered."""
+
+    def __init__(
+        self, database: Database, settings: Settings, bounds: Bounds, clock: Clock = utc_now
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._bounds = bounds
+        self._clock = clock
+
+    def answer(self, mac: Mac, *, ip: str | None) -> Decided:
+        """Record the contact, decide, and remember the decision: one transaction.
+
+        Where nothing can be recorded (a full disk, a database that another program holds) the
+        answer comes from what is stored, and begins nothing (PITFALLS P-29).
+
+        Raises:
+            ThrottledError: an unknown machine, and too many of them lately.
+        """
+        if not self._bounds.may_record(mac):
+            return self.preview(mac)
+        moment = Moment(self._clock(), self._settings.limits())
+        at = stamp(moment.now)
+
+        def change(tx: Tx) -> Decided:
+            machine = seen(tx, self._bounds, mac, ip=ip, at=at)
+            what = decided(tx, machine, Ask.CONTACT, moment)
+            _remember(tx, what, ip=ip, at=at)
+            return what
+
+        try:
+            return self._database.write(change)
+        except (StorageError, ConflictError):
+            return self._read(mac, Moment(moment.now, moment.limits, storable=False))
+
+    def preview(self, mac: Mac) -> Decided:
+        """What the machine would be told, changing nothing at all."""
+        return self._read(mac, Moment(self._clock(), self._settings.limits()))
+
+    def _read(self, mac: Mac, moment: Moment) -> Decided:
+        def query(tx: Tx) -> Decided:
+            machine = stored_or_unknown(tx, mac, at=stamp(moment.now))
+            return decided(tx, machine, Ask.CONTACT, moment)
+
+        return self._database.read(query)
+
+
+def _remember(tx: Tx, what: Decided, *, ip: str | None, at: str) -> None:
+    enter_next_phase(tx, what, at=at)
+    machine, decision = what.machine, what.decision
+    name = what.entry.name if what.entry else None
+    events.record(tx, machine_events.offered(machine, decision, name, ip), at=at)
+    if decision.next_phase is Phase.HELD and machine.phase is not Phase.HELD:
+        events.record(tx, machine_events.held(machine), at=at)

@@ -1,0 +1,137 @@
+"""Operators list, assign and forget machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bty_app.domain import machine_events
+from bty_app.domain.mac import Mac
+from bty_app.domain.machine import Assignment, Machine
+from bty_app.domain.moments import stamp
+from bty_app.errors import NotFoundError
+from bty_app.services.clock import Clock, utc_now
+from bty_app.store import events, machines
+from bty_app.store.database import Database, Tx
+from bty_app.store.machines import Page, Progress
+
+__all__ = ["Machines", "Page", "Progress", "Shown"]
+
+T = TypeVar("T")
+
+SLICE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A machine as an operator sees it. `known_disks` is JSON text."""
+
+    machine: Machine
+    labels: tuple[str, ...]
+    known_disks: str | None
+    progress: Progress | None
+
+
+class Machines:
+    """The operator's acts on machine records."""
+
+    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def get(self, mac: Mac) -> Shown:
+        """One machine.
+
+        Raises:
+            NotFoundError: there is no record of it.
+        """
+
+        def query(tx: Tx) -> Shown | None:
+            machine = machines.get(tx, mac)
+            return _shown(tx, machine) if machine else None
+
+        return _found(self._database.read(query), mac)
+
+    def listed(self, page: Page) -> list[Shown]:
+        """One page of machines."""
+        return self._database.read(
+            lambda tx: [_shown(tx, machine) for machine in machines.listed(tx, page)]
+        )
+
+    def every(self) -> Iterator[Shown]:
+        """All machines in the order of MACs, read in slices."""
+        part = self._slice("")
+        while part:
+            yield from part
+            part = self._slice(part[-1].machine.mac)
+
+    def count(self, page: Page) -> int:
+        """How many machines match, over all pages."""
+        return self._database.read(lambda tx: machines.count(tx, page))
+
+    def save(self, mac: Mac, wanted: Assignment, *, ip: str | None) -> Shown:
+        """Replace what is set of a machine; an unknown one is created. It is armed anew."""
+        at = stamp(self._clock())
+
+        def change(tx: Tx) -> Shown:
+            created = machines.assign(tx, mac, wanted, at=at)
+            events.record(tx, machine_events.saved(mac, wanted, created=created, ip=ip), at=at)
+            machine = machines.get(tx, mac)
+            assert machine is not None  # noqa: S101 - written above, in this transaction
+            return _shown(tx, machine)
+
+        return self._database.write(change)
+
+    def forget(self, mac: Mac, *, ip: str | None) -> None:
+        """Delete a record with its labels and hardware.
+
+        Raises:
+            NotFoundError: there is no record of it.
+        """
+        at = stamp(self._clock())
+
+        def change(tx: Tx) -> bool:
+            if not machines.forget(tx, mac):
+                return False
+            events.record(tx, machine_events.deleted(mac, ip), at=at)
+            return True
+
+        if not self._database.write(change):
+            raise NotFoundError(f"no machine record for {mac}")
+
+    def _slice(self, after: str) -> list[Shown]:
+        return self._database.read(
+            lambda tx: [_shown(tx, machine) for machine in machines.after(tx, after, limit=SLICE)]
+        )
+
+    def known_disks(self, mac: Mac) -> str:
+        """The stored disk list, JSON text.
+
+        Raises:
+            NotFoundError: no record, or no inventory yet.
+        """
+        return _found(self._database.read(lambda tx: machines.known_disks(tx, mac)), mac)
+
+    def lshw(self, mac: Mac) -> str:
+        """The stored hardware tree, JSON text.
+
+        Raises:
+            NotFoundError: no record, or no inventory yet.
+        """
+        return _found(self._database.read(lambda tx: machines.lshw(tx, mac)), mac)
+
+
+def _found(value: T | None, mac: Mac) -> T:
+    if value is None:
+        raise NotFoundError(f"no machine record for {mac}")
+    return value
+
+
+def _shown(tx: Tx, machine: Machine) -> Shown:
+    return Shown(
+        machine=machine,
+        labels=tuple(machines.labels(tx, machine.mac)),
+        known_disks=machines.known_disks(tx, machine.mac),
+        progress=machines.progress(tx, machine.mac),
+    )

@@ -1,0 +1,313 @@
+"""The live database: readers for each thread, and one writer thread that commits in groups.
+
+Threads: `store-writer` owns the only connection that writes. Every other thread has a
+read-only connection of its own, made at its first read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from bty_app.errors import BtyError, ConflictError, StorageError
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x62747931  # "bty1", shown by file(1)
+SCHEMA_NUMBER = 1
+BUSY_TIMEOUT_MS = 5000
+GROUP_LIMIT = 256  # changes in one commit: bounds how long the first of them waits
+FOREIGN_CHECK_SECONDS = 2.0
+ALL_TOPICS = frozenset({"machines", "catalog", "events", "settings", "sessions"})
+
+Row = tuple[Any, ...]
+
+
+class Tx:
+    """One open transaction: statements, and the topics that they touch.
+
+    `memo` holds what was read or written in this transaction and need not be read again.
+    """
+
+    def __init__(self, connection: apsw.Connection, memo: dict[str, str] | None = None) -> None:
+        self._connection = connection
+        self.topics: set[str] = set()
+        self.memo = {} if memo is None else memo
+
+    def run(self, sql: str, *values: object) -> int:
+        """Execute one statement; return how many rows it changed."""
+        self._connection.execute(sql, values)
+        return self._connection.changes()
+
+    def rows(self, sql: str, *values: object) -> Iterator[Row]:
+        """Rows of a query, streamed."""
+        return self._connection.execute(sql, values)
+
+    def row(self, sql: str, *values: object) -> Row | None:
+        """The first row of a query, or None."""
+        cursor = self._connection.execute(sql, values)
+        found: Row | None = cursor.fetchone()
+        cursor.close()
+        return found
+
+    def value(self, sql: str, *values: object) -> Any:
+        """The first column of the first row, or None."""
+        found = self.row(sql, *values)
+        return found[0] if found else None
+
+    def last_id(self) -> int:
+        """The row id of the last insert."""
+        return self._connection.last_insert_rowid()
+
+    def touch(self, topic: str) -> None:
+        """Say that what the pages show under `topic` has changed."""
+        self.topics.add(topic)
+
+
+@dataclass(slots=True)
+class _Job:
+    change: Callable[[Tx], Any]
+    future: Future[Any]
+    topics: set[str]
+
+
+def connect(path: Path, *, flags: int) -> apsw.Connection:
+    """Open `path` with the settings that every connection of ours has."""
+    connection = apsw.Connection(str(path), flags=flags)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+    connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+    connection.pragma("mmap_size", 0)  # an I/O error would be a SIGBUS
+    connection.pragma("temp_store", 2)  # a read-only host has no /tmp
+    connection.pragma("cell_size_check", 1)
+    connection.pragma("foreign_keys", 1)
+    return connection
+
+
+def writable(path: Path) -> apsw.Connection:
+    """A writing connection to a live database, with write-ahead log and full durability."""
+    connection = connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
+    if connection.pragma("journal_mode", "wal") != "wal":
+        connection.close()
+        raise StorageError(
+            f"{path}: this file system cannot hold a write-ahead log; use a local disk"
+        )
+    connection.pragma("synchronous", 2)
+    connection.pragma("wal_autocheckpoint", 1000)
+    connection.pragma("journal_size_limit", 64 * 1024 * 1024)
+    return connection
+
+
+def readable(path: Path) -> apsw.Connection:
+    """A reading connection to a live database (it may have to make the -shm file)."""
+    connection = connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.pragma("query_only", 1)
+    return connection
+
+
+def translated(error: apsw.Error) -> BtyError:
+    """What an SQLite failure means to the caller."""
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return ConflictError("the database is busy: another program is writing to it; try again")
+    if isinstance(error, apsw.FullError):
+        return StorageError("the disk under the state directory is full: nothing was changed")
+    if isinstance(error, apsw.ReadOnlyError):
+        return StorageError("the state directory is read-only: nothing was changed")
+    return StorageError(f"the database cannot be used: {error}")
+
+
+class Database:
+    """`state.db`, open. Call `close()` at the end, or use it as a context manager."""
+
+    def __init__(
+        self, path: Path, *, on_commit: Callable[[frozenset[str]], None] = lambda _topics: None
+    ) -> None:
+        """Open an existing database of this version.
+
+        Args:
+            path: the file; it must exist and hold our schema.
+            on_commit: called in the writer thread after each durable commit with the topics.
+
+        Raises:
+            StorageError: the file cannot be opened or written.
+        """
+        self.path = path
+        self._on_commit = on_commit
+        self._local = threading.local()
+        self._readers: list[apsw.Connection] = []
+        self._readers_lock = threading.Lock()
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        try:
+            self._writer = writable(path)
+        except apsw.Error as error:
+            raise translated(error) from error
+        self._seen_version = self._writer.pragma("data_version")
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def write(self, change: Callable[[Tx], T]) -> T:
+        """Run `change` in the writer thread; return its result once it is durable.
+
+        Raises:
+            StorageError: the change could not be made durable; nothing of it stays.
+            ConflictError: another process held the database for longer than the time-out.
+            BtyError: whatever `change` itself raised; nothing of it stays.
+        """
+        future: Future[T] = Future()
+        with self._closing:
+            if self._closed:
+                raise StorageError("the database is closed: the server is stopping")
+            self._queue.put(_Job(change, future, set()))
+        return future.result()
+
+    def read(self, query: Callable[[Tx], T]) -> T:
+        """Run `query` on one consistent view, in the calling thread."""
+        connection = self._reader()
+        try:
+            connection.execute("BEGIN")
+            try:
+                return query(Tx(connection))
+            finally:
+                connection.execute("ROLLBACK")
+        except apsw.Error as error:
+            raise translated(error) from error
+
+    def close(self) -> None:
+        """Finish the queued changes, empty the write-ahead log, close every connection."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+        with self._readers_lock:
+            for reader in self._readers:
+                reader.close()
+            self._readers.clear()
+        with contextlib.suppress(apsw.Error):  # the log stays and is replayed at the next start
+            self._writer.pragma("optimize")
+            self._writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._writer.close()
+
+    def _reader(self) -> apsw.Connection:
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            try:
+                connection = readable(self.path)
+            except apsw.Error as error:
+                raise translated(error) from error
+            self._local.connection = connection
+            with self._readers_lock:
+                self._readers.append(connection)
+        return connection
+
+    # -- the writer thread ---------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            try:
+                first = self._queue.get(timeout=FOREIGN_CHECK_SECONDS)
+            except queue.Empty:
+                self._notice_other_writers()
+                continue
+            if first is None:
+                return
+            batch, stopping = self._gather(first)
+            self._commit(batch)
+            if stopping:
+                return
+
+    def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
+        """All that waits already, to be made durable by one fsync."""
+        batch = [first]
+        while len(batch) < GROUP_LIMIT:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return batch, True
+            batch.append(job)
+        return batch, False
+
+    def _commit(self, batch: list[_Job]) -> None:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            memo: dict[str, str] = {}
+            results = [(job, self._apply(job, memo)) for job in batch]
+            self._writer.execute("COMMIT")
+        except apsw.Error as error:
+            self._roll_back()
+            for job in batch:
+                if not job.future.done():
+                    job.future.set_exception(translated(error))
+            return
+        topics: set[str] = set()
+        for job, _result in results:
+            topics |= job.topics
+        if topics:
+            self._on_commit(frozenset(topics))
+        for job, result in results:
+            if not job.future.done():
+                job.future.set_result(result)
+
+    def _apply(self, job: _Job, memo: dict[str, str]) -> Any:
+        """Run one change in a savepoint: its own failure undoes it alone.
+
+        A failure of SQLite itself ends the whole group, for none of it may be durable.
+        """
+        tx = Tx(self._writer, memo)
+        self._writer.execute("SAVEPOINT change")
+        try:
+            result = job.change(tx)
+        except apsw.ConstraintError as error:
+            self._undo_change(memo)
+            job.future.set_exception(
+                ConflictError(f"the change breaks a rule of the data: {error}")
+            )
+            return None
+        except apsw.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the caller, who is in another thread
+            self._undo_change(memo)
+            job.future.set_exception(error)
+            return None
+        self._writer.execute("RELEASE change")
+        job.topics |= tx.topics
+        return result
+
+    def _undo_change(self, memo: dict[str, str]) -> None:
+        memo.clear()
+        self._writer.execute("ROLLBACK TO change")
+        self._writer.execute("RELEASE change")
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(apsw.Error):  # SQLite has rolled back by itself on some errors
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+
+    def _notice_other_writers(self) -> None:
+        """A command beside the server may have written: tell the pages."""
+        with contextlib.suppress(apsw.Error):  # looked at again in two seconds
+            version = self._writer.pragma("data_version")
+            if version != self._seen_version:
+                self._seen_version = version
+                self._on_commit(ALL_TOPICS)

@@ -1,0 +1,305 @@
+"""Machine records: seen, assigned, forgotten; and where each is in its cycle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bty_app.domain.mac import Mac
+from bty_app.domain.machine import Assignment, BootMode, Machine, Phase
+from bty_app.store.database import Row, Tx
+
+COLUMNS = (
+    "mac, bty_image_ref, discovered_at, last_seen_at, last_seen_ip, boot_mode, sanboot_drive,"
+    " last_flashed_at, known_disks_at, hw_lshw_at, target_disk_serial, created_at, updated_at,"
+    " phase, phase_at, attempts, ordered_at, disk_suspect"
+)
+SORTS = ("mac", "bty_image_ref", "boot_mode", "last_seen_at", "last_seen_ip", "last_flashed_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which machines to list: a substring of what a person sees, an order, a slice."""
+
+    search: str | None = None
+    boot_mode: str | None = None
+    label: str | None = None
+    bound: bool | None = None
+    sort: str = "mac"
+    descending: bool = False
+    offset: int = 0
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the live environment last said of its flash. Bytes, bytes per second."""
+
+    at: str
+    phase: str
+    bytes_done: int | None
+    bytes_total: int | None
+    rate: int | None
+    error: str | None
+
+
+def get(tx: Tx, mac: Mac) -> Machine | None:
+    """The machine, or None."""
+    row = tx.row(f"SELECT {COLUMNS} FROM machines WHERE mac = ?", mac)
+    return _machine(row) if row else None
+
+
+def seen(tx: Tx, mac: Mac, *, at: str, ip: str | None) -> tuple[Machine, bool]:
+    """Note a contact; a machine that nobody knows is created in mode `bty-inventory`.
+
+    Returns:
+        The machine as it is now, and whether it is new.
+    """
+    row = tx.row(
+        "UPDATE machines SET last_seen_at = ?, last_seen_ip = ?, updated_at = ?,"
+        f" discovered_at = coalesce(discovered_at, ?) WHERE mac = ? RETURNING {COLUMNS}",
+        *(at, ip, at, at, mac),
+    )
+    is_new = row is None
+    if row is None:
+        row = tx.row(
+            "INSERT INTO machines (mac, boot_mode, discovered_at, last_seen_at, last_seen_ip,"
+            f" created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING {COLUMNS}",
+            *(mac, BootMode.INVENTORY.value, at, at, ip, at, at),
+        )
+    tx.touch("machines")
+    assert row is not None  # noqa: S101 - INSERT … RETURNING gives the row
+    return _machine(row), is_new
+
+
+def labels(tx: Tx, mac: Mac) -> list[str]:
+    """The labels of one machine, sorted."""
+    return [
+        row[0] for row in tx.rows("SELECT label FROM machine_labels WHERE mac = ? ORDER BY 1", mac)
+    ]
+
+
+def listed(tx: Tx, page: Page) -> list[Machine]:
+    """One page of machines."""
+    where, values = _conditions(page)
+    column = page.sort if page.sort in SORTS else "mac"
+    order = f"{column} {'DESC' if page.descending else 'ASC'}, mac"
+    sql = f"SELECT {COLUMNS} FROM machines {where} ORDER BY {order} LIMIT ? OFFSET ?"
+    return [_machine(row) for row in tx.rows(sql, *values, page.limit, page.offset)]
+
+
+def after(tx: Tx, mac: str, *, limit: int) -> list[Machine]:
+    """The `limit` machines that follow `mac` in the order of MACs."""
+    sql = f"SELECT {COLUMNS} FROM machines WHERE mac > ? ORDER BY mac LIMIT ?"
+    return [_machine(row) for row in tx.rows(sql, mac, limit)]
+
+
+def count(tx: Tx, page: Page) -> int:
+    """How many machines match, over all pages."""
+    where, values = _conditions(page)
+    return int(tx.value(f"SELECT count(*) FROM machines {where}", *values))
+
+
+def counts_by_mode_and_phase(tx: Tx) -> list[tuple[str, str, int]]:
+    """(mode, phase, how many machines)."""
+    sql = "SELECT boot_mode, phase, count(*) FROM machines GROUP BY boot_mode, phase ORDER BY 1, 2"
+    return [(row[0], row[1], row[2]) for row in tx.rows(sql)]
+
+
+def bound_to(tx: Tx, image_ref: str, *, limit: int = 20) -> list[Mac]:
+    """Machines that are bound to an image, up to `limit`."""
+    sql = "SELECT mac FROM machines WHERE bty_image_ref = ? ORDER BY mac LIMIT ?"
+    return [Mac(row[0]) for row in tx.rows(sql, image_ref, limit)]
+
+
+def assign(tx: Tx, mac: Mac, wanted: Assignment, *, at: str) -> bool:
+    """Replace what an operator set, and arm the machine anew; True when it was created.
+
+    A save is the operator's word: the cycle starts from its beginning. With `ipxe-exit` the
+    operator also vouches for what is on the disk.
+    """
+    values = (
+        wanted.boot_mode.value,
+        wanted.image_ref,
+        wanted.target_disk_serial,
+        wanted.sanboot_drive,
+        at,
+    )
+    vouched = wanted.boot_mode is BootMode.IPXE_EXIT
+    changed = tx.run(
+        "UPDATE machines SET boot_mode = ?, bty_image_ref = ?, target_disk_serial = ?,"
+        " sanboot_drive = ?, updated_at = ?, phase = 'idle', phase_at = ?, attempts = 0,"
+        " ordered_at = NULL, silence_reported = 0, last_flashed_at = NULL,"
+        " disk_suspect = CASE WHEN ? THEN 0 ELSE disk_suspect END WHERE mac = ?",
+        *(*values, at, vouched, mac),
+    )
+    if not changed:
+        tx.run(
+            "INSERT INTO machines (boot_mode, bty_image_ref, target_disk_serial, sanboot_drive,"
+            " updated_at, created_at, mac) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *(*values, at, mac),
+        )
+    tx.run("DELETE FROM machine_labels WHERE mac = ?", mac)
+    for label in wanted.labels:
+        tx.run("INSERT INTO machine_labels (mac, label) VALUES (?, ?)", mac, label)
+    tx.run("DELETE FROM machine_progress WHERE mac = ?", mac)
+    tx.touch("machines")
+    return not changed
+
+
+def forget(tx: Tx, mac: Mac) -> bool:
+    """Delete the record with its labels and progress; False when there is none."""
+    tx.touch("machines")
+    return tx.run("DELETE FROM machines WHERE mac = ?", mac) > 0
+
+
+def set_phase(tx: Tx, mac: Mac, phase: Phase, *, at: str) -> None:
+    """Enter `phase`. Entering IDLE begins a new cycle: no attempts, no order."""
+    fresh = phase is Phase.IDLE
+    tx.run(
+        "UPDATE machines SET phase = ?, phase_at = ?,"
+        " attempts = CASE WHEN ? THEN 0 ELSE attempts END,"
+        " ordered_at = CASE WHEN ? THEN NULL ELSE ordered_at END WHERE mac = ?",
+        *(phase.value, at, fresh, fresh, mac),
+    )
+    tx.touch("machines")
+
+
+def arm(tx: Tx, mac: Mac, *, attempts: int, at: str) -> None:
+    """The live environment is being fetched: the attempt of this number begins."""
+    tx.run(
+        "UPDATE machines SET phase = 'booted', phase_at = ?, attempts = ?, ordered_at = NULL,"
+        " silence_reported = 0 WHERE mac = ?",
+        *(at, attempts, mac),
+    )
+    tx.run("DELETE FROM machine_progress WHERE mac = ?", mac)
+    tx.touch("machines")
+
+
+def order_flash(tx: Tx, mac: Mac, *, at: str) -> None:
+    """A flash was ordered: until it is proven, what is on the disk is not to be booted."""
+    tx.run("UPDATE machines SET ordered_at = ?, disk_suspect = 1 WHERE mac = ?", at, mac)
+    tx.touch("machines")
+
+
+def flashed(tx: Tx, mac: Mac, *, at: str) -> None:
+    """A flash was proven."""
+    tx.run(
+        "UPDATE machines SET last_flashed_at = ?, ordered_at = NULL, disk_suspect = 0"
+        " WHERE mac = ?",
+        *(at, mac),
+    )
+    tx.run("DELETE FROM machine_progress WHERE mac = ?", mac)
+    tx.touch("machines")
+
+
+def flash_failed(tx: Tx, mac: Mac, *, at: str) -> None:
+    """The attempt under way has failed; one that was never counted counts now."""
+    tx.run(
+        "UPDATE machines SET phase = 'failed', phase_at = ?, attempts = max(attempts, 1)"
+        " WHERE mac = ?",
+        *(at, mac),
+    )
+    tx.touch("machines")
+
+
+def set_inventory(tx: Tx, mac: Mac, *, disks: str | None, lshw: str | None, at: str) -> None:
+    """Store an inventory; `lshw` None keeps the tree that is there. Both are JSON text."""
+    tx.run("UPDATE machines SET known_disks = ?, known_disks_at = ? WHERE mac = ?", disks, at, mac)
+    if lshw is not None:
+        tx.run("UPDATE machines SET hw_lshw = ?, hw_lshw_at = ? WHERE mac = ?", lshw, at, mac)
+    tx.touch("machines")
+
+
+def known_disks(tx: Tx, mac: Mac) -> str | None:
+    """The stored disk list as JSON text, or None."""
+    found = tx.value("SELECT known_disks FROM machines WHERE mac = ?", mac)
+    return None if found is None else str(found)
+
+
+def lshw(tx: Tx, mac: Mac) -> str | None:
+    """The stored lshw tree as JSON text, or None."""
+    found = tx.value("SELECT hw_lshw FROM machines WHERE mac = ?", mac)
+    return None if found is None else str(found)
+
+
+def set_progress(tx: Tx, mac: Mac, progress: Progress) -> None:
+    """Remember what the live environment last said, and that it is alive."""
+    tx.run(
+        "INSERT INTO machine_progress (mac, at, phase, bytes_done, bytes_total, rate, error)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (mac) DO UPDATE SET at = excluded.at,"
+        " phase = excluded.phase, bytes_done = excluded.bytes_done,"
+        " bytes_total = excluded.bytes_total, rate = excluded.rate, error = excluded.error",
+        *(mac, progress.at, progress.phase, progress.bytes_done, progress.bytes_total),
+        *(progress.rate, progress.error),
+    )
+    tx.run("UPDATE machines SET silence_reported = 0 WHERE mac = ?", mac)
+    tx.touch("machines")
+
+
+def progress(tx: Tx, mac: Mac) -> Progress | None:
+    """The last progress report of the attempt under way, or None."""
+    row = tx.row(
+        "SELECT at, phase, bytes_done, bytes_total, rate, error FROM machine_progress"
+        " WHERE mac = ?",
+        mac,
+    )
+    return Progress(*row) if row else None
+
+
+def silent(tx: Tx, *, reporting_before: str, other_before: str) -> list[tuple[Machine, str]]:
+    """Machines in the middle of a flash that were last heard of too long ago, not yet reported.
+
+    Args:
+        tx: the transaction.
+        reporting_before: the limit for clients that send progress.
+        other_before: the limit for those that do not.
+
+    Returns:
+        Each machine with the time it was last heard of.
+    """
+    columns = ", ".join(f"machines.{column.strip()}" for column in COLUMNS.split(","))
+    sql = (
+        f"SELECT {columns}, coalesce(machine_progress.at, machines.phase_at) AS heard"
+        " FROM machines LEFT JOIN machine_progress USING (mac)"
+        " WHERE machines.phase = 'booted' AND silence_reported = 0"
+        " AND boot_mode IN ('bty-flash-once', 'bty-flash-always')"
+        " AND heard < CASE WHEN machine_progress.at IS NULL THEN ? ELSE ? END"
+    )
+    return [
+        (_machine(row[:-1]), str(row[-1])) for row in tx.rows(sql, other_before, reporting_before)
+    ]
+
+
+def set_silence_reported(tx: Tx, mac: Mac) -> None:
+    """The silence of this attempt has its event."""
+    tx.run("UPDATE machines SET silence_reported = 1 WHERE mac = ?", mac)
+
+
+def _conditions(page: Page) -> tuple[str, list[object]]:
+    parts: list[str] = []
+    values: list[object] = []
+    if page.boot_mode:
+        parts.append("boot_mode = ?")
+        values.append(page.boot_mode)
+    if page.bound is not None:
+        parts.append(f"bty_image_ref IS {'NOT ' * page.bound}NULL")
+    if page.label:
+        parts.append("mac IN (SELECT mac FROM machine_labels WHERE label = ?)")
+        values.append(page.label)
+    if page.search:
+        columns = ("mac", "last_seen_ip", "target_disk_serial", "boot_mode")
+        found = " OR ".join(f"instr(lower(coalesce({column}, '')), ?)" for column in columns)
+        named = "mac IN (SELECT mac FROM machine_labels WHERE instr(lower(label), ?))"
+        parts.append(f"({found} OR {named})")
+        values.extend([page.search.lower()] * (len(columns) + 1))
+    return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
+
+
+def _machine(row: Row) -> Machine:
+    values = list(row)
+    values[5] = BootMode(row[5])
+    values[13] = Phase(row[13])
+    values[14] = datetime.fromisoformat(row[14]) if row[14] else None
+    values[17] = bool(row[17])
+    return Machine(*values)

@@ -1,0 +1,114 @@
+-- Table and column names up to the marked lines are a contract: people query archives with them.
+
+CREATE TABLE bty_version (
+    version TEXT NOT NULL PRIMARY KEY
+) STRICT;
+
+-- What this database is, for the programs that read it: instance id, first chain hash, ancestry.
+CREATE TABLE bty_instance (
+    key   TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE machines (
+    mac                TEXT NOT NULL PRIMARY KEY,
+    bty_image_ref      TEXT,
+    discovered_at      TEXT,
+    last_seen_at       TEXT,
+    last_seen_ip       TEXT,
+    boot_mode          TEXT NOT NULL DEFAULT 'ipxe-exit',
+    sanboot_drive      TEXT,
+    last_flashed_at    TEXT,
+    saw_flasher_boot   INTEGER NOT NULL
+        GENERATED ALWAYS AS (phase IN ('booted', 'failed', 'held', 'done')) VIRTUAL,
+    known_disks_at     TEXT,
+    hw_lshw_at         TEXT,
+    target_disk_serial TEXT,
+    created_at         TEXT NOT NULL,
+    updated_at         TEXT NOT NULL,
+    -- ours: where the box is in its cycle (domain/boot.py)
+    phase              TEXT NOT NULL DEFAULT 'idle'
+        CHECK (phase IN ('idle', 'booted', 'failed', 'held', 'done', 'released')),
+    phase_at           TEXT,
+    attempts           INTEGER NOT NULL DEFAULT 0,
+    ordered_at         TEXT,
+    disk_suspect       INTEGER NOT NULL DEFAULT 0 CHECK (disk_suspect IN (0, 1)),
+    silence_reported   INTEGER NOT NULL DEFAULT 0 CHECK (silence_reported IN (0, 1)),
+    -- last, because they are large: SQLite reads the columns before them without touching them
+    known_disks        TEXT,
+    hw_lshw            TEXT
+) STRICT;
+
+CREATE INDEX machines_by_image ON machines (bty_image_ref) WHERE bty_image_ref IS NOT NULL;
+CREATE INDEX machines_under_way ON machines (mac) WHERE phase = 'booted';
+CREATE INDEX machines_by_mode ON machines (boot_mode, phase);
+
+CREATE TABLE machine_labels (
+    mac   TEXT NOT NULL REFERENCES machines (mac) ON DELETE CASCADE,
+    label TEXT NOT NULL,
+    PRIMARY KEY (mac, label)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX machine_labels_by_label ON machine_labels (label);
+
+-- ours: what the live environment last said of the flash it is doing
+CREATE TABLE machine_progress (
+    mac         TEXT NOT NULL PRIMARY KEY REFERENCES machines (mac) ON DELETE CASCADE,
+    at          TEXT NOT NULL,
+    phase       TEXT NOT NULL,
+    bytes_done  INTEGER,
+    bytes_total INTEGER,
+    rate        INTEGER,
+    error       TEXT
+) STRICT;
+
+CREATE TABLE catalog_entries (
+    bty_image_ref  TEXT NOT NULL PRIMARY KEY,
+    src            TEXT NOT NULL UNIQUE,
+    resolved_src   TEXT,
+    disk_image_sha TEXT,
+    name           TEXT NOT NULL,
+    sha_url        TEXT,
+    format         TEXT,
+    size_bytes     INTEGER,
+    description    TEXT,
+    added_at       TEXT NOT NULL,
+    -- ours
+    arch           TEXT
+) STRICT;
+
+CREATE TABLE events (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    ts           TEXT NOT NULL,
+    kind         TEXT NOT NULL,
+    subject_kind TEXT,
+    subject_id   TEXT,
+    actor        TEXT NOT NULL,
+    source_ip    TEXT,
+    summary      TEXT NOT NULL,
+    details      TEXT,
+    acknowledged INTEGER NOT NULL DEFAULT 0 CHECK (acknowledged IN (0, 1)),
+    -- ours: SHA-256 over the chain value of the row before and this row (domain/events.py)
+    chain        TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX events_by_ts ON events (ts);
+CREATE INDEX events_by_kind ON events (kind);
+CREATE INDEX events_by_subject ON events (subject_kind, subject_id);
+CREATE INDEX events_open_failures ON events (id)
+    WHERE acknowledged = 0 AND (kind LIKE '%failed' OR kind = 'system.schema.reset');
+
+CREATE TABLE settings (
+    key        TEXT NOT NULL PRIMARY KEY,
+    value      TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE sessions (
+    token_hash TEXT NOT NULL PRIMARY KEY,
+    created_at TEXT NOT NULL,
+    seen_at    TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    source_ip  TEXT,
+    user_agent TEXT
+) STRICT, WITHOUT ROWID;
