@@ -1,0 +1,119 @@
+"""`catalog`: list, import, add and remove images, beside a running server or without one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from bty_app import __version__
+from bty_app.cli.live_state import live_database
+from bty_app.config import Config
+from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.catalog_events import import_report
+from bty_app.domain.image_source import without_credentials
+from bty_app.services.catalog import Catalog
+from bty_app.services.catalog_imports import CatalogImports
+from bty_app.services.revisions import Revisions
+from bty_app.upstream.http import Http
+
+_EPILOG = """examples:
+  bty catalog list
+  bty catalog list --json | jq -r '.[].bty_image_ref'
+  bty catalog import ./catalog.toml --keep
+  bty catalog import https://example.com/catalog.toml
+  bty catalog add https://example.com/debian.img.zst --sha-url https://example.com/SHA256SUMS
+  bty catalog remove https://example.com/debian.img.zst
+
+An image's ref, which machines are bound to, is the SHA-256 of its canonical source.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.epilog = _EPILOG
+    acts = parser.add_subparsers(dest="act", required=True, metavar="list|import|add|remove")
+    listing = acts.add_parser("list", help="all images")
+    listing.add_argument("--json", action="store_true", help="print the rows as a JSON array")
+    importing = acts.add_parser("import", help="take in a catalog.toml")
+    importing.add_argument("source", help="a path, file://, http:// or https://")
+    importing.add_argument(
+        "--keep",
+        action="store_true",
+        help="also make it the catalog file, which a fresh database begins with",
+    )
+    importing.add_argument("--json", action="store_true", help="print the report as JSON")
+    adding = acts.add_parser("add", help="add the image at a URL")
+    adding.add_argument("url", help="http:// or https://")
+    adding.add_argument("--sha-url", help="a SHA256SUMS file that lists the image")
+    adding.add_argument("--ref", help="refuse unless the image's ref is this one")
+    removing = acts.add_parser("remove", help="remove an image that no machine is bound to")
+    removing.add_argument("image", help="its source or its ref")
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Do one act; the exit status is 0."""
+    with live_database(config.paths.state_dir) as database:
+        http = Http(agent=f"bty/{__version__}")
+        if args.act == "import":
+            _import(args, CatalogImports(database, http, catalog_file=config.paths.catalog_file))
+        else:
+            _act(args, Catalog(database, http, Revisions()))
+    return 0
+
+
+def _act(args: argparse.Namespace, catalog: Catalog) -> None:
+    if args.act == "list":
+        entries = catalog.entries()
+        sys.stdout.write(_as_json(entries) if args.json else _as_table(entries))
+    elif args.act == "add":
+        entry = catalog.add(args.url, sha_url=args.sha_url, ref=args.ref, ip=None)
+        sys.stdout.write(f"{entry.bty_image_ref}\n")
+        _say(f"added {entry.name}" + ("" if entry.disk_image_sha else ", without a digest"))
+    else:
+        _say(f"removed {catalog.remove(args.image, ip=None).name}")
+
+
+def _import(args: argparse.Namespace, imports: CatalogImports) -> None:
+    done = imports.import_from(args.source, ip=None, keep=args.keep)
+    report = import_report(done.source, done.merge)
+    if args.json:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        return
+    _say(f"{report['imported']} new, {report['updated']} changed, {report['skipped']} unchanged")
+    for update in done.merge.updated:
+        for change in update.changes:
+            _say(f"{update.entry.name}: {change.field} was {change.old}, is {change.new}")
+    for repeated in done.merge.repeated:
+        _say(f"{repeated.name}: skipped, the same image as {repeated.first_name}")
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+
+
+def _as_json(entries: Sequence[CatalogEntry]) -> str:
+    return json.dumps([asdict(entry) for entry in entries], indent=2) + "\n"
+
+
+def _as_table(entries: Sequence[CatalogEntry]) -> str:
+    rows = [("NAME", "FORMAT", "SIZE", "SHA256", "REF", "SOURCE")]
+    rows += [
+        (
+            entry.name,
+            entry.format or "-",
+            "-" if entry.size_bytes is None else str(entry.size_bytes),
+            (entry.disk_image_sha or "-")[:12],
+            entry.bty_image_ref[:12],
+            without_credentials(entry.src),
+        )
+        for entry in entries
+    ]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "".join(
+        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        + "\n"
+        for row in rows
+    )

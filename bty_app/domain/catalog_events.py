@@ -1,0 +1,134 @@
+"""The audit rows of the catalog: what they say, bounded, and never with a password of a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from bty_app.domain.catalog import CatalogEntry, Merge, NewImage
+from bty_app.domain.events import Actor, Event, Kind, Subject
+from bty_app.domain.image_name import UNPRINTABLE
+from bty_app.domain.image_source import without_credentials
+from bty_app.errors import BtyError
+
+MAX_TEXT_CHARS = 300
+MAX_LISTED = 50  # of the rows that an import changed or refused; the counts are exact
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who acts, and from where."""
+
+    actor: Actor
+    ip: str | None
+
+
+def added(entry: CatalogEntry, *, ip: str | None) -> Event:
+    """An operator has added an image."""
+    return Event(
+        Kind.CATALOG_ENTRY_ADDED,
+        Actor.OPERATOR,
+        f"catalog entry added: {plain(entry.name)}",
+        _subject(entry.src),
+        ip,
+        {
+            "name": entry.name,
+            "bty_image_ref": entry.bty_image_ref,
+            "disk_image_sha": entry.disk_image_sha,
+            "format": entry.format,
+            "size_bytes": entry.size_bytes,
+        },
+    )
+
+
+def add_failed(image: NewImage, error: BtyError, *, ip: str | None) -> Event:
+    """An image could not be added."""
+    return Event(
+        Kind.CATALOG_ENTRY_ADD_FAILED,
+        Actor.OPERATOR,
+        f"catalog entry not added: {plain(error.message)}",
+        _subject(image.src),
+        ip,
+        {
+            "image_url": plain(image.src),
+            **({"sha_url": plain(image.sha_url)} if image.sha_url else {}),
+            "error": plain(error.message),
+        },
+    )
+
+
+def deleted(entry: CatalogEntry, *, ip: str | None) -> Event:
+    """An operator has removed an image."""
+    return Event(
+        Kind.CATALOG_ENTRY_DELETED,
+        Actor.OPERATOR,
+        f"catalog entry removed: {plain(entry.name)}",
+        _subject(entry.src),
+        ip,
+    )
+
+
+def imported(source: str, merge: Merge, by: By) -> Event:
+    """A manifest has been taken in."""
+    return Event(
+        Kind.CATALOG_ENTRIES_IMPORTED,
+        by.actor,
+        f"catalog imported from {plain(source)}: {len(merge.added)} new, "
+        f"{len(merge.updated)} changed, {merge.kept} unchanged",
+        _subject(source),
+        by.ip,
+        {**import_report(source, merge, limit=MAX_LISTED), "source": plain(source)},
+    )
+
+
+def import_failed(source: str, error: BtyError, by: By) -> Event:
+    """A manifest could not be taken in, and changed nothing."""
+    return Event(
+        Kind.CATALOG_IMPORT_FAILED,
+        by.actor,
+        f"catalog not imported: {plain(error.message)}",
+        _subject(source),
+        by.ip,
+        {"source": plain(source), "error": plain(error.message)},
+    )
+
+
+def import_report(source: str, merge: Merge, *, limit: int | None = None) -> Mapping[str, object]:
+    """What an import did as plain JSON data: the answer of the API, and the event's details."""
+    return {
+        "source": source,
+        "imported": len(merge.added),
+        "skipped": merge.kept + len(merge.repeated),
+        "errors": _repeated(merge, limit),
+        "updated": len(merge.updated),
+        "changes": _changes(merge, limit),
+    }
+
+
+def plain(text: str) -> str:
+    """`text` of a stranger for an audit row: short, printable, without credentials."""
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", without_credentials(text))[:MAX_TEXT_CHARS]
+
+
+def _subject(src: str) -> Subject:
+    return Subject("catalog", plain(src))
+
+
+def _repeated(merge: Merge, limit: int | None) -> list[object]:
+    return [
+        {"name": item.name, "error": f"the same image as {item.first_name!r} in this catalog"}
+        for item in islice(merge.repeated, limit)
+    ]
+
+
+def _changes(merge: Merge, limit: int | None) -> list[object]:
+    updated: Iterable[object] = (
+        {
+            "name": update.entry.name,
+            "src": without_credentials(update.entry.src),
+            "changed": {c.field: {"old": c.old, "new": c.new} for c in update.changes},
+        }
+        for update in merge.updated
+    )
+    return list(islice(updated, limit))

@@ -1,0 +1,48 @@
+"""Checksum files as `sha256sum` writes them: lines of a digest and a name (CONTRACT 8.4)."""
+
+from __future__ import annotations
+
+import re
+
+from bty_app.errors import InvalidInputError
+
+MAX_MANIFEST_BYTES = 1024 * 1024
+
+_LINE = re.compile(r"([0-9A-Fa-f]{64})(?:\s+(\S.*))?", re.ASCII)
+
+
+def digest_of(text: str, target: str | None) -> str:
+    """The SHA-256 of the file `target` in 64 lower-case hex digits.
+
+    A manifest of one bare digest answers for any target; `None` asks for that only digest.
+
+    Raises:
+        InvalidInputError: a line is no `digest name`, or the manifest does not say one digest.
+    """
+    lines = [line.strip() for line in text.split("\n")]
+    listed = [_parse(line, number) for number, line in enumerate(lines, 1) if line]
+    if not listed:
+        raise InvalidInputError("the checksum file is empty")
+    if target is None or listed == [(listed[0][0], None)]:
+        found = {digest for digest, _ in listed}
+    else:
+        found = {digest for digest, name in listed if name == target}
+    wanted = "an only digest" if target is None else repr(target[:200])
+    if not found:
+        raise InvalidInputError(f"the checksum file does not list {wanted}")
+    if len(found) > 1:
+        raise InvalidInputError(f"the checksum file lists several digests for {wanted}")
+    return found.pop()
+
+
+def _parse(line: str, number: int) -> tuple[str, str | None]:
+    match = _LINE.fullmatch(line)
+    if not match:
+        raise InvalidInputError(
+            f"line {number} of the checksum file is not 64 hexadecimal digits and a name: "
+            f"{line[:80]!r}"
+        )
+    digest, name = match.groups()
+    if name is not None:
+        name = name.removeprefix("*").removeprefix("./")
+    return digest.lower(), name

@@ -1,0 +1,181 @@
+"""Operators list, add and remove images; machines read what results."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from bty_app.domain import catalog_events as audit
+from bty_app.domain.catalog import CatalogEntry, NewImage, added_entry, new_image
+from bty_app.domain.catalog_toml import render_catalog
+from bty_app.domain.image_source import IMAGE_REF, image_ref, without_credentials
+from bty_app.domain.moments import stamp
+from bty_app.domain.sha_manifest import MAX_MANIFEST_BYTES, digest_of
+from bty_app.errors import (
+    BtyError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+    ValidationError,
+)
+from bty_app.services.clock import Clock, utc_now
+from bty_app.services.revisions import Revisions
+from bty_app.store import catalog, events, machines
+from bty_app.store.database import Database, Tx
+from bty_app.upstream.http import Http
+
+HEAD_SECONDS = 10.0
+SHA_SECONDS = 30.0
+MACHINES_NAMED = 20
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What machines are shown, as of one revision of the catalog."""
+
+    revision: str
+    entries: tuple[CatalogEntry, ...]
+    toml: bytes
+
+
+class Catalog:
+    """The use cases of the catalog. Any thread may call."""
+
+    def __init__(
+        self, database: Database, http: Http, revisions: Revisions, clock: Clock = utc_now
+    ) -> None:
+        self._database = database
+        self._http = http
+        self._revisions = revisions
+        self._clock = clock
+        self._published: Published | None = None
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def entries(self) -> list[CatalogEntry]:
+        """All entries as they are now, in the order in which they were added."""
+        return self._database.read(catalog.listed)
+
+    def published(self) -> Published:
+        """What machines are shown; rendered once for each change of the catalog."""
+        revision = self._revisions.current("catalog")  # before reading: newer data is no harm
+        kept = self._published
+        if kept is not None and kept.revision == revision:
+            return kept
+        entries = tuple(self.entries())
+        rendered = render_catalog(entries)
+        for row in rendered.skipped:
+            log.warning("catalog.toml leaves out %r: %s", row.name, row.reason)
+        self._published = Published(revision, entries, rendered.text.encode())
+        return self._published
+
+    # -- one entry -----------------------------------------------------------------------------
+
+    def add(
+        self, image_url: str, *, sha_url: str | None, ref: str | None, ip: str | None
+    ) -> CatalogEntry:
+        """Add the image at an http(s) URL, with its size and digest where the network tells them.
+
+        Raises:
+            ValidationError: the request itself is wrong.
+            ConflictError: the image is in the catalog already.
+            InvalidInputError: what `sha_url` serves does not say the image's digest.
+            TooLargeError, UnavailableError: `sha_url` cannot be fetched.
+        """
+        image = new_image(image_url, sha_url=sha_url, ref=ref)
+        try:
+            return self._add(image, ip=ip)
+        except StorageError:
+            raise  # there is nowhere to record it
+        except BtyError as error:
+            failure = audit.add_failed(image, error, ip=ip)
+            with contextlib.suppress(
+                StorageError, ConflictError
+            ):  # the first failure is the one to tell
+                at = stamp(self._clock())
+                self._database.write(lambda tx: events.record(tx, failure, at=at))
+            raise
+
+    def remove(self, src: str, *, ip: str | None) -> CatalogEntry:
+        """Remove the image with this source, or with this ref.
+
+        Raises:
+            ValidationError: `src` is neither a source nor a ref.
+            NotFoundError: it is not in the catalog.
+            ConflictError: machines are bound to it; the sentence names them.
+        """
+        ref = _ref_of(src)
+        at = stamp(self._clock())
+
+        def change(tx: Tx) -> CatalogEntry:
+            entry = catalog.by_ref(tx, ref)
+            if entry is None:
+                raise NotFoundError(f"no catalog entry for {without_credentials(src)[:200]}")
+            _check_unbound(tx, entry)
+            catalog.delete(tx, ref)
+            events.record(tx, audit.deleted(entry, ip=ip), at=at)
+            return entry
+
+        return self._database.write(change)
+
+    def _add(self, image: NewImage, *, ip: str | None) -> CatalogEntry:
+        self._database.read(lambda tx: _check_new(tx, image))  # before the network is asked
+        digest = self._digest(image) if image.sha_url else None
+        size = self._http.size(image.src, seconds=HEAD_SECONDS)
+        at = stamp(self._clock())
+        entry = added_entry(image, sha256=digest, size_bytes=size, added_at=at)
+
+        def change(tx: Tx) -> CatalogEntry:
+            _check_new(tx, image)
+            catalog.insert(tx, entry)
+            events.record(tx, audit.added(entry, ip=ip), at=at)
+            return entry
+
+        return self._database.write(change)
+
+    def _digest(self, image: NewImage) -> str:
+        data = self._http.get(image.sha_url or "", limit=MAX_MANIFEST_BYTES, seconds=SHA_SECONDS)
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidInputError("sha_url: the checksum file is not UTF-8 text") from error
+        try:
+            return digest_of(text, image.name)
+        except InvalidInputError as error:
+            plain = unquote(image.name)
+            if plain == image.name:
+                raise InvalidInputError(f"sha_url: {error.message}") from error
+        return digest_of(text, plain)  # the URL spells a name as %20 that the list has as it is
+
+
+def _ref_of(src: str) -> str:
+    if IMAGE_REF.fullmatch(src):
+        return src
+    try:
+        return image_ref(src)
+    except InvalidInputError as error:
+        raise ValidationError(f"src: {error.message}") from error
+
+
+def _check_new(tx: Tx, image: NewImage) -> None:
+    known = catalog.by_ref(tx, image.ref)
+    if known is not None:
+        shown = without_credentials(known.src)
+        raise ConflictError(f"this image is in the catalog already, as {known.name!r} from {shown}")
+
+
+def _check_unbound(tx: Tx, entry: CatalogEntry) -> None:
+    count = catalog.bound_count(tx, entry.bty_image_ref)
+    if not count:
+        return
+    macs = machines.bound_to(tx, entry.bty_image_ref, limit=MACHINES_NAMED)
+    more = f" and {count - len(macs)} more" if count > len(macs) else ""
+    raise ConflictError(
+        f"{count} machine(s) are bound to {entry.name!r}: {', '.join(macs)}{more};"
+        " bind them to another image first"
+    )

@@ -1,0 +1,169 @@
+"""The images, for machines (open) and for operators' scripts (CONTRACT 3.8, 8.6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import falcon
+
+from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.catalog_events import import_report
+from bty_app.errors import (
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+    TooLargeError,
+    UnavailableError,
+    ValidationError,
+)
+from bty_app.services.catalog import Catalog, Published
+from bty_app.services.catalog_imports import CatalogImports
+from bty_app.web.body import json_object
+
+MAX_BODY_BYTES = 64 * 1024
+
+_ADD_FIELDS = frozenset({"image_url", "sha_url", "ref"})
+_ROW = (
+    *("bty_image_ref", "src", "resolved_src", "disk_image_sha", "name", "sha_url"),
+    *("format", "size_bytes", "description", "added_at"),
+)
+_ADDED = (
+    *("src", "bty_image_ref", "disk_image_sha", "name", "sha_url"),
+    *("format", "size_bytes", "added_at"),
+)
+
+
+class CatalogToml:
+    """The catalog that live environments read."""
+
+    open_to_all = True
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer with the entries that have a digest, as catalog.toml version 1."""
+        resp.content_type = "application/toml"
+        resp.data = self._catalog.published().toml
+
+    on_head = on_get
+
+
+class Images:
+    """The images as a list, written once for each change of the catalog."""
+
+    open_to_all = True
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._written: tuple[Published, str] | None = None
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer with all images in the order in which they were added."""
+        published, written = self._catalog.published(), self._written
+        if written is None or written[0] is not published:
+            text = json.dumps([_image(entry) for entry in published.entries])
+            written = self._written = (published, text)
+        resp.content_type = falcon.MEDIA_JSON
+        resp.text = written[1]
+
+    on_head = on_get
+
+
+class Entries:
+    """The entries, for operators."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer with all rows in the order in which they were added."""
+        _answer(resp, _rows(self._catalog.entries(), _ROW))
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Add the image at a URL: 201; 409 when it is here; 400 without the digest asked for."""
+        wanted = _wanted(json_object(req, MAX_BODY_BYTES))
+        try:
+            entry = self._catalog.add(
+                wanted["image_url"] or "",
+                sha_url=wanted["sha_url"],
+                ref=wanted["ref"],
+                ip=req.context.client_ip,
+            )
+        except (TooLargeError, UnavailableError) as error:
+            raise _not_loaded(error) from error
+        _answer(resp, next(iter(_rows([entry], _ADDED))))
+        resp.status = 201
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Remove the image with this `src`: 204; 409 while machines are bound to it."""
+        self._catalog.remove(_parameter(req, "src"), ip=req.context.client_ip)
+        resp.status = 204
+
+
+class Import:
+    """Taking in a catalog.toml from elsewhere."""
+
+    def __init__(self, imports: CatalogImports) -> None:
+        self._imports = imports
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Take in the manifest at `source`; 400 when it cannot be loaded or is not valid."""
+        source = _parameter(req, "source")
+        try:
+            done = self._imports.import_from(source, ip=req.context.client_ip)
+        except (NotFoundError, TooLargeError, UnavailableError) as error:
+            raise _not_loaded(error) from error
+        _answer(resp, import_report(done.source, done.merge))
+
+
+def _not_loaded(
+    error: NotFoundError | TooLargeError | UnavailableError,
+) -> InvalidInputError | StorageError:
+    """The contract has 400 for whatever another host or file does not give."""
+    return error if isinstance(error, StorageError) else InvalidInputError(error.message)
+
+
+def _wanted(fields: dict[str, object]) -> dict[str, str | None]:
+    unknown = sorted(set(fields) - _ADD_FIELDS)
+    if unknown:
+        raise ValidationError(f"unknown field {unknown[0][:80]!r}")
+    if not isinstance(fields.get("image_url"), str):
+        raise ValidationError("image_url: must be given, as a string")
+    wanted: dict[str, str | None] = {}
+    for name in _ADD_FIELDS:
+        value = fields.get(name)
+        if value is not None and not isinstance(value, str):
+            raise ValidationError(f"{name}: must be a string")
+        wanted[name] = value or None
+    return wanted
+
+
+def _parameter(req: falcon.Request, name: str) -> str:
+    value = req.get_param(name)
+    if not value:
+        raise ValidationError(f"the query parameter {name!r} is missing")
+    return value
+
+
+def _image(entry: CatalogEntry) -> dict[str, object]:
+    return {
+        "name": entry.name,
+        "format": entry.format or "",
+        "size_bytes": entry.size_bytes or 0,
+        "url": entry.src,
+        "ref": entry.bty_image_ref,
+        "sha_short": entry.disk_image_sha[:12] if entry.disk_image_sha else None,
+        "cached": False,
+        "arch": entry.arch,
+    }
+
+
+def _rows(entries: Iterable[CatalogEntry], columns: Iterable[str]) -> list[dict[str, object]]:
+    return [{column: getattr(entry, column) for column in columns} for entry in entries]
+
+
+def _answer(resp: falcon.Response, value: object) -> None:
+    resp.content_type = falcon.MEDIA_JSON
+    resp.text = json.dumps(value)

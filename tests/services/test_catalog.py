@@ -1,0 +1,274 @@
+"""Images are added and removed, and machines see what results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.catalog_toml import parse_catalog
+from bty_app.domain.events import StoredEvent
+from bty_app.domain.image_source import ImageRef, image_ref
+from bty_app.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    TooLargeError,
+    UnavailableError,
+    ValidationError,
+)
+from bty_app.services import catalog as services_catalog
+from bty_app.services.catalog import Catalog
+from bty_app.services.revisions import Revisions
+from bty_app.store import catalog as rows
+from bty_app.store import events
+from bty_app.store.database import Database
+from bty_app.upstream.http import Http
+from tests.fresh_state import make_state
+from tests.other_host import OtherHost, answer, other_host, raw
+
+SHA = "5" * 64
+IP = "192.0.2.7"
+
+
+@dataclass
+class Bench:
+    """The service on a real database, beside another host."""
+
+    catalog: Catalog
+    database: Database
+    host: OtherHost
+    now: datetime = datetime(2026, 11, 22, 19, 7, 18, 570473, tzinfo=UTC)
+
+    def add(self, path: str, *, sha: str | None = None, ref: str | None = None) -> CatalogEntry:
+        url = self.host.url(path)
+        return self.catalog.add(url, sha_url=self.host.url(sha) if sha else None, ref=ref, ip=IP)
+
+    def events(self) -> list[StoredEvent]:
+        """Oldest first."""
+        return list(self.database.read(lambda tx: list(events.every(tx))))
+
+    def bind(self, count: int, ref: str) -> None:
+        sql = "INSERT INTO machines (mac, bty_image_ref, created_at, updated_at) VALUES (?,?,'','')"
+        for number in range(count):
+            mac = f"52:54:00:00:00:{number:02x}"
+            self.database.write(lambda tx, mac=mac: tx.run(sql, mac, ref))  # type: ignore[misc]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    revisions = Revisions()
+    with (
+        Database(make_state(tmp_path), on_commit=revisions.bump) as database,
+        other_host() as host,
+    ):
+        made = Bench(None, database, host)  # type: ignore[arg-type]
+
+        def clock() -> datetime:
+            made.now += timedelta(seconds=1)
+            return made.now
+
+        made.catalog = Catalog(database, Http(), revisions, clock)
+        yield made
+
+
+def details(event: StoredEvent) -> dict[str, object]:
+    found: dict[str, object] = json.loads(event.details or "null")
+    return found
+
+
+# -- adding ------------------------------------------------------------------------------------
+
+
+def test_an_image_is_added_with_the_size_and_digest_that_the_network_tells(bench: Bench) -> None:
+    bench.host.routes["/d/deb-arm64.img.gz"] = answer(b"x" * 77)
+    bench.host.routes["/sums"] = answer(f"{SHA}  deb-arm64.img.gz\n{'6' * 64}  y\n".encode())
+
+    entry = bench.add("/d/deb-arm64.img.gz", sha="/sums")
+
+    src = bench.host.url("/d/deb-arm64.img.gz")
+    assert entry == CatalogEntry(
+        bty_image_ref=image_ref(src),
+        src=src,
+        name="deb-arm64.img.gz",
+        added_at="2026-11-22T19:07:19.570473+00:00",
+        resolved_src=src,
+        disk_image_sha=SHA,
+        sha_url=bench.host.url("/sums"),
+        format="img.gz",
+        size_bytes=77,
+        arch="arm64",
+    )
+    assert bench.catalog.entries() == [entry]
+
+
+def test_the_addition_is_in_the_audit(bench: Bench) -> None:
+    entry = bench.add("/a.img")
+
+    (event,) = bench.events()
+    assert event.kind == "catalog.entry.added"
+    assert (event.subject_kind, event.subject_id) == ("catalog", entry.src)
+    assert (event.actor, event.source_ip, event.ts) == ("operator", IP, entry.added_at)
+    assert details(event) == {
+        "name": "a.img",
+        "bty_image_ref": entry.bty_image_ref,
+        "disk_image_sha": None,
+        "format": "img",
+        "size_bytes": None,
+    }
+
+
+def test_a_host_that_does_not_tell_the_size_is_no_obstacle(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services_catalog, "HEAD_SECONDS", 0.3)
+    bench.host.routes["/silent.img"] = bench.host.silence
+    bench.host.routes["/huge.img"] = raw(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"
+    )
+
+    assert bench.add("/silent.img").size_bytes is None
+    assert bench.add("/huge.img").size_bytes is None
+    assert bench.add("/missing.img").size_bytes is None
+
+
+def test_a_list_with_plain_names_answers_for_an_encoded_url(bench: Bench) -> None:
+    bench.host.routes["/sums"] = answer(f"{SHA}  a b.img\n".encode())
+
+    assert bench.add("/a%20b.img", sha="/sums").disk_image_sha == SHA
+
+
+SUMS: dict[str, tuple[Callable[[OtherHost], object], type[Exception]]] = {
+    "not there": (lambda host: None, UnavailableError),
+    "not listed": (
+        lambda host: host.routes.update({"/sums": answer(f"{SHA}  other".encode())}),
+        InvalidInputError,
+    ),
+    "not text": (lambda host: host.routes.update({"/sums": answer(b"\xff")}), InvalidInputError),
+    "a page": (lambda host: host.routes.update({"/sums": answer(b"<html>")}), InvalidInputError),
+    "too large": (
+        lambda host: host.routes.update({"/sums": answer(b"x" * 1_048_577)}),
+        TooLargeError,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SUMS)
+def test_a_digest_that_cannot_be_had_adds_nothing_and_is_an_event(bench: Bench, kind: str) -> None:
+    prepare, error = SUMS[kind]
+    prepare(bench.host)
+
+    with pytest.raises(error) as caught:
+        bench.add("/a.img", sha="/sums")
+
+    assert not isinstance(caught.value, ValidationError)
+    assert bench.catalog.entries() == []
+    (event,) = bench.events()
+    assert event.kind == "catalog.entry.add.failed"
+    assert event.subject_id == bench.host.url("/a.img")
+    assert set(details(event)) == {"image_url", "sha_url", "error"}
+
+
+def test_an_image_cannot_be_added_twice_however_it_is_spelled(bench: Bench) -> None:
+    bench.add("/a.img")
+    asked = len(bench.host.heads)
+    again = f"http://me:secret@127.0.0.1:{bench.host.port}/a.img"
+
+    with pytest.raises(ConflictError, match="already"):
+        bench.catalog.add(again, sha_url=None, ref=None, ip=IP)
+
+    assert len(bench.host.heads) == asked
+    assert len(bench.catalog.entries()) == 1
+    failed = bench.events()[-1]
+    assert failed.kind == "catalog.entry.add.failed"
+    assert "secret" not in f"{failed}"
+
+
+def test_a_request_that_is_wrong_in_itself_leaves_no_trace(bench: Bench) -> None:
+    with pytest.raises(ValidationError):
+        bench.catalog.add("http://host:notaport/x.img", sha_url=None, ref=None, ip=IP)
+
+    assert bench.events() == []
+
+
+def test_a_ref_is_checked_before_anything_else(bench: Bench) -> None:
+    with pytest.raises(ValidationError, match=r"^ref: "):
+        bench.add("/a.img", ref="0" * 64)
+
+    assert bench.host.heads == []
+
+
+# -- removing ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["as it is", "in another spelling", "by its ref"])
+def test_an_image_is_removed(bench: Bench, how: str) -> None:
+    entry = bench.add("/a.img")
+    given = {
+        "as it is": entry.src,
+        "in another spelling": entry.src.replace("http://", "HTTP://x@"),
+        "by its ref": entry.bty_image_ref,
+    }[how]
+
+    assert bench.catalog.remove(given, ip=IP) == entry
+
+    assert bench.catalog.entries() == []
+    event = bench.events()[-1]
+    assert (event.kind, event.subject_id) == ("catalog.entry.deleted", entry.src)
+    assert (event.source_ip, event.details) == (IP, None)
+
+
+def test_an_image_that_machines_are_bound_to_stays_and_they_are_named(bench: Bench) -> None:
+    entry = bench.add("/a.img")
+    bench.bind(23, entry.bty_image_ref)
+    before = len(bench.events())
+
+    with pytest.raises(ConflictError) as caught:
+        bench.catalog.remove(entry.src, ip=IP)
+
+    assert "23 machine(s)" in caught.value.message
+    assert "52:54:00:00:00:00, 52:54:00:00:00:01" in caught.value.message
+    assert "and 3 more" in caught.value.message
+    assert bench.catalog.entries() == [entry]
+    assert len(bench.events()) == before
+
+
+def test_what_is_not_there_cannot_be_removed(bench: Bench) -> None:
+    with pytest.raises(NotFoundError):
+        bench.catalog.remove("http://h/none.img", ip=IP)
+    with pytest.raises(NotFoundError):
+        bench.catalog.remove("0" * 64, ip=IP)
+    with pytest.raises(ValidationError):
+        bench.catalog.remove("http://host:notaport/x.img", ip=IP)
+
+
+# -- what machines see -------------------------------------------------------------------------
+
+
+def test_machines_see_a_change_at_once_and_rendering_is_done_once(bench: Bench) -> None:
+    bench.host.routes["/sums"] = answer(SHA.encode())
+    empty = bench.catalog.published()
+
+    bench.add("/a.img", sha="/sums")
+    bench.add("/b.img")
+
+    full = bench.catalog.published()
+    assert empty.toml == b"version = 1\n"
+    assert [image.name for image in parse_catalog(full.toml)] == ["a.img"]
+    assert [entry.name for entry in full.entries] == ["a.img", "b.img"]
+    assert bench.catalog.published() is full
+
+
+def test_a_row_that_cannot_be_written_is_left_out_and_logged(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = CatalogEntry(ImageRef("0" * 64), "http://h/x", "a\nb", "t", disk_image_sha=SHA)
+    bench.database.write(lambda tx: rows.insert(tx, bad))
+
+    assert bench.catalog.published().toml == b"version = 1\n"
+    assert "leaves out" in caplog.text
