@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
-from bty_app import __version__, config_sources, errors, logs
+from bty_app import __version__, config_sources, errors, logs, native
 from bty_app.cli import options
 from bty_app.config import Config, did_you_mean
 
@@ -151,6 +151,7 @@ def _configured(arguments: argparse.Namespace, command: Command) -> Config:
         files=arguments.config,
         flags=options.flag_values(arguments),
     )
+    native.use_state_dir(config.paths.state_dir)
     level = "debug" if arguments.debug else config.log.level if command.serves else "warning"
     logs.setup(config.log.format, level, sys.stderr)
     if not command.serves:  # the server says them itself, in the first lines of its output

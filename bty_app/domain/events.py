@@ -88,6 +88,22 @@ class StoredEvent:
     chain: str
 
 
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to list, newest first. `search` is a substring of any column a person reads."""
+
+    kind: str | None = None
+    subject_kind: str | None = None
+    subject_id: str | None = None
+    actor: str | None = None
+    source_ip: str | None = None
+    failed: bool = False
+    open_failures: bool = False
+    search: str | None = None
+    before_id: int | None = None
+    limit: int = 50
+
+
 def machine_subject(mac: str) -> Subject:
     """The subject of everything that happens to one machine."""
     return Subject("machine", mac)

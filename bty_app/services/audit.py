@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bty_app.domain.events import StoredEvent
+from bty_app.domain.events import Query, StoredEvent
 from bty_app.errors import NotFoundError
 from bty_app.store import events
 from bty_app.store.database import Database
-from bty_app.store.events import Query
 
 __all__ = ["Audit", "Query"]
 

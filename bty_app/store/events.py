@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from bty_app.domain.events import (
     CHAIN_START,
     Event,
+    Query,
     StoredEvent,
     chain_value,
     details_text,
@@ -21,22 +21,6 @@ _COLUMNS = (
 )
 _LAST_CHAIN = "events.last_chain"
 OPEN_FAILURE = "acknowledged = 0 AND (kind LIKE '%failed' OR kind = 'system.schema.reset')"
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to list, newest first. `search` is a substring of any column a person reads."""
-
-    kind: str | None = None
-    subject_kind: str | None = None
-    subject_id: str | None = None
-    actor: str | None = None
-    source_ip: str | None = None
-    failed: bool = False
-    open_failures: bool = False
-    search: str | None = None
-    before_id: int | None = None
-    limit: int = 50
 
 
 def record(tx: Tx, event: Event, *, at: str) -> int:

@@ -289,11 +289,17 @@ def _conditions(page: Page) -> tuple[str, list[object]]:
         values.append(page.label)
     if page.search:
         columns = ("mac", "last_seen_ip", "target_disk_serial", "boot_mode")
-        found = " OR ".join(f"instr(lower(coalesce({column}, '')), ?)" for column in columns)
-        named = "mac IN (SELECT mac FROM machine_labels WHERE instr(lower(label), ?))"
+        found = " OR ".join(f"{column} LIKE ? ESCAPE '!'" for column in columns)
+        named = "mac IN (SELECT mac FROM machine_labels WHERE label LIKE ? ESCAPE '!')"
         parts.append(f"({found} OR {named})")
-        values.extend([page.search.lower()] * (len(columns) + 1))
+        values.extend([_containing(page.search)] * (len(columns) + 1))
     return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
+
+
+def _containing(text: str) -> str:
+    """A LIKE pattern for what contains `text`, whatever its case."""
+    literal = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return f"%{literal}%"
 
 
 def _machine(row: Row) -> Machine:

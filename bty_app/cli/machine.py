@@ -1,0 +1,138 @@
+"""`machine`: list, show, change and forget machines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+from bty_app.cli.live_state import live_database
+from bty_app.config import Config
+from bty_app.domain.mac import parse_mac
+from bty_app.domain.machine import BootMode, parse_assignment
+from bty_app.errors import NotFoundError, ValidationError
+from bty_app.services.machines import Machines, Shown
+from bty_app.web.api.machines import as_json
+
+_EPILOG = """examples:
+  bty machine list                                    one line a machine
+  bty machine list --json | jq -r '.[].mac'
+  bty machine show 52:54:00:12:34:56
+  bty machine set 52:54:00:12:34:56 --mode bty-flash-once --image REF --serial S4X7NE0M
+  bty machine set 52:54:00:12:34:56 --label rack-3 --label gpu
+  bty machine forget 52:54:00:12:34:56                record, labels and hardware
+
+`set` keeps what it is not told to change, and arms the machine anew: a machine in mode
+bty-flash-once is flashed again at its next network boot. These commands work beside a running
+server.
+"""
+_NONE = "none"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.epilog = _EPILOG
+    acts = parser.add_subparsers(dest="act", metavar="ACT", required=True)
+    listing = acts.add_parser("list", help="all machines, in the order of their MACs")
+    showing = acts.add_parser("show", help="one machine")
+    setting = acts.add_parser("set", help="change a machine, or make a record; arms it anew")
+    forgetting = acts.add_parser("forget", help="delete a record with its labels and hardware")
+    for act in (showing, setting, forgetting):
+        act.add_argument("mac", metavar="MAC")
+    for act in (listing, showing, setting):
+        act.add_argument("--json", action="store_true", help="as JSON")
+    setting.add_argument("--mode", choices=[mode.value for mode in BootMode], help="the boot mode")
+    setting.add_argument("--image", metavar="REF", help="the image's ref; 'none' unbinds it")
+    setting.add_argument("--serial", metavar="S", help="the target disk's serial, or 'none'")
+    setting.add_argument("--drive", metavar="0xNN", help="the drive that iPXE boots, or 'none'")
+    setting.add_argument(
+        "--label", action="append", metavar="L", help="in place of all labels; repeatable"
+    )
+    setting.add_argument("--no-labels", action="store_true", help="take all labels away")
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Do the act; the exit status is 0."""
+    acts: dict[str, Callable[[Machines, argparse.Namespace], None]] = {
+        "list": _list,
+        "show": _show,
+        "set": _set,
+        "forget": _forget,
+    }
+    with live_database(config.paths.state_dir) as database:
+        acts[args.act](Machines(database), args)
+    return 0
+
+
+def _list(machines: Machines, args: argparse.Namespace) -> None:
+    if args.json:
+        before = "["
+        for shown in machines.every():
+            sys.stdout.write(f"{before}{json.dumps(as_json(shown))}")
+            before = ",\n "
+        sys.stdout.write("[]\n" if before == "[" else "]\n")
+        return
+    for shown in machines.every():
+        machine = shown.machine
+        columns = (
+            machine.mac,
+            machine.boot_mode.value,
+            machine.phase.value,
+            machine.last_seen_ip or "-",
+            ",".join(shown.labels) or "-",
+        )
+        sys.stdout.write("  ".join(columns) + "\n")
+
+
+def _show(machines: Machines, args: argparse.Namespace) -> None:
+    _tell(machines.get(parse_mac(args.mac)), as_one_value=args.json)
+
+
+def _set(machines: Machines, args: argparse.Namespace) -> None:
+    mac = parse_mac(args.mac)
+    try:
+        shown = machines.get(mac)
+        present = {
+            "boot_mode": shown.machine.boot_mode.value,
+            "bty_image_ref": shown.machine.image_ref,
+            "target_disk_serial": shown.machine.target_disk_serial,
+            "sanboot_drive": shown.machine.sanboot_drive,
+            "labels": list(shown.labels),
+        }
+    except NotFoundError:
+        present = {}
+    wanted = parse_assignment(present | _changes(args))
+    _tell(machines.save(mac, wanted, ip=None), as_one_value=args.json)
+
+
+def _changes(args: argparse.Namespace) -> dict[str, object]:
+    given = {
+        "boot_mode": args.mode,
+        "bty_image_ref": args.image,
+        "target_disk_serial": args.serial,
+        "sanboot_drive": args.drive,
+        "labels": [] if args.no_labels else args.label,
+    }
+    if args.no_labels and args.label:
+        raise ValidationError("--label and --no-labels: choose one")
+    changes = {key: value for key, value in given.items() if value is not None}
+    if not changes:
+        raise ValidationError("nothing to set: see 'bty machine set --help'")
+    return {key: None if value == _NONE else value for key, value in changes.items()}
+
+
+def _forget(machines: Machines, args: argparse.Namespace) -> None:
+    mac = parse_mac(args.mac)
+    machines.forget(mac, ip=None)
+    sys.stdout.write(f"{mac} is forgotten\n")
+
+
+def _tell(shown: Shown, *, as_one_value: bool) -> None:
+    if as_one_value:
+        sys.stdout.write(json.dumps(as_json(shown)) + "\n")
+        return
+    for key, value in as_json(shown).items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        sys.stdout.write(f"{key:20} {text if value not in (None, []) else '-'}\n")
+    sys.stdout.write(f"{'phase':20} {shown.machine.phase.value}\n")

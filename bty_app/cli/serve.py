@@ -1,0 +1,126 @@
+"""`serve`: the server."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from types import FrameType
+
+import apsw
+
+from bty_app import __version__, logs, runtime, state_dir
+from bty_app.cli import options
+from bty_app.config import Config
+from bty_app.services import passwords
+from bty_app.services.backup_files import back_up_before_rotation
+from bty_app.services.revisions import Revisions
+from bty_app.store import locks
+from bty_app.store.rotation import open_state
+from bty_app.web.app import create_app
+from bty_app.workers import http
+from bty_app.workers.scheduler import Scheduler
+from bty_app.workers.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
+SCHEDULER_SECONDS = 30.0
+
+_EPILOG = """examples:
+  bty serve                                  listen on every address, port 8080
+  bty serve --host 127.0.0.1 --port 0        a free port of this machine alone
+  bty --state-dir /srv/bty serve             keep all state in /srv/bty
+  BTY_ADMIN_PASSWORD=... bty serve           in place of a generated password
+
+All state is in the state directory; nothing is written anywhere else. SIGTERM or ^C ends the
+server: it finishes the requests under way and empties the write-ahead log.
+A database of another version is archived as state.db.<version>.<time>.bak after a backup, and a
+fresh one takes over the hardware of every machine.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.epilog = _EPILOG
+    for key in ("server.host", "server.port", "server.public_url", "log.level"):
+        options.add_config_flag(parser, key)
+
+
+def run(_args: argparse.Namespace, config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status is 0 then."""
+    place = config.paths.state_dir
+    _tell(config.state_dir_note, *config.notes, state_dir.prepare_state_dir(place))
+    listener = http.bind(config.server.host, config.server.port)
+    about = f"pid {os.getpid()}, bty {__version__}, since {_now().isoformat(timespec='seconds')}"
+    with contextlib.ExitStack() as stack:
+        stack.callback(listener.close)
+        stack.enter_context(locks.serving(place, about=about))
+        opening = open_state(
+            place,
+            version=__version__,
+            now=_now(),
+            backup=lambda old: _backed_up(old, config),
+        )
+        _tell(opening.sentence)
+        revisions = Revisions()
+        database = stack.enter_context(runtime.opened(place, revisions))
+        services = runtime.services(config, database, revisions)
+        services.imports.import_catalog_file()
+        password = passwords.admin_password(config.admin.password, place)
+        app = create_app(services, runtime.options(config))
+        worker = http.HttpWorker(
+            app,
+            listener,
+            threads=config.server.threads,
+            max_body_bytes=max(config.tuning.max_upload_bytes, config.tuning.inventory_max_bytes),
+            spool_dir=place,
+        )
+        watch = Scheduler({"silence": services.reports.report_silence}, seconds=SCHEDULER_SECONDS)
+        host, port = listener.getsockname()[:2]
+        _announce(host, port, config, password)
+        _supervise(Supervisor([worker, watch]))
+    return 0
+
+
+def _backed_up(old: apsw.Connection, config: Config) -> str:
+    """A backup of the database that is about to be archived; its id."""
+    directory = config.paths.backup_dir
+    return back_up_before_rotation(old, directory, version=__version__, now=_now())
+
+
+def _supervise(supervisor: Supervisor) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        supervisor.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    supervisor.run()
+    logs.event(_log, logging.INFO, "stopped")
+
+
+def _announce(host: str, port: int, config: Config, password: passwords.Secret) -> None:
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - shown, not bound
+    lines = [
+        f"bty {__version__} serves http://{f'[{shown}]' if ':' in shown else shown}:{port}/",
+        f"state:    {config.paths.state_dir}",
+    ]
+    if password.path is not None:
+        how = "generated, in" if password.generated else "in"
+        lines.append(f"password: {how} {password.path}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+    logs.event(_log, logging.INFO, "serving", host=host, port=port, version=__version__)
+
+
+def _tell(*sentences: str) -> None:
+    for sentence in sentences:
+        if sentence:
+            sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

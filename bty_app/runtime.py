@@ -1,0 +1,99 @@
+"""The composition root: a configuration becomes a running server. All wiring is here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bty_app import __version__
+from bty_app.config import Config
+from bty_app.domain.bounds import Rate
+from bty_app.services import passwords
+from bty_app.services.audit import Audit
+from bty_app.services.boot_files import BootFiles
+from bty_app.services.catalog import Catalog
+from bty_app.services.catalog_imports import CatalogImports
+from bty_app.services.clock import Clock, utc_now
+from bty_app.services.contacts import Contacts
+from bty_app.services.discovery import Bounds
+from bty_app.services.health import Health
+from bty_app.services.machines import Machines
+from bty_app.services.metrics import Metrics
+from bty_app.services.plans import Plans
+from bty_app.services.reports import Reports
+from bty_app.services.revisions import Revisions
+from bty_app.services.sessions import Account, Sessions
+from bty_app.services.settings import Settings
+from bty_app.store import locks
+from bty_app.store.database import Database
+from bty_app.upstream.http import Http
+from bty_app.web.app import Options, Services
+
+_log = logging.getLogger(__name__)
+
+STATE_FILE = "state.db"
+
+
+@contextmanager
+def opened(state_dir: Path, revisions: Revisions | None = None) -> Iterator[Database]:
+    """The live database, open under its shared lock; it must be there and of this version."""
+    bump = revisions.bump if revisions else lambda _topics: None
+    with (
+        locks.shared(state_dir),
+        Database(state_dir / STATE_FILE, on_commit=bump) as database,
+    ):
+        yield database
+
+
+def services(
+    config: Config, database: Database, revisions: Revisions, clock: Clock = utc_now
+) -> Services:
+    """The use cases over one open database."""
+    settings = Settings(database, revisions)
+    tuning = config.tuning
+    bounds = Bounds(
+        discovery=Rate(tuning.discovery_burst, tuning.discovery_per_minute / 60),
+        contacts=Rate(tuning.contact_burst, tuning.contact_per_second),
+    )
+    http = Http(agent=f"bty/{__version__}")
+    metrics = Metrics()
+    return Services(
+        contacts=Contacts(database, settings, bounds, clock),
+        plans=Plans(database, settings, bounds, clock),
+        reports=Reports(database, settings, bounds, clock),
+        machines=Machines(database, clock),
+        catalog=Catalog(database, http, revisions, clock),
+        imports=CatalogImports(database, http, catalog_file=config.paths.catalog_file, clock=clock),
+        audit=Audit(database),
+        sessions=_sessions(config, database, clock),
+        health=Health(database, config.paths.state_dir, metrics, clock),
+        metrics=metrics,
+        revisions=revisions,
+        boot_files=BootFiles(config.paths.boot_dir),
+    )
+
+
+def _sessions(config: Config, database: Database, clock: Clock) -> Sessions:
+    """Logins; those that another password or key opened are ended."""
+    state_dir = config.paths.state_dir
+    password = passwords.admin_password(config.admin.password, state_dir)
+    key = passwords.session_secret(config.server.session_secret, state_dir)
+    if password.generated:
+        _log.warning("no password is configured: one was generated, into %s", password.path)
+    sessions = Sessions(database, Account(password.value, key.value), clock)
+    if sessions.end_those_of_another_password():
+        _log.info("the password or the session secret is another one: all sessions were ended")
+    return sessions
+
+
+def options(config: Config) -> Options:
+    """What of the configuration the routes need."""
+    return Options(
+        public_url=config.server.public_url,
+        trusted_proxies=config.server.trusted_proxy,
+        live_version=config.netboot.live_version,
+        inventory_max_bytes=config.tuning.inventory_max_bytes,
+        max_upload_bytes=config.tuning.max_upload_bytes,
+    )

@@ -1,0 +1,83 @@
+"""Exceptions become answers: one JSON shape, `{"detail": "…"}` (CONTRACT 3.1)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import falcon
+
+from bty_app import errors
+
+_log = logging.getLogger(__name__)
+
+STATUS: tuple[tuple[type[errors.BtyError], int], ...] = (
+    (errors.ValidationError, 422),
+    (errors.InvalidInputError, 400),
+    (errors.NotAuthenticatedError, 401),
+    (errors.NotFoundError, 404),
+    (errors.ConflictError, 409),
+    (errors.TooLargeError, 413),
+    (errors.ThrottledError, 429),
+    (errors.UnavailableError, 503),
+)
+RETRY_SECONDS = 5
+_TITLES = {404: "Not Found", 405: "Method Not Allowed"}
+
+
+def install(app: falcon.App[Any, Any]) -> None:
+    """Give `app` its error handlers."""
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(falcon.HTTPError, _http)
+    app.add_error_handler(errors.BtyError, _ours)
+
+
+def status_of(error: errors.BtyError) -> int:
+    """The HTTP status of a failure; the first row of the table that fits."""
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+
+
+def _ours(
+    req: falcon.Request, resp: falcon.Response, error: errors.BtyError, _params: dict[str, Any]
+) -> None:
+    status = status_of(error)
+    if status == 401 and req.path.startswith("/ui"):
+        _to_login(req, resp)
+        return
+    if isinstance(error, errors.ThrottledError):
+        resp.set_header("Retry-After", str(error.retry_after))
+    elif status == 503:
+        resp.set_header("Retry-After", str(RETRY_SECONDS))
+    _answer(resp, status, error.message)
+
+
+def _to_login(req: falcon.Request, resp: falcon.Response) -> None:
+    if req.get_header("HX-Request"):
+        resp.status = 401
+        resp.set_header("HX-Redirect", "/ui/login")
+        return
+    resp.status = 303
+    resp.location = "/ui/login"
+
+
+def _http(
+    _req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: dict[str, Any]
+) -> None:
+    status = falcon.http_status_to_code(error.status)
+    for name, value in dict(error.headers or {}).items():
+        resp.set_header(name, value)
+    _answer(resp, status, _TITLES.get(status) or error.description or error.title or "refused")
+
+
+def _unexpected(
+    req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]
+) -> None:
+    request_id = req.context.request_id
+    _log.error("internal error", exc_info=error, extra={"fields": {"request_id": request_id}})
+    _answer(resp, 500, f"internal error: see the log for request {request_id}")
+
+
+def _answer(resp: falcon.Response, status: int, detail: str) -> None:
+    resp.status = status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.media = {"detail": detail}

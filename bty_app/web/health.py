@@ -1,0 +1,79 @@
+"""Is it alive, can it serve, which version is it, what does it count?"""
+
+from __future__ import annotations
+
+import falcon
+
+from bty_app import __version__
+from bty_app.services.health import Health
+
+
+class Alive:
+    """The process answers. Looks at nothing else."""
+
+    open_to_all = True
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Always 200."""
+        resp.media = {"status": "ok"}
+
+    on_head = on_get
+
+
+class Ready:
+    """It can serve: the database takes writes and the disk has room."""
+
+    open_to_all = True
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """200, or 503 with what is wrong."""
+        problems = self._health.problems()
+        resp.status = 503 if problems else 200
+        resp.cache_control = ["no-store"]
+        resp.media = {"status": "not ready" if problems else "ready", "problems": problems}
+
+    on_head = on_get
+
+
+class Version:
+    """Which release this is."""
+
+    open_to_all = True
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """CONTRACT 3.2."""
+        resp.media = {"version": __version__}
+
+    on_head = on_get
+
+
+class MetricsText:
+    """Prometheus' text format."""
+
+    open_to_all = True
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """All counts and gauges."""
+        resp.content_type = "text/plain; version=0.0.4; charset=utf-8"
+        resp.text = self._health.metrics()
+
+
+class Home:
+    """The front door; HEAD is where a live environment reads the time (CONTRACT 5.7)."""
+
+    open_to_all = True
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """To the pages."""
+        resp.status = 303
+        resp.location = "/ui/login"
+
+    def on_head(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Only the headers matter, `Date` above all."""
+        resp.status = 200

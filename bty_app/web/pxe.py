@@ -1,0 +1,178 @@
+"""What machines ask and report. Open: a box has no credentials (CONTRACT 3.2 to 3.6)."""
+
+from __future__ import annotations
+
+import falcon
+
+from bty_app.domain.boot import Wait
+from bty_app.domain.inventory import parse_inventory
+from bty_app.domain.mac import Mac, parse_mac
+from bty_app.domain.progress import parse_progress, parse_reason
+from bty_app.errors import ThrottledError, ValidationError
+from bty_app.netboot import ipxe
+from bty_app.services.contacts import Contacts
+from bty_app.services.decisions import Decided
+from bty_app.services.plans import Plans
+from bty_app.services.reports import Reports
+from bty_app.web import body
+
+SCRIPT_TYPE = "text/plain; charset=utf-8"
+SMALL_BODY = 16 * 1024
+
+
+class Bootstrap:
+    """The first script, the same for every machine."""
+
+    open_to_all = True
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer with a chain to the machine's own script."""
+        resp.content_type = SCRIPT_TYPE
+        resp.text = ipxe.bootstrap(req.context.base_url)
+
+    on_head = on_get
+
+
+class Script:
+    """The decision point: what this machine boots."""
+
+    open_to_all = True
+
+    def __init__(self, contacts: Contacts, *, live_version: str) -> None:
+        self._contacts = contacts
+        self._live_version = live_version
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """A contact; with `?preview=1` a look that changes nothing."""
+        machine = parse_mac(mac)
+        if _is_preview(req):
+            self._show(req, resp, self._contacts.preview(machine))
+            return
+        try:
+            self._show(req, resp, self._contacts.answer(machine, ip=req.context.client_ip))
+        except ThrottledError as error:
+            # Firmware cannot read a status: the script itself tells it to come back.
+            wait = ipxe.script(
+                Wait(error.retry_after), self._context(req, machine), because="throttled"
+            )
+            resp.content_type = SCRIPT_TYPE
+            resp.text = wait
+
+    def on_head(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """What a GET would answer; changes nothing."""
+        self._show(req, resp, self._contacts.preview(parse_mac(mac)))
+
+    def _show(self, req: falcon.Request, resp: falcon.Response, what: Decided) -> None:
+        machine, decision = what.machine, what.decision
+        context = self._context(req, machine.mac, disk_suspect=machine.disk_suspect)
+        resp.content_type = SCRIPT_TYPE
+        resp.text = ipxe.script(decision.offer, context, because=decision.reason.value)
+        resp.cache_control = ["no-store"]
+        req.context.note["offer"] = type(decision.offer).__name__
+        req.context.note["reason"] = decision.reason.value
+
+    def _context(
+        self, req: falcon.Request, mac: Mac, *, disk_suspect: bool = False
+    ) -> ipxe.Context:
+        return ipxe.Context(req.context.base_url, mac, self._live_version, disk_suspect)
+
+
+class PlanOf:
+    """What the live environment of this machine is to do."""
+
+    open_to_all = True
+
+    def __init__(self, plans: Plans) -> None:
+        self._plans = plans
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """The plan; with `?preview=1` a look that changes nothing."""
+        machine, base_url = parse_mac(mac), req.context.base_url
+        if _is_preview(req):
+            plan = self._plans.preview(machine, base_url=base_url)
+        else:
+            plan = self._plans.answer(machine, ip=req.context.client_ip, base_url=base_url)
+        req.context.note["plan"] = plan["mode"]
+        resp.cache_control = ["no-store"]
+        resp.media = plan
+
+    def on_head(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """What a GET would answer; changes nothing."""
+        resp.media = self._plans.preview(parse_mac(mac), base_url=req.context.base_url)
+
+
+class InventoryOf:
+    """The hardware, as the live environment sees it."""
+
+    open_to_all = True
+
+    def __init__(self, reports: Reports, *, max_bytes: int) -> None:
+        self._reports = reports
+        self._max_bytes = max_bytes
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Store it; 204."""
+        machine = parse_mac(mac)
+        found = parse_inventory(body.json_object(req, self._max_bytes))
+        self._reports.inventory(machine, found, ip=req.context.client_ip)
+        resp.status = 204
+
+
+class StatusOf:
+    """Completion, as clients from 0.61 on report it."""
+
+    open_to_all = True
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """`{"status": "done"}` or `{"status": "failed", "reason": …}`; 204."""
+        machine = parse_mac(mac)
+        said = body.json_object(req, SMALL_BODY)
+        unknown = sorted(set(said) - {"status", "reason"})
+        if unknown:
+            raise ValidationError(f"{unknown[0][:64]!r} is not a field of a status report")
+        reason = parse_reason(said.get("reason"))
+        match said.get("status"):
+            case "done":
+                self._reports.done(machine, ip=req.context.client_ip)
+            case "failed":
+                self._reports.failed(machine, reason, ip=req.context.client_ip)
+            case _:
+                raise ValidationError('status: must be "done" or "failed"')
+        resp.status = 204
+
+
+class DoneOf:
+    """Completion, as clients up to 0.60 report it."""
+
+    open_to_all = True
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Whatever the body is, the flash is done; 204."""
+        self._reports.done(parse_mac(mac), ip=req.context.client_ip)
+        resp.status = 204
+
+
+class ProgressOf:
+    """How far a flash is; only our own client reports it."""
+
+    open_to_all = True
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Keep the last word; 204."""
+        machine = parse_mac(mac)
+        report = parse_progress(body.json_object(req, SMALL_BODY))
+        self._reports.progress(machine, report, ip=req.context.client_ip)
+        resp.status = 204
+
+
+def _is_preview(req: falcon.Request) -> bool:
+    return (req.get_param("preview") or "").lower() in {"1", "true", "yes"}

@@ -1,0 +1,43 @@
+"""Looks at regular intervals whether there is something to do.
+
+Threads: `scheduler` runs every task, one after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from bty_app import logs
+from bty_app.errors import BtyError
+
+_log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Runs each task every `seconds`; one that fails is tried again at the next turn."""
+
+    name = "scheduler"
+
+    def __init__(self, tasks: Mapping[str, Callable[[], object]], *, seconds: float) -> None:
+        self._tasks = dict(tasks)
+        self._seconds = seconds
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Take turns until `stop()`."""
+        while not self._stopping.wait(self._seconds):
+            self.turn()
+
+    def turn(self) -> None:
+        """Run every task once."""
+        for name, task in self._tasks.items():
+            try:
+                task()
+            except BtyError as error:
+                logs.event(_log, logging.WARNING, "task", task=name, error=error.message)
+
+    def stop(self) -> None:
+        """End after the task under way."""
+        self._stopping.set()

@@ -1,0 +1,1 @@
+"""Firmware boots from the server: a virtual machine, its own iPXE, and a live environment."""

@@ -1,0 +1,84 @@
+"""What the stories of a booting machine share: the single file, the artifacts, a mirror."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import bty_app
+from tests.boot import initramfs, proof_disk
+from tests.boot.initramfs import Completion
+from tests.boot.kernel import KernelFiles, kernel
+from tests.boot.machine import HOST
+from tests.boot.mirror import FickleMirror
+
+ROOT = Path(__file__).parents[2]
+
+BootDir = Callable[[Completion], Path]
+
+
+@pytest.fixture(scope="session")
+def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The single file: `dist/bty.pyz` if it is as new as its sources, else one built for here."""
+    ready = ROOT / "dist" / "bty.pyz"
+    sources = [ROOT / "build_zipapp.py", *(ROOT / "bty_app").rglob("*.*")]
+    changed = max(path.stat().st_mtime for path in sources if "__pycache__" not in path.parts)
+    if ready.is_file() and ready.stat().st_mtime >= changed:
+        return ready
+    built = tmp_path_factory.mktemp("pyz") / "bty.pyz"
+    subprocess.run(
+        [sys.executable, "build_zipapp.py", "--native", "host", "--output", built],
+        cwd=ROOT,
+        check=True,
+    )
+    return built
+
+
+@pytest.fixture(scope="session")
+def guest_kernel() -> KernelFiles:
+    return kernel()
+
+
+@pytest.fixture
+def boot_dir(tmp_path: Path, guest_kernel: KernelFiles) -> BootDir:
+    """Makes a set of netboot artifacts under the names of CONTRACT 4.2."""
+
+    def make(completion: Completion) -> Path:
+        directory = tmp_path / "boot"
+        directory.mkdir()
+        stem = f"bty-netboot-pc-x86_64-v{bty_app.__version__}"
+        shutil.copyfile(guest_kernel.vmlinuz, directory / f"{stem}.vmlinuz")
+        initramfs.build(directory / f"{stem}.initrd", guest_kernel, completion)
+        (directory / f"{stem}.squashfs").write_bytes(b"this live environment is all in its initrd")
+        return directory
+
+    return make
+
+
+@pytest.fixture
+def mirror() -> Iterator[FickleMirror]:
+    """Where the proof image is downloaded from."""
+    with FickleMirror(proof_disk.image()) as running:
+        yield running
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, mirror: FickleMirror) -> Path:
+    """A catalog.toml that names the proof image as the guest reaches it."""
+    path = tmp_path / "catalog.toml"
+    path.write_text(
+        "version = 1\n[[images]]\n"
+        'name = "proof"\n'
+        f'src = "http://{HOST}:{mirror.port}/proof.img"\n'
+        f'sha256 = "{hashlib.sha256(mirror.image).hexdigest()}"\n'
+        f"size_bytes = {len(mirror.image)}\n"
+        'format = "img"\n',
+        "utf-8",
+    )
+    return path

@@ -1,0 +1,143 @@
+"""A virtual machine whose firmware boots from the network, watched over its serial line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.boot.kernel import RigError
+
+QEMU = "qemu-system-x86_64"
+# Where QEMU's user network shows the guest the loopback of the host.
+HOST = "10.0.2.2"
+
+_TAIL_LINES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The machine as it stands in the rack: what does not change when it is switched off."""
+
+    mac: str
+    disk: Path
+    serial: str
+
+
+class Machine:
+    """One run of a box, from power-on; a context manager that ends it whatever happens.
+
+    `log` has all that the serial line said. QEMU is started with its own iPXE as the boot ROM of
+    a virtio card; the network's DHCP answer names the server's bootstrap script.
+    """
+
+    def __init__(self, box: Box, server_port: int) -> None:
+        self.log = ""
+        self._mac = box.mac
+        self._process = _start(box, server_port)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._output, selectors.EVENT_READ)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.cut_power()
+        self._selector.close()
+        os.close(self._output)
+        print(f"What {self._mac} said:\n{self._without_kernel_lines()}")
+
+    def wait_for(self, marker: str, seconds: float = 60.0) -> None:
+        """Return once the serial line has said `marker` since power-on.
+
+        Raises:
+            AssertionError: it did not within `seconds`, or the machine went off before.
+        """
+        until = time.monotonic() + seconds
+        while marker not in self.log:
+            if not self._read(until):
+                raise AssertionError(self._complaint(f"the machine never said {marker!r}"))
+
+    def wait_for_power_off(self, seconds: float = 30.0) -> None:
+        """Return once the machine has switched itself off.
+
+        Raises:
+            AssertionError: it did not within `seconds`.
+        """
+        until = time.monotonic() + seconds
+        while self._read(until):
+            pass
+        try:
+            self._process.wait(max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise AssertionError(self._complaint("the machine did not power off")) from None
+
+    def cut_power(self) -> None:
+        """End the machine where it stands, as a power cut does."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait()
+
+    @property
+    def _output(self) -> int:
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def _read(self, until: float) -> bool:
+        """Take in what has been said; False at the deadline or when nothing more will come."""
+        left = until - time.monotonic()
+        if left <= 0 or not self._selector.select(left):
+            return False
+        data = os.read(self._output, 65536)
+        self.log += data.decode("ascii", "replace")
+        return bool(data)
+
+    def _complaint(self, what: str) -> str:
+        code = self._process.poll()
+        state = "still running" if code is None else f"QEMU ended with {code}"
+        tail = "\n".join(self.log.splitlines()[-_TAIL_LINES:])
+        return f"{what} ({state}). The end of its serial line:\n{tail}"
+
+    def _without_kernel_lines(self) -> str:
+        lines = self.log.replace("\b", "").splitlines()
+        return "\n".join(line for line in lines if line.strip() and not line.startswith("[ "))
+
+
+def _start(box: Box, server_port: int) -> subprocess.Popen[bytes]:
+    if shutil.which(QEMU) is None:
+        raise RigError(f"there is no {QEMU} here: install Debian's qemu-system-x86 and ipxe-qemu")
+    bootfile = f"http://{HOST}:{server_port}/pxe-bootstrap.ipxe"
+    return subprocess.Popen(
+        [
+            *(QEMU, "-nodefaults", "-accel", _accelerator(), "-m", "512"),
+            # Without graphics SeaBIOS and iPXE print on the serial line.
+            *("-machine", "pc,graphics=off", "-display", "none", "-vga", "none"),
+            *("-serial", "stdio", "-monitor", "none"),
+            *("-netdev", f"user,id=lan,bootfile={bootfile}"),
+            *("-device", f"virtio-net-pci,netdev=lan,mac={box.mac},bootindex=1"),
+            *("-drive", f"if=none,id=disk,format=raw,file={box.disk}"),
+            *("-device", f"virtio-blk-pci,drive=disk,serial={box.serial}"),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def _accelerator() -> str:
+    """KVM only where the processor has it: a /dev/kvm alone may be one that cannot run this."""
+    words = Path("/proc/cpuinfo").read_text("ascii", "replace").split()
+    usable = os.access("/dev/kvm", os.R_OK | os.W_OK)
+    return "kvm" if usable and ("vmx" in words or "svm" in words) else "tcg"
