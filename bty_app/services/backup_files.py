@@ -1,0 +1,187 @@
+"""A full backup: the bundle and the whole database, from one snapshot, proven before it counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bty_app.domain.bundle import FILE_NAME
+from bty_app.domain.moments import stamp
+from bty_app.errors import ConflictError, StorageError
+from bty_app.services import bundles
+from bty_app.store import hardware, publish, snapshot
+from bty_app.store.hardware import Connection
+
+STATE = "state.db"
+MANIFEST = "manifest.json"
+SUMS = "SHA256SUMS"
+MANIFEST_VERSION = 1
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BackupPlan:
+    """What is wanted: the name, why ("manual", "scheduled", "pre-upgrade" …), by which release."""
+
+    backup_id: str
+    trigger: str
+    version: str
+    now: datetime
+    include_state: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BackupResult:
+    """A backup that was read back and found to be what was written."""
+
+    path: Path
+    machines: int
+    size: int
+    database_version: str
+    skipped: tuple[str, ...]
+
+
+def back_up_before_rotation(
+    connection: Connection, backups_dir: Path, *, version: str, now: datetime
+) -> str:
+    """Take the backup that precedes the archiving of another version's database; return its id.
+
+    Raises:
+        StorageError: it could not be written; the database is untouched.
+    """
+    plan = BackupPlan(
+        backup_id=now.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"),
+        trigger="pre-upgrade",
+        version=version,
+        now=now,
+    )
+    return write_backup(connection, backups_dir, plan).path.name
+
+
+def write_backup(
+    state_db: Path | Connection,
+    backups_dir: Path,
+    plan: BackupPlan,
+    *,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> BackupResult:
+    """Write the directory `backups_dir/backup_id` (or with `-1`, `-2` … where that is taken).
+
+    Args:
+        state_db: the database of any version, or a connection to it that is not writing.
+        backups_dir: made when it is missing.
+        plan: what to write and what to call it.
+        on_progress: told pages of the database copied, and all of them.
+        cancelled: asked between steps.
+
+    Raises:
+        StorageError: it could not be written, or does not read back as written; the database is
+            untouched.
+        snapshot.CopyCancelledError: `cancelled()` became true.
+    """
+    publish.make_directories(backups_dir)
+    name = _free_name(backups_dir, plan.backup_id)
+    with _connected(state_db) as connection, hardware.snapshot(connection):
+        reader = hardware.Reader(connection)
+        with publish.publish_directory(backups_dir, name) as folder:
+            sums = {FILE_NAME: _write_bundle(reader, folder / FILE_NAME, plan)}
+            if plan.include_state:
+                snapshot.copy_from(
+                    connection, folder / STATE, on_progress=on_progress, cancelled=cancelled
+                )
+                sums[STATE] = sha256_of(folder / STATE)
+            manifest = _manifest_text(reader, name, plan)
+            publish.write_file(folder / MANIFEST, manifest)
+            sums[MANIFEST] = hashlib.sha256(manifest).hexdigest()
+            publish.write_file(folder / SUMS, _sums_text(sums))
+    _prove(backups_dir, name, sums)
+    path = backups_dir / name
+    size = sum((path / part).stat().st_size for part in (*sums, SUMS))
+    return BackupResult(path, len(reader), size, reader.version, tuple(reader.skipped))
+
+
+def _write_bundle(reader: hardware.Reader, path: Path, plan: BackupPlan) -> str:
+    """Write the bundle; return its digest."""
+    digest = hashlib.sha256()
+    with publish.create_file(path) as file:
+
+        def write(data: bytes) -> None:
+            digest.update(data)
+            file.write(data)
+
+        bundles.write_bundle(reader, write, version=plan.version, now=plan.now)
+    return digest.hexdigest()
+
+
+def _manifest_text(reader: hardware.Reader, name: str, plan: BackupPlan) -> bytes:
+    manifest = {
+        "bty_backup_version": MANIFEST_VERSION,
+        "backup_id": name,
+        "created_at": stamp(plan.now),
+        "trigger": plan.trigger,
+        "bty_version": plan.version,
+        "database_version": reader.version,
+        "instance_id": reader.instance_id,
+        "machines": len(reader),
+        "skipped": reader.skipped,
+        "includes_state": plan.include_state,
+    }
+    return (json.dumps(manifest, indent=2) + "\n").encode()
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file that no SQLite connection of this process has open.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+@contextmanager
+def _connected(state_db: Path | Connection) -> Iterator[Connection]:
+    if isinstance(state_db, Path):
+        with hardware.opened(state_db) as connection:
+            yield connection
+    else:
+        yield state_db
+
+
+def _free_name(backups_dir: Path, backup_id: str) -> str:
+    for number in range(1000):
+        name = f"{backup_id}-{number}" if number else backup_id
+        if not (backups_dir / name).exists():
+            return name
+    raise ConflictError(f"{backups_dir}: holds a thousand backups of the name {backup_id}")
+
+
+def _sums_text(sums: dict[str, str]) -> bytes:
+    """As `sha256sum` writes it and `sha256sum -c` reads it."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()
+
+
+def _prove(backups_dir: Path, name: str, sums: dict[str, str]) -> None:
+    """Read everything back; a backup that differs loses its name."""
+    path = backups_dir / name
+    damaged = [part for part, digest in sums.items() if sha256_of(path / part) != digest]
+    if not damaged:
+        return
+    aside = path.with_name(f".bad-{name}")
+    path.rename(aside)
+    raise StorageError(
+        f"the backup {name} does not read back as it was written ({damaged[0]}): check the disk;"
+        f" what was written is kept as {aside}"
+    )
