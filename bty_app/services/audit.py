@@ -7,8 +7,6 @@ from bty_app.errors import NotFoundError
 from bty_app.store import events
 from bty_app.store.database import Database
 
-__all__ = ["Audit", "Query"]
-
 
 class Audit:
     """The audit log."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bty_app import __version__
@@ -26,12 +26,18 @@ class Health:
     """Probes the store at most once in a few seconds, however often it is asked."""
 
     def __init__(
-        self, database: Database, state_dir: Path, metrics: Metrics, clock: Clock = utc_now
+        self,
+        database: Database,
+        state_dir: Path,
+        metrics: Metrics,
+        clock: Clock = utc_now,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._state_dir = state_dir
         self._metrics = metrics
         self._clock = clock
+        self._steady = steady
         self._lock = threading.Lock()
         self._probed_at = float("-inf")
         self._problems: list[str] = []
@@ -39,9 +45,9 @@ class Health:
     def problems(self) -> list[str]:
         """What keeps this server from its work; empty when it is ready."""
         with self._lock:
-            if time.monotonic() - self._probed_at > PROBE_SECONDS:
+            if self._steady() - self._probed_at > PROBE_SECONDS:
                 self._problems = [*self._disk(), *self._writes()]
-                self._probed_at = time.monotonic()
+                self._probed_at = self._steady()
             return list(self._problems)
 
     def metrics(self) -> str:

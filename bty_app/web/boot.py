@@ -19,7 +19,6 @@ from bty_app.domain.mac import parse_mac
 from bty_app.errors import BtyError, InvalidInputError, TooLargeError
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.reports import Reports
-from bty_app.web.middleware import require_session
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +29,8 @@ _TYPES = {".efi": "application/efi", ".ipxe": "text/plain; charset=utf-8"}
 class BootFile:
     """One file of the boot directory."""
 
-    open_to_all = True  # GET and HEAD; PUT asks for a session itself
+    open_to_all = True
+    closed_methods = frozenset({"PUT"})
 
     def __init__(self, files: BootFiles, reports: Reports, *, max_upload_bytes: int) -> None:
         self._files = files
@@ -56,7 +56,6 @@ class BootFile:
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Store a file under this name, whole or not at all."""
-        require_session(req)
         limit = self._max_upload_bytes
         if (req.content_length or 0) > limit:
             raise TooLargeError(f"the file is larger than {limit} bytes")
@@ -81,6 +80,7 @@ class BootFile:
         etag = resp.get_header("ETag")
         if req.get_header("If-None-Match") == etag:
             resp.status = 304
+            resp.delete_header("Content-Type")
             file.close()
             return
         wanted = req.get_header("Range")

@@ -9,12 +9,13 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import falcon
 
 from bty_app import logs
-from bty_app.errors import InvalidInputError, NotAuthenticatedError
+from bty_app.errors import InvalidInputError
 from bty_app.services.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -81,16 +82,6 @@ class Front:
         )
 
 
-def require_session(req: falcon.Request) -> None:
-    """Ask for a session where a resource is open for other methods.
-
-    Raises:
-        NotAuthenticatedError: there is none.
-    """
-    if req.context.session is None:
-        raise NotAuthenticatedError("login required")
-
-
 def checked_host(req: falcon.Request) -> str:
     """The Host header, which our answers repeat.
 
@@ -127,6 +118,7 @@ def client_address(
     return str(address)
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         parsed = ipaddress.ip_address((text or "").partition("%")[0])

@@ -68,6 +68,6 @@ def _number(req: falcon.Request, name: str) -> int | None:
     text = req.get_param(name)
     if text is None:
         return None
-    if not text.lstrip("-").isdigit() or len(text) > 18 or not text.isascii():
+    if len(text) > 18 or not text.isascii() or not text.removeprefix("-").isdigit():
         raise ValidationError(f"{name}: must be a whole number")
     return int(text)

@@ -1,0 +1,167 @@
+"""The route table: the whole HTTP surface on one page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import falcon
+
+from bty_app.services.audit import Audit
+from bty_app.services.boot_files import BootFiles
+from bty_app.services.catalog import Catalog
+from bty_app.services.catalog_imports import CatalogImports
+from bty_app.services.contacts import Contacts
+from bty_app.services.health import Health
+from bty_app.services.machines import Machines
+from bty_app.services.metrics import Metrics
+from bty_app.services.plans import Plans
+from bty_app.services.reports import Reports
+from bty_app.services.revisions import Revisions
+from bty_app.services.sessions import Sessions
+from bty_app.web import boot, errors, health, pxe
+from bty_app.web.api import catalog as catalog_api
+from bty_app.web.api import events as events_api
+from bty_app.web.api import machines as machines_api
+from bty_app.web.assets import Assets, StaticFile
+from bty_app.web.auth import Cookies, SessionCheck
+from bty_app.web.middleware import Front, Network
+from bty_app.web.pages import ErrorPages, Pages
+from bty_app.web.ui import events as events_page
+from bty_app.web.ui import login as login_page
+from bty_app.web.ui import machine as machine_page
+from bty_app.web.ui import machines as machines_page
+from bty_app.web.ui.alerts import Alerts
+
+_COMPACT = partial(json.dumps, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases that the routes call."""
+
+    contacts: Contacts
+    plans: Plans
+    reports: Reports
+    machines: Machines
+    catalog: Catalog
+    imports: CatalogImports
+    audit: Audit
+    sessions: Sessions
+    health: Health
+    metrics: Metrics
+    revisions: Revisions
+    boot_files: BootFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What of the configuration the routes need."""
+
+    public_url: str
+    trusted_proxies: tuple[Network, ...]
+    live_version: str
+    inventory_max_bytes: int
+    max_upload_bytes: int
+
+
+def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
+    """The WSGI application."""
+    front = Front(
+        services.metrics,
+        public_url=options.public_url,
+        trusted_proxies=options.trusted_proxies,
+    )
+    cookies = Cookies(secure=options.public_url.startswith("https://"))
+    check = SessionCheck(services.sessions, cookies)
+    assets = Assets()
+    pages = Pages(assets, services.sessions, Alerts(services.audit, services.revisions))
+    app: falcon.App[Any, Any] = falcon.App(
+        middleware=[front, check, ErrorPages(pages)], independent_middleware=True
+    )
+    # A client's POST must never be answered with a redirect (CONTRACT 0.1).
+    app.req_options.strip_url_path_trailing_slash = True
+    json_handler = falcon.media.JSONHandler(dumps=_COMPACT)
+    app.resp_options.media_handlers[falcon.MEDIA_JSON] = json_handler
+    errors.install(app)
+    _machine_routes(app, services, options)
+    _operator_routes(app, services)
+    _login_routes(app, pages, services.sessions, check, cookies)
+    _page_routes(app, services, pages)
+    app.add_route("/static/{name}", StaticFile(assets))
+    return app
+
+
+def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Options) -> None:
+    """Open to every machine on the network."""
+    reports = services.reports
+    app.add_route("/", health.Home())
+    app.add_route("/healthz", health.Alive())
+    app.add_route("/readyz", health.Ready(services.health))
+    app.add_route("/version", health.Version())
+    app.add_route("/metrics", health.MetricsText(services.health))
+    app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap())
+    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, live_version=options.live_version))
+    app.add_route("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
+    app.add_route(
+        "/pxe/{mac}/inventory", pxe.InventoryOf(reports, max_bytes=options.inventory_max_bytes)
+    )
+    app.add_route("/pxe/{mac}/status", pxe.StatusOf(reports))
+    app.add_route("/pxe/{mac}/done", pxe.DoneOf(reports))
+    app.add_route("/pxe/{mac}/progress", pxe.ProgressOf(reports))
+    app.add_route(
+        "/boot/{name:path}",
+        boot.BootFile(services.boot_files, reports, max_upload_bytes=options.max_upload_bytes),
+    )
+    app.add_route("/images", catalog_api.Images(services.catalog))
+    app.add_route("/catalog.toml", catalog_api.CatalogToml(services.catalog))
+
+
+def _operator_routes(app: falcon.App[Any, Any], services: Services) -> None:
+    """Behind a session: JSON for scripts."""
+    machines, audit = services.machines, services.audit
+    app.add_route("/machines", machines_api.MachineList(machines))
+    app.add_route("/machines/{mac}", machines_api.MachineByMac(machines))
+    app.add_route("/machines/{mac}/lshw.json", machines_api.Hardware(machines, what="lshw"))
+    app.add_route("/machines/{mac}/disks.json", machines_api.Hardware(machines, what="disks"))
+    app.add_route("/catalog/entries", catalog_api.Entries(services.catalog))
+    app.add_route("/catalog/import", catalog_api.Import(services.imports))
+    app.add_route("/events", events_api.EventList(audit))
+    # No row of SQLite has an id of more digits.
+    app.add_route(
+        "/events/{event_id:int(max=9223372036854775807)}/ack", events_api.Acknowledgement(audit)
+    )
+
+
+def _login_routes(
+    app: falcon.App[Any, Any],
+    pages: Pages,
+    sessions: Sessions,
+    check: SessionCheck,
+    cookies: Cookies,
+) -> None:
+    """The way in and out."""
+    app.add_route("/ui/login", login_page.Login(pages, sessions, check, cookies))
+    app.add_route("/ui/logout", login_page.Logout(sessions, cookies))
+
+
+def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: pages for operators' browsers."""
+    machines, audit, revisions = services.machines, services.audit, services.revisions
+    app.add_route("/ui", login_page.Forward("/ui/machines"))
+    app.add_route("/ui/dashboard", login_page.Forward("/ui/machines"))
+    table = machines_page.MachineTable(pages, machines, services.catalog, revisions)
+    app.add_route("/ui/machines", machines_page.MachinesPage(pages, table))
+    app.add_route("/ui/machines/rows", machines_page.MachineRows(table))
+    view = machine_page.MachineView(pages, machines, services.contacts, services.catalog, audit)
+    state = machine_page.MachineState(view, revisions)
+    app.add_route("/ui/machines/{mac}", machine_page.MachinePage(view, state, machines))
+    app.add_route("/ui/machines/{mac}/state", state)
+    app.add_route("/ui/machines/{mac}/preview", machine_page.MachinePreview(view))
+    app.add_route("/ui/machines/{mac}/delete", machine_page.MachineDelete(view, machines))
+    events = events_page.EventTable(pages, audit, revisions)
+    app.add_route("/ui/events", events_page.EventsPage(pages, events))
+    app.add_route("/ui/events/rows", events_page.EventRows(events))
+    app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))

@@ -1,0 +1,185 @@
+"""The events page: what happened, newest first, and what still waits for a look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import falcon
+
+from bty_app.domain.events import Query, StoredEvent
+from bty_app.errors import NotFoundError, ValidationError
+from bty_app.services.audit import Audit
+from bty_app.services.revisions import Revisions
+from bty_app.web.forms import form_of
+from bty_app.web.pages import Answer, Pages, see_other
+from bty_app.web.ui.shared import Shared
+
+ROWS = 50
+MAX_TEXT = 200
+MAX_IDS = 500
+_RESET = "system.schema.reset"
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """What the address says: a search, only what is open, only older than an id."""
+
+    q: str = ""
+    open: bool = False
+    before: int | None = None
+
+    def address(self, *, before: int | None = None) -> str:
+        """The query string, of the page that begins before this id."""
+        given = {
+            "q": self.q,
+            "open": "1" if self.open else "",
+            "before": "" if before is None else str(before),
+        }
+        return urlencode({name: text for name, text in given.items() if text}, errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event; `waits` while it is a failure that nobody has acknowledged."""
+
+    event: StoredEvent
+    failure: bool
+
+    @property
+    def waits(self) -> bool:
+        """Whether it counts in the badge."""
+        return self.failure and not self.event.acknowledged
+
+
+class EventTable:
+    """The table for a query, made once for all who look at it."""
+
+    def __init__(self, pages: Pages, audit: Audit, revisions: Revisions) -> None:
+        self._pages = pages
+        self._audit = audit
+        self._revisions = revisions
+        self._shared: Shared[str] = Shared()
+
+    def revision(self) -> str:
+        """The revision of the audit log."""
+        return self._revisions.current("events")
+
+    def html(self, query: EventQuery, *, exact: bool = True) -> str:
+        """The table, marked with its revision."""
+        revision = self.revision()
+        key = query.address(before=query.before)
+        return self._shared.get(key, revision, lambda: self._made(query, revision), exact=exact)
+
+    def send(self, resp: falcon.Response, query: EventQuery) -> None:
+        """Answer with the table alone."""
+        self._pages.send_part(resp, self.html(query, exact=False))
+
+    def _made(self, query: EventQuery, revision: str) -> str:
+        found = self._audit.listed(
+            Query(
+                search=query.q or None,
+                open_failures=query.open,
+                before_id=query.before,
+                limit=ROWS + 1,
+            )
+        )
+        rows = [Row(event, _is_failure(event)) for event in found[:ROWS]]
+        address = query.address(before=query.before)
+        values: dict[str, object] = {
+            "query": query,
+            "rows": rows,
+            "older": query.address(before=found[ROWS - 1].id) if len(found) > ROWS else None,
+            "poll": f"/ui/events/rows?{urlencode({'rev': revision})}&{address}",
+        }
+        return self._pages.part("events_list.html", values)
+
+
+class EventsPage:
+    """`/ui/events`."""
+
+    def __init__(self, pages: Pages, table: EventTable) -> None:
+        self._pages = pages
+        self._table = table
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The page; everything about it is in its address."""
+        query = _query(req)
+        address = query.address(before=query.before)
+        values: dict[str, object] = {
+            "query": query,
+            "table": self._table.html(query),
+            "here": f"/ui/events?{address}",
+        }
+        if req.get_header("HX-Request"):
+            resp.set_header("HX-Replace-Url", f"/ui/events?{address}")
+        self._pages.render(req, resp, Answer("events.html", values))
+
+
+class EventRows:
+    """`/ui/events/rows`: what an open page asks every two seconds."""
+
+    def __init__(self, table: EventTable) -> None:
+        self._table = table
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """204 when nothing has changed since `rev`, else the table."""
+        if req.get_param("rev") == self._table.revision():
+            resp.status = 204
+            resp.set_header("Cache-Control", "no-store")
+            return
+        self._table.send(resp, _query(req))
+
+
+class EventMarks:
+    """`/ui/events/acknowledge`: set or clear the marks of events (CONTRACT 3.9)."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """A page goes back to where it was; a script gets `{"updated", "acknowledged"}`."""
+        form = form_of(req)
+        ids = _ids(form.every("ids"))
+        acknowledged = form.text("acknowledged") != "0"
+        updated = sum(self._marked(event_id, acknowledged=acknowledged) for event_id in ids)
+        if "text/html" in (req.get_header("Accept") or ""):
+            see_other(resp, _way_back(form.text("return_to")))
+            return
+        resp.media = {"updated": updated, "acknowledged": acknowledged}
+
+    def _marked(self, event_id: int, *, acknowledged: bool) -> bool:
+        try:
+            self._audit.acknowledge(event_id, acknowledged=acknowledged)
+        except NotFoundError:
+            return False
+        return True
+
+
+def _query(req: falcon.Request) -> EventQuery:
+    before = req.get_param("before") or ""
+    return EventQuery(
+        q=(req.get_param("q") or "").strip()[:MAX_TEXT],
+        open=req.get_param("open") == "1",
+        before=int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None,
+    )
+
+
+def _ids(values: tuple[str, ...]) -> list[int]:
+    texts = [part.strip() for value in values for part in value.split(",") if part.strip()]
+    if len(texts) > MAX_IDS:
+        raise ValidationError(f"ids: at most {MAX_IDS} at once")
+    if not all(text.isascii() and text.isdigit() and len(text) < 18 for text in texts):
+        raise ValidationError("ids: must be whole numbers")
+    return [int(text) for text in texts]
+
+
+def _way_back(wanted: str | None) -> str:
+    """Only to a page of ours: never to another site."""
+    if wanted and wanted.startswith("/ui/") and wanted.isascii() and wanted.isprintable():
+        return wanted
+    return "/ui/events"
+
+
+def _is_failure(event: StoredEvent) -> bool:
+    return event.kind.endswith("failed") or event.kind == _RESET

@@ -1,0 +1,144 @@
+"""The machines page: a searchable, sorted, paged table that follows what happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+import falcon
+
+from bty_app.domain.machine import BootMode, Machine
+from bty_app.services.catalog import Catalog
+from bty_app.services.machines import Machines, Shown
+from bty_app.services.revisions import Revisions
+from bty_app.web.pages import Answer, Pages
+from bty_app.web.ui import disks
+from bty_app.web.ui.machine_query import PAGE_SIZES, SORTS, MachineQuery, query_of
+from bty_app.web.ui.shared import Shared
+from bty_app.web.ui.words import MODE_NAMES, Status, Subject, short
+
+TOPICS = ("machines", "catalog", "events")
+TEMPLATE = "machines_list.html"
+COLUMNS = (
+    ("mac", "Machine"),
+    ("", "State"),
+    ("boot_mode", "Mode"),
+    ("bty_image_ref", "Image"),
+    ("", "Target disk"),
+    ("last_seen_at", "Last seen"),
+    ("last_flashed_at", "Last flashed"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A machine as the table shows it."""
+
+    machine: Machine
+    labels: tuple[str, ...]
+    status: Status
+    mode: str
+    image: str | None
+    disk: disks.Disk | None
+
+
+class MachineTable:
+    """The table for a query, made once for all who look at it."""
+
+    def __init__(
+        self, pages: Pages, machines: Machines, catalog: Catalog, revisions: Revisions
+    ) -> None:
+        self._pages = pages
+        self._machines = machines
+        self._catalog = catalog
+        self._revisions = revisions
+        self._shared: Shared[str] = Shared()
+
+    def revision(self) -> str:
+        """The revision of all that the table shows."""
+        return self._revisions.current(*TOPICS)
+
+    def html(self, query: MachineQuery, *, exact: bool = True) -> str:
+        """The table with what stands around it, marked with its revision."""
+        revision = self.revision()  # before reading: a newer row is no harm
+        return self._shared.get(
+            query.address(), revision, lambda: self._made(query, revision), exact=exact
+        )
+
+    def send(self, resp: falcon.Response, query: MachineQuery) -> None:
+        """Answer with the table alone."""
+        self._pages.send_part(resp, self.html(query, exact=False))
+
+    def _made(self, query: MachineQuery, revision: str) -> str:
+        found, total = self._found(query)
+        pages = max(1, -(-total // query.per_page))
+        if query.page > pages:  # machines were deleted meanwhile, or the address was made up
+            query = replace(query, page=pages)
+            found = self._machines.listed(query.rows())
+        names: dict[str, str] = {
+            entry.bty_image_ref: entry.name for entry in self._catalog.published().entries
+        }
+        rows = [_row(shown, names) for shown in found]
+        values: dict[str, object] = {
+            "query": query,
+            "rows": rows,
+            "total": total,
+            "pages": pages,
+            "columns": COLUMNS,
+            "poll": f"/ui/machines/rows?{urlencode({'rev': revision})}&{query.address()}",
+        }
+        return self._pages.part(TEMPLATE, values)
+
+    def _found(self, query: MachineQuery) -> tuple[list[Shown], int]:
+        """The machines of a page, and how many match; counted only where the page does not say."""
+        found = self._machines.listed(query.rows())
+        if len(found) < query.per_page and (found or query.page == 1):
+            return found, (query.page - 1) * query.per_page + len(found)
+        return found, self._machines.count(query.rows())
+
+
+class MachinesPage:
+    """`/ui/machines`."""
+
+    def __init__(self, pages: Pages, table: MachineTable) -> None:
+        self._pages = pages
+        self._table = table
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The page; everything about it is in its address."""
+        query = query_of(req)
+        values: dict[str, object] = {
+            "query": query,
+            "table": self._table.html(query),
+            "modes": [(mode.value, MODE_NAMES[mode]) for mode in BootMode],
+            "sizes": PAGE_SIZES,
+            "sorts": SORTS,
+            "deleted": req.get_param("deleted"),
+            "missing": req.get_param("missing"),
+        }
+        if req.get_header("HX-Request"):
+            resp.set_header("HX-Replace-Url", f"/ui/machines?{query.address()}")
+        self._pages.render(req, resp, Answer("machines.html", values))
+
+
+class MachineRows:
+    """`/ui/machines/rows`: what an open page asks every two seconds."""
+
+    def __init__(self, table: MachineTable) -> None:
+        self._table = table
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """204 when nothing has changed since `rev`, else the table."""
+        if req.get_param("rev") == self._table.revision():
+            resp.status = 204
+            resp.set_header("Cache-Control", "no-store")
+            return
+        self._table.send(resp, query_of(req))
+
+
+def _row(shown: Shown, names: dict[str, str]) -> Row:
+    machine = shown.machine
+    image = names.get(machine.image_ref) if machine.image_ref else None
+    found = disks.with_serial(disks.parsed(shown.known_disks), machine.target_disk_serial)
+    status = short(Subject(machine, image, None, shown.progress))
+    return Row(machine, shown.labels, status, MODE_NAMES[machine.boot_mode], image, found)

@@ -1,0 +1,194 @@
+"""The real application over a real database file, for tests of pages."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import falcon
+import falcon.testing
+from waitress.server import create_server
+from waitress.wasyncore import close_all
+
+from bty_app import runtime
+from bty_app.config import Admin, Config, Paths, Server
+from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.events import Actor, Event, Kind
+from bty_app.domain.image_source import ImageRef
+from bty_app.domain.inventory import canonical_json
+from bty_app.domain.mac import Mac
+from bty_app.domain.machine import Assignment
+from bty_app.services.revisions import Revisions
+from bty_app.store import catalog, events, machines
+from bty_app.store.database import Database
+from bty_app.web.app import Services, create_app
+from tests.fresh_state import make_state
+
+PASSWORD = "pässwört 1"
+AT = "2026-11-22T19:07:18.570473+00:00"
+REF = "a" * 64
+MAC = Mac("52:54:00:12:34:56")
+DISKS = [
+    {
+        "path": "/dev/nvme0n1",
+        "size": "476.9G",
+        "vendor": None,
+        "model": "Samsung SSD 980",
+        "serial": "S64ENX0T123456",
+        "tran": "nvme",
+        "removable": False,
+        "readonly": False,
+    },
+    {
+        "path": "/dev/sdb",
+        "size": "28.7G",
+        "vendor": "SanDisk",
+        "model": "Ultra Fit",
+        "serial": None,
+        "tran": "usb",
+        "removable": True,
+        "readonly": False,
+    },
+]
+
+
+@dataclass(slots=True)
+class Hands:
+    """A clock that a test turns."""
+
+    now: datetime = field(default_factory=lambda: datetime(2026, 11, 22, 20, 0, tzinfo=UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **step: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(**step)
+
+
+@dataclass(slots=True)
+class Site:
+    """A server with what is behind it."""
+
+    database: Database
+    services: Services
+    app: falcon.App[Any, Any]
+    hands: Hands
+
+    def client(self) -> falcon.testing.TestClient:
+        """Somebody who has not logged in."""
+        return falcon.testing.TestClient(self.app)
+
+    def token(self) -> str:
+        """The cookie's value of a new session."""
+        answer = self.client().simulate_post("/ui/login", **form(password=PASSWORD))
+        token = answer.cookies["bty-token"].value
+        assert token is not None
+        return token
+
+    def visit(self) -> Visit:
+        """Somebody who has logged in."""
+        return Visit(self, self.token())
+
+    def add_image(self, name: str = "debian-13.img.zst", ref: str = REF) -> None:
+        """An image in the catalog."""
+        entry = CatalogEntry(
+            ImageRef(ref), f"http://images.test/{ref[:8]}.img", name, AT, size_bytes=3 * 2**30
+        )
+        self.database.write(lambda tx: catalog.insert(tx, entry))
+
+    def add_machine(
+        self, mac: Mac = MAC, wanted: Assignment | None = None, disks: object = DISKS
+    ) -> None:
+        """A machine that has been here and has reported its disks."""
+        text = canonical_json(disks)
+
+        def change(tx: Any) -> None:
+            machines.seen(tx, mac, at=AT, ip="192.0.2.7")
+            machines.set_inventory(tx, mac, disks=text, lshw=None, at=AT)
+            if wanted:
+                machines.assign(tx, mac, wanted, at=AT)
+
+        self.database.write(change)
+
+    def add_event(self, kind: Kind, summary: str, **more: Any) -> int:
+        """An audit row."""
+        event = Event(kind, Actor.SYSTEM, summary, **more)
+        return self.database.write(lambda tx: events.record(tx, event, at=AT))
+
+
+def form(headers: dict[str, str] | None = None, **fields: str) -> dict[str, Any]:
+    """What a request has that carries these fields."""
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    return {"body": urlencode(fields), "headers": kind | (headers or {})}
+
+
+@dataclass(slots=True)
+class Visit:
+    """Somebody who is logged in, with pages of ours before them."""
+
+    site: Site
+    token: str
+
+    def get(self, path: str, **headers: str) -> falcon.testing.Result:
+        """Read."""
+        return self.site.client().simulate_get(path, headers=self._cookie() | headers)
+
+    def csrf_token(self) -> str:
+        """What our forms carry."""
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get("/ui/events").text)
+        assert found is not None
+        return found[1]
+
+    def post(self, path: str, **fields: str) -> falcon.testing.Result:
+        """Submit a form of ours."""
+        fields.setdefault("csrf_token", self.csrf_token())
+        return self.site.client().simulate_post(path, **form(self._cookie(), **fields))
+
+    def _cookie(self) -> dict[str, str]:
+        return {"Cookie": f"bty-token={self.token}"}
+
+
+@contextmanager
+def site(
+    state_dir: Path, *, password: str = PASSWORD, public_url: str = "", hands: Hands | None = None
+) -> Iterator[Site]:
+    """A site over `state_dir`, new or as it was left."""
+    path = state_dir / "state.db"
+    if not path.exists():
+        make_state(state_dir)
+    config = Config(
+        admin=Admin(password=password),
+        server=Server(public_url=public_url),
+        paths=Paths(
+            state_dir=state_dir,
+            boot_dir=state_dir / "boot",
+            catalog_file=state_dir / "catalog.toml",
+        ),
+    )
+    revisions, clock = Revisions(), hands or Hands()
+    with Database(path, on_commit=revisions.bump) as database:
+        services = runtime.services(config, database, revisions, clock)
+        yield Site(database, services, create_app(services, runtime.options(config)), clock)
+
+
+@contextmanager
+def served(app: falcon.App[Any, Any]) -> Iterator[int]:
+    """The application on a port of 127.0.0.1."""
+    server = create_server(app, host="127.0.0.1", port=0, threads=8)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield int(server.effective_port)
+    finally:
+        server.trigger.pull_trigger(lambda: close_all(server._map))
+        thread.join(5)
+        assert not thread.is_alive()
+        server.task_dispatcher.shutdown()
