@@ -1,0 +1,43 @@
+"""A server for every test that asks for one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests import serving
+
+# How long an example takes says nothing where tests share a machine.
+settings.register_profile("bty", deadline=None)
+settings.load_profile("bty")
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - below it, each test has a directory of its own
+
+
+@pytest.fixture
+def quick_dir(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory where there is one: each write of a database waits for its disk."""
+    if not MEMORY.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="bty-test-", dir=MEMORY) as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def server(quick_dir: Path) -> Iterator[serving.Site]:
+    """A server with an image, a kernel and an initrd, and no machines."""
+    with serving.site(quick_dir / "state") as site:
+        yield site
+
+
+@pytest.fixture
+def own_tempdir() -> Iterator[None]:
+    """The HTTP worker points `tempfile` at its spool directory; put it back."""
+    before = tempfile.tempdir
+    yield
+    tempfile.tempdir = before

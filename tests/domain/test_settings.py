@@ -1,0 +1,46 @@
+"""Settings that an operator changes while the server runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from bty_app.domain import settings as table
+from bty_app.domain.boot import Limits
+from bty_app.errors import ValidationError
+
+EDGES = [
+    (table.GRACE_SECONDS, 0, 86_400),
+    (table.MAX_ATTEMPTS, 1, 100),
+    (table.SILENCE_MINUTES, 1, 1_440),
+]
+
+
+def test_every_setting_is_in_the_table_once_with_a_valid_default_and_help() -> None:
+    keys = [setting.key for setting in table.SETTINGS]
+
+    assert sorted(keys) == sorted({*keys})
+    assert {setting.key for setting, _, _ in EDGES} == set(keys)
+    for setting in table.SETTINGS:
+        assert setting.parse(str(setting.default)) == setting.default
+        assert setting.help.endswith(".")
+
+
+@pytest.mark.parametrize(("setting", "low", "high"), EDGES)
+def test_a_number_is_taken_within_its_bounds(setting: table.Setting, low: int, high: int) -> None:
+    for number in (low, high):
+        assert table.checked(setting, f" {number} ") == str(number)
+        assert table.value(setting, {setting.key: str(number)}) == number
+    for text in (str(low - 1), str(high + 1), "", "x", "1.5", "-1", "\u0661", "9" * 5000):
+        with pytest.raises(ValidationError, match=f"{setting.key}.* from {low} to {high}"):
+            table.checked(setting, text)
+
+
+@pytest.mark.parametrize("bad", ["", "x", "-1", "9" * 5000, "1 ", "0x10"])
+def test_a_bad_stored_value_counts_as_not_set(bad: str) -> None:
+    assert table.limits({"boot.grace_seconds": bad, "boot.max_attempts": bad}) == Limits()
+
+
+def test_without_stored_values_the_bounds_are_the_documented_ones() -> None:
+    assert table.limits({}) == Limits(grace_seconds=120, max_attempts=5)
+    assert table.limits({"boot.grace_seconds": "0", "boot.max_attempts": "1"}) == Limits(0, 1)
+    assert table.value(table.SILENCE_MINUTES, {}) == 10

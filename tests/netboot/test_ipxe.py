@@ -1,0 +1,106 @@
+"""A boot offer as an iPXE script (CONTRACT 4, SPEC 16)."""
+
+from __future__ import annotations
+
+import pytest
+
+from bty_app.domain.boot import FirmwareExit, LiveEnv, LocalDisk, Offer, Purpose, Reason, Wait
+from bty_app.domain.mac import Mac
+from bty_app.netboot import ipxe
+
+PLAIN = ipxe.Context("http://bty:8080", Mac("52:54:00:12:34:56"), "0.65.18")
+SUSPECT = ipxe.Context("http://bty:8080", Mac("52:54:00:12:34:56"), "0.65.18", disk_suspect=True)
+OFFERS: list[Offer] = [
+    *(LiveEnv(purpose) for purpose in Purpose),
+    LocalDisk("0x80"),
+    LocalDisk("0x81", 5),
+    FirmwareExit(),
+    Wait(7),
+]
+
+
+def test_the_bootstrap_is_one_command_and_passes_failure_on() -> None:
+    assert ipxe.bootstrap("http://bty:8080") == (
+        "#!ipxe\nchain http://bty:8080/pxe/${mac:hexhyp} || exit 1\n"
+    )
+
+
+def test_the_live_environment_has_the_contracts_lines_whatever_it_is_for() -> None:
+    scripts = {ipxe.script(LiveEnv(purpose), PLAIN, because="x") for purpose in Purpose}
+
+    assert scripts == {
+        "#!ipxe\n"
+        "echo bty: 52:54:00:12:34:56: booting the live environment 0.65.18\n"
+        "set bty-base http://bty:8080\n"
+        "kernel ${bty-base}/boot/bty-netboot-pc-x86_64-v0.65.18.vmlinuz?mac=52:54:00:12:34:56"
+        " boot=live fetch=${bty-base}/boot/bty-netboot-pc-x86_64-v0.65.18.squashfs components"
+        " console=tty0 console=ttyS1,115200 console=ttyS0,115200 earlyprintk=ttyS0,115200"
+        " plymouth.enable=0 modprobe.blacklist=nouveau,rndis_host nouveau.modeset=0"
+        " systemd.gpt_auto=0 bty.server=${bty-base} bty.mac=52:54:00:12:34:56\n"
+        "initrd ${bty-base}/boot/bty-netboot-pc-x86_64-v0.65.18.initrd?mac=52:54:00:12:34:56\n"
+        "boot\n"
+    }
+
+
+def test_the_local_disk_is_booted_by_sanboot_and_a_failure_moves_the_firmware_on() -> None:
+    assert ipxe.script(LocalDisk("0x81", 5), PLAIN, because="not-bound") == (
+        "#!ipxe\n"
+        "echo bty: 52:54:00:12:34:56: booting the local disk 0x81 (not-bound)\n"
+        "sleep 5\n"
+        "sanboot --no-describe --drive 0x81 || exit 1\n"
+    )
+
+
+def test_nothing_to_boot_is_an_exit_that_counts_as_failure() -> None:
+    assert ipxe.script(FirmwareExit(), PLAIN, because="orphan_ref") == (
+        "#!ipxe\n"
+        "echo bty: 52:54:00:12:34:56: nothing to boot from here (orphan_ref)\n"
+        "sleep 1\n"
+        "exit 1\n"
+    )
+
+
+def test_to_wait_is_to_ask_again_and_never_to_leave() -> None:
+    assert ipxe.script(Wait(7), PLAIN, because="pause") == (
+        "#!ipxe\n"
+        "echo bty: 52:54:00:12:34:56: waiting 7 s (pause)\n"
+        "echo bty: see http://bty:8080/ui/machines/52:54:00:12:34:56\n"
+        ":again\n"
+        "sleep 7\n"
+        "chain --replace http://bty:8080/pxe/52-54-00-12-34-56 || goto again\n"
+    )
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_suspect_disk_is_not_reached_by_a_missing_file(purpose: Purpose) -> None:
+    lines = ipxe.script(LiveEnv(purpose), SUSPECT, because="x").splitlines()
+
+    fetching = [line for line in lines if line.startswith(("kernel ", "initrd ", "boot"))]
+    assert len(fetching) == 3
+    assert all(line.endswith(" || goto again") for line in fetching)
+    assert ":again" in lines
+    assert lines[-1].startswith("chain --replace ")
+    assert lines[-1].endswith(" || goto again")
+    assert not any(line.startswith(("exit", "sanboot")) for line in lines)
+
+
+@pytest.mark.parametrize("offer", OFFERS, ids=repr)
+@pytest.mark.parametrize("context", [PLAIN, SUSPECT], ids=["plain", "suspect"])
+def test_every_script_is_ascii_of_short_lines_and_known_commands(
+    offer: Offer, context: ipxe.Context
+) -> None:
+    for reason in Reason:
+        script = ipxe.script(offer, context, because=reason.value)
+
+        lines = script.split("\n")
+        assert (lines[0], lines[-1]) == ("#!ipxe", "")
+        assert script.isascii()
+        known = ("echo ", "set ", "kernel ", "initrd ", "boot", "sleep ", "sanboot ", "exit ",
+                 "chain ", ":again")  # fmt: skip
+        assert all(line.startswith(known) for line in lines[1:-1])
+        assert max(map(len, lines)) < 1024  # a kernel's command line is bounded
+
+
+@pytest.mark.parametrize("suffix", ["vmlinuz", "initrd", "squashfs"])
+def test_files_are_named_by_the_version_of_the_live_environment(suffix: str) -> None:
+    assert ipxe.artifact("1.2", suffix) == f"bty-netboot-pc-x86_64-v1.2.{suffix}"
