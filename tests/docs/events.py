@@ -1,0 +1,218 @@
+"""The audit vocabulary, from the functions that make its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import bty_app
+from bty_app.domain import catalog_events, machine_events
+from bty_app.domain.boot import Decision, LiveEnv, Purpose, Reason
+from bty_app.domain.catalog import CatalogEntry, Merge, NewImage
+from bty_app.domain.events import Actor, Event, Kind, Subject
+from bty_app.domain.image_source import ImageRef
+from bty_app.domain.inventory import Inventory
+from bty_app.domain.mac import Mac
+from bty_app.domain.machine import Assignment, BootMode, Machine, Phase
+from bty_app.errors import InvalidInputError
+from bty_app.store.events import OPEN_FAILURE
+from tests.docs.tables import code, table
+
+_IP = "192.0.2.7"
+_MAC = Mac("52:54:00:12:34:56")
+_AT = "2026-11-22T19:07:18.000000+00:00"
+_MACHINE = Machine(
+    mac=_MAC,
+    image_ref="a" * 64,
+    discovered_at=_AT,
+    last_seen_at=_AT,
+    last_seen_ip=_IP,
+    boot_mode=BootMode.FLASH_ONCE,
+    sanboot_drive=None,
+    last_flashed_at=None,
+    known_disks_at=None,
+    hw_lshw_at=None,
+    target_disk_serial=None,
+    created_at=_AT,
+    updated_at=_AT,
+    phase=Phase.BOOTED,
+    phase_at=None,
+    attempts=1,
+    ordered_at=None,
+    disk_suspect=False,
+)
+_OFFER = Decision(LiveEnv(Purpose.FLASH), Reason.RETRY, Phase.BOOTED)
+_SRC = "https://example.com/debian.img.zst"
+_ENTRY = CatalogEntry(ImageRef("a" * 64), _SRC, "debian", _AT)
+_MERGE = Merge((), (), (), 0)
+_BY = catalog_events.By(Actor.OPERATOR, _IP)
+_WRONG = InvalidInputError("wrong")
+
+
+def _operator(kind: Kind, *keys: str) -> Event:
+    return Event(kind, Actor.OPERATOR, "", Subject("auth", "operator"), _IP, dict.fromkeys(keys))
+
+
+EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
+    example.kind: (example, about)
+    for example, about in (
+        (machine_events.discovered(_MAC, _IP), "A machine asked that nobody knew."),
+        (
+            machine_events.saved(_MAC, Assignment(), created=True, ip=_IP),
+            "An operator made a record before the machine was ever seen.",
+        ),
+        (
+            machine_events.saved(_MAC, Assignment(), created=False, ip=_IP),
+            "An operator saved a machine. It is armed anew.",
+        ),
+        (machine_events.deleted(_MAC, _IP), "An operator forgot a machine."),
+        (machine_events.flashed(_MAC, _IP), "A flash is complete. Once per cycle."),
+        (
+            machine_events.flash_failed(_MAC, "why", _IP),
+            "The live environment reports that a flash failed, with its reason.",
+        ),
+        (
+            machine_events.stale(_MAC, _IP),
+            "A report of success that answers no order of this cycle. It changed nothing.",
+        ),
+        (
+            machine_events.inventory(_MAC, Inventory("[]", 0, (), None, False), _IP),
+            "The hardware was reported.",
+        ),
+        (
+            machine_events.silent(_MACHINE, _AT),
+            "Nobody has heard of a flash for too long. The sentence says what to do.",
+        ),
+        (
+            machine_events.held(_MACHINE),
+            "All attempts are used up: no further one is made until the machine is saved.",
+        ),
+        (
+            machine_events.offered(_MACHINE, _OFFER, "debian", _IP),
+            "Firmware asked what to boot. The details say what was offered, and why.",
+        ),
+        (
+            machine_events.planned(_MACHINE, {"mode": "exit"}, "plan:exit:ipxe-exit", _IP),
+            "A live environment asked for its plan.",
+        ),
+        (machine_events.armed(_MAC), "Kernel or initrd is being fetched: an attempt begins."),
+        (
+            machine_events.orphan(_MAC, "inventory", _IP, {"disk_count": 1}),
+            "A report from a machine without a record. None is made.",
+        ),
+        (catalog_events.added(_ENTRY, ip=_IP), "An image was added by its URL."),
+        (
+            catalog_events.add_failed(
+                NewImage(ImageRef("a" * 64), _SRC, "debian", _SRC), _WRONG, ip=_IP
+            ),
+            "An image could not be added.",
+        ),
+        (catalog_events.deleted(_ENTRY, ip=_IP), "An image was removed."),
+        (
+            catalog_events.imported(_SRC, _MERGE, _BY),
+            "A catalog was taken in. The actor is `system` for the catalog file at a start.",
+        ),
+        (
+            catalog_events.import_failed(_SRC, _WRONG, _BY),
+            "A catalog could not be taken in. It changed nothing.",
+        ),
+        (_operator(Kind.LOGIN_SUCCEEDED), "An operator logged in."),
+        (
+            _operator(Kind.LOGIN_FAILED, "refused_before"),
+            "A wrong password. Guesses that the throttle refused are counted, not listed.",
+        ),
+        (_operator(Kind.LOGOUT), "An operator logged out."),
+        (
+            Event(
+                Kind.MACHINES_IMPORTED,
+                Actor.OPERATOR,
+                "",
+                details=dict.fromkeys(
+                    [
+                        "source",
+                        "exported_at",
+                        "exported_by_bty_version",
+                        "new",
+                        "updated",
+                        "unchanged",
+                        "reset",
+                        "rejected",
+                    ]
+                ),
+            ),
+            "A bundle was imported.",
+        ),
+        (
+            Event(
+                Kind.SCHEMA_RESET,
+                Actor.SYSTEM,
+                "",
+                details=dict.fromkeys(
+                    [
+                        "from_version",
+                        "to_version",
+                        "archived_at",
+                        "archived_inode",
+                        "archived_bytes",
+                        "archived_chain",
+                        "quick_check",
+                        "rows",
+                        "carried",
+                        "backup_id",
+                    ]
+                ),
+            ),
+            "The database of another version was archived, or a damaged one set aside (then the"
+            " details are from_version, to_version, archived_at, reason, problem, files).",
+        ),
+    )
+}
+RESERVED = "Reserved: nothing records it yet."
+
+
+def rows() -> list[tuple[str, ...]]:
+    """A row for every kind."""
+    recorded = _recorded()
+    return [_row(kind) if kind in recorded else _reserved(kind) for kind in Kind]
+
+
+def table_head() -> tuple[str, ...]:
+    """The head of the table."""
+    return ("kind", "subject", "actor", "waits", "what happened", "details")
+
+
+def _row(kind: Kind) -> tuple[str, ...]:
+    event, about = EXAMPLES[kind]
+    return (
+        code(kind.value),
+        event.subject.kind if event.subject else "-",
+        event.actor.value,
+        _waits(kind),
+        about,
+        ", ".join(event.details) if event.details else "-",
+    )
+
+
+def _reserved(kind: Kind) -> tuple[str, ...]:
+    return (code(kind.value), "-", "-", _waits(kind), RESERVED, "-")
+
+
+def _waits(kind: Kind) -> str:
+    assert "%failed" in OPEN_FAILURE
+    assert Kind.SCHEMA_RESET.value in OPEN_FAILURE
+    return "yes" if kind.endswith("failed") or kind is Kind.SCHEMA_RESET else ""
+
+
+def _recorded() -> set[Kind]:
+    """The kinds that code outside the vocabulary itself names."""
+    source = "".join(
+        path.read_text("utf-8")
+        for path in Path(bty_app.__file__).parent.rglob("*.py")
+        if path.name != "events.py" or path.parent.name != "domain"
+    )
+    return {kind for kind in Kind if f"Kind.{kind.name}" in source}
+
+
+def vocabulary() -> str:
+    """Every kind of event."""
+    return table(table_head(), *rows())
