@@ -132,7 +132,7 @@ class Paths:
 class Withcache:
     """The image cache."""
 
-    url: str = _key("", values.url, "URL", "The withcache that serves image bytes. None: no cache.")
+    url: str = _key("", values.url, "URL", "The withcache that serves image bytes; not asked yet.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ class Tuning:
     """Bounds."""
 
     backup_max_parallel: int = _key(
-        1, values.integer(1, 16), "1-16", "Backups that may run at the same time."
+        1, values.integer(1, 16), "1-16", "Backups that may run at the same time; not used yet."
     )
     max_upload_bytes: int = _key(
         64 * 2**20,

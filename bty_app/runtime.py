@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app import __version__
@@ -47,10 +48,32 @@ def opened(state_dir: Path, revisions: Revisions | None = None) -> Iterator[Data
         yield database
 
 
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What operators log in with, and what signs their forms."""
+
+    password: passwords.Secret
+    form_key: passwords.Secret
+
+
+def secrets(config: Config) -> Secrets:
+    """The configured secrets, or those in the state directory, made at the first start."""
+    place = config.paths.state_dir
+    return Secrets(
+        passwords.admin_password(config.admin.password, place),
+        passwords.session_secret(config.server.session_secret, place),
+    )
+
+
 def services(
-    config: Config, database: Database, revisions: Revisions, clock: Clock = utc_now
+    config: Config,
+    database: Database,
+    revisions: Revisions,
+    clock: Clock = utc_now,
+    *,
+    known: Secrets | None = None,
 ) -> Services:
-    """The use cases over one open database."""
+    """The use cases over one open database; `known` are the secrets, if they were read already."""
     settings = Settings(database, revisions)
     tuning = config.tuning
     bounds = Bounds(
@@ -67,7 +90,7 @@ def services(
         catalog=Catalog(database, http, revisions, clock),
         imports=CatalogImports(database, http, catalog_file=config.paths.catalog_file, clock=clock),
         audit=Audit(database),
-        sessions=_sessions(config, database, clock),
+        sessions=_sessions(known or secrets(config), database, clock),
         health=Health(database, config.paths.state_dir, metrics, clock),
         metrics=metrics,
         revisions=revisions,
@@ -75,14 +98,10 @@ def services(
     )
 
 
-def _sessions(config: Config, database: Database, clock: Clock) -> Sessions:
+def _sessions(known: Secrets, database: Database, clock: Clock) -> Sessions:
     """Logins; those that another password or key opened are ended."""
-    state_dir = config.paths.state_dir
-    password = passwords.admin_password(config.admin.password, state_dir)
-    key = passwords.session_secret(config.server.session_secret, state_dir)
-    if password.generated:
-        _log.warning("no password is configured: one was generated, into %s", password.path)
-    sessions = Sessions(database, Account(password.value, key.value), clock)
+    account = Account(known.password.value, known.form_key.value)
+    sessions = Sessions(database, account, clock)
     if sessions.end_those_of_another_password():
         _log.info("the password or the session secret is another one: all sessions were ended")
     return sessions

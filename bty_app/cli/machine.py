@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     setting = acts.add_parser("set", help="change a machine, or make a record; arms it anew")
     forgetting = acts.add_parser("forget", help="delete a record with its labels and hardware")
     for act in (showing, setting, forgetting):
-        act.add_argument("mac", metavar="MAC")
+        act.add_argument("mac", metavar="MAC", help="the machine, in any spelling of its MAC")
     for act in (listing, showing, setting):
         act.add_argument("--json", action="store_true", help="as JSON")
     setting.add_argument("--mode", choices=[mode.value for mode in BootMode], help="the boot mode")

@@ -67,9 +67,9 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         _tell(opening.sentence)
         revisions = Revisions()
         database = stack.enter_context(runtime.opened(place, revisions))
-        services = runtime.services(config, database, revisions)
+        secrets = runtime.secrets(config)
+        services = runtime.services(config, database, revisions, known=secrets)
         services.imports.import_catalog_file()
-        password = passwords.admin_password(config.admin.password, place)
         app = create_app(services, runtime.options(config))
         worker = http.HttpWorker(
             app,
@@ -80,7 +80,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         )
         watch = Scheduler({"silence": services.reports.report_silence}, seconds=SCHEDULER_SECONDS)
         host, port = listener.getsockname()[:2]
-        _announce(host, port, config, password)
+        _announce(host, port, config, secrets.password)
         _supervise(Supervisor([worker, watch]))
     return 0
 

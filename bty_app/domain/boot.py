@@ -226,6 +226,12 @@ def on_failed(now: Situation, *, ordered: bool) -> bool:
     return now.phase is Phase.BOOTED or (now.phase is Phase.IDLE and ordered)
 
 
+def wizard_may_write(now: Situation, limits: Limits) -> bool:
+    """Does its plan lead to the wizard, where a person may flash any disk?"""
+    offer = decide(now, Ask.PLAN, limits).offer
+    return isinstance(offer, FirmwareExit) or offer == LiveEnv(Purpose.WIZARD)
+
+
 def on_inventory(now: Situation) -> bool:
     """An inventory has arrived: does it end an inventory cycle?"""
     return now.mode is BootMode.INVENTORY and now.phase in {Phase.BOOTED, Phase.HELD}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -86,6 +86,21 @@ class Assignment:
     target_disk_serial: Serial | None = None
     sanboot_drive: str | None = None
     labels: tuple[str, ...] = ()
+
+
+def changes_labels_alone(machine: Machine, labels: Sequence[str], wanted: Assignment) -> bool:
+    """Would saving `wanted` change the labels and nothing else?
+
+    Such a save is no order to flash: a finished machine stays finished. One that changes nothing
+    at all is the operator's way to say "again".
+    """
+    same = (
+        machine.boot_mode is wanted.boot_mode
+        and machine.image_ref == wanted.image_ref
+        and machine.target_disk_serial == wanted.target_disk_serial
+        and machine.sanboot_drive == wanted.sanboot_drive
+    )
+    return same and set(labels) != set(wanted.labels)
 
 
 _ASSIGNMENT_KEYS = frozenset(

@@ -27,6 +27,13 @@ def saved(mac: Mac, wanted: Assignment, *, created: bool, ip: str | None) -> Eve
     return Event(kind, Actor.OPERATOR, summary, machine_subject(mac), ip, _assigned(wanted))
 
 
+def labelled(mac: Mac, wanted: Assignment, ip: str | None) -> Event:
+    """An operator changed nothing but the labels; its cycle goes on."""
+    summary = f"{mac} has other labels; its cycle goes on as it was"
+    subject = machine_subject(mac)
+    return Event(Kind.MACHINE_UPSERTED, Actor.OPERATOR, summary, subject, ip, _assigned(wanted))
+
+
 def deleted(mac: Mac, ip: str | None) -> Event:
     """An operator forgot a machine."""
     summary = f"{mac} was deleted with its labels and hardware record"

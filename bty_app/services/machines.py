@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from bty_app.domain import machine_events
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import Assignment, Machine
+from bty_app.domain.machine import Assignment, Machine, changes_labels_alone
 from bty_app.domain.moments import stamp
 from bty_app.errors import NotFoundError
 from bty_app.services.clock import Clock, utc_now
@@ -71,12 +71,20 @@ class Machines:
         return self._database.read(lambda tx: machines.count(tx, page))
 
     def save(self, mac: Mac, wanted: Assignment, *, ip: str | None) -> Shown:
-        """Replace what is set of a machine; an unknown one is created. It is armed anew."""
+        """Replace what is set of a machine; an unknown one is created.
+
+        It is armed anew, unless nothing but its labels changed.
+        """
         at = stamp(self._clock())
 
         def change(tx: Tx) -> Shown:
-            created = machines.assign(tx, mac, wanted, at=at)
-            events.record(tx, machine_events.saved(mac, wanted, created=created, ip=ip), at=at)
+            before = machines.get(tx, mac)
+            if before and changes_labels_alone(before, machines.labels(tx, mac), wanted):
+                machines.set_labels(tx, mac, wanted.labels, at=at)
+                events.record(tx, machine_events.labelled(mac, wanted, ip), at=at)
+            else:
+                created = machines.assign(tx, mac, wanted, at=at)
+                events.record(tx, machine_events.saved(mac, wanted, created=created, ip=ip), at=at)
             machine = machines.get(tx, mac)
             assert machine is not None  # noqa: S101 - written above, in this transaction
             return _shown(tx, machine)

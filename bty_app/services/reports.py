@@ -14,6 +14,7 @@ from bty_app.domain.boot import (
     on_failed,
     on_fetch,
     on_inventory,
+    wizard_may_write,
 )
 from bty_app.domain.inventory import Inventory
 from bty_app.domain.mac import Mac
@@ -102,9 +103,13 @@ class Reports:
             NotFoundError: there is no record of this machine.
         """
 
+        limits = self._settings.limits()
+
         def change(tx: Tx, what: Decided, at: str) -> None:
             if on_failed(what.facts, ordered=what.machine.ordered_at is not None):
                 machines.flash_failed(tx, mac, at=at)
+            elif wizard_may_write(what.facts, limits):
+                machines.suspect_disk(tx, mac)
             events.record(tx, machine_events.flash_failed(mac, reason, ip), at=at)
 
         self._report(mac, "failed", ip, change)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,12 @@ BUSY_TIMEOUT_MS = 5000
 GROUP_LIMIT = 256  # changes in one commit: bounds how long the first of them waits
 FOREIGN_CHECK_SECONDS = 2.0
 ALL_TOPICS = frozenset({"machines", "catalog", "events", "settings", "sessions"})
+
+# Errors that say something of one statement, and nothing of the database.
+_OF_THE_STATEMENT = (
+    *(apsw.SQLError, apsw.TooBigError, apsw.MismatchError, apsw.RangeError),
+    *(apsw.BindingsError, apsw.AuthError),
+)
 
 Row = tuple[Any, ...]
 
@@ -72,11 +78,23 @@ class Tx:
         self.topics.add(topic)
 
 
+def _held() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True)
 class _Job:
+    """A change and its outcome; `waiting` is held until that is final.
+
+    A bare lock: the condition inside a Future wakes a thread twice for each change.
+    """
+
     change: Callable[[Tx], Any]
-    future: Future[Any]
-    topics: set[str]
+    waiting: threading.Lock = field(default_factory=_held)
+    result: Any = None
+    error: Exception | None = None
 
 
 def connect(path: Path, *, flags: int) -> apsw.Connection:
@@ -171,12 +189,16 @@ class Database:
             ConflictError: another process held the database for longer than the time-out.
             BtyError: whatever `change` itself raised; nothing of it stays.
         """
-        future: Future[T] = Future()
+        job = _Job(change)
         with self._closing:
             if self._closed:
                 raise StorageError("the database is closed: the server is stopping")
-            self._queue.put(_Job(change, future, set()))
-        return future.result()
+            self._queue.put(job)
+        job.waiting.acquire()
+        if job.error is not None:
+            raise job.error
+        result: T = job.result
+        return result
 
     def read(self, query: Callable[[Tx], T]) -> T:
         """Run `query` on one consistent view, in the calling thread."""
@@ -186,7 +208,8 @@ class Database:
             try:
                 return query(Tx(connection))
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite ends it by itself on some errors
+                    connection.execute("ROLLBACK")
         except apsw.Error as error:
             raise translated(error) from error
 
@@ -222,11 +245,14 @@ class Database:
     # -- the writer thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
+        looked = time.monotonic()
         while True:
+            if time.monotonic() - looked >= FOREIGN_CHECK_SECONDS:  # also when it is never idle
+                self._notice_other_writers()
+                looked = time.monotonic()
             try:
                 first = self._queue.get(timeout=FOREIGN_CHECK_SECONDS)
             except queue.Empty:
-                self._notice_other_writers()
                 continue
             if first is None:
                 return
@@ -249,50 +275,50 @@ class Database:
         return batch, False
 
     def _commit(self, batch: list[_Job]) -> None:
+        topics: set[str] = set()
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             memo: dict[str, str] = {}
-            results = [(job, self._apply(job, memo)) for job in batch]
+            for job in batch:
+                topics |= self._apply(job, memo)
             self._writer.execute("COMMIT")
         except apsw.Error as error:
             self._roll_back()
+            topics.clear()
             for job in batch:
-                if not job.future.done():
-                    job.future.set_exception(translated(error))
-            return
-        topics: set[str] = set()
-        for job, _result in results:
-            topics |= job.topics
-        if topics:
-            self._on_commit(frozenset(topics))
-        for job, result in results:
-            if not job.future.done():
-                job.future.set_result(result)
+                job.error = job.error or translated(error)
+        try:
+            if topics:
+                self._on_commit(frozenset(topics))
+        finally:  # durable already, whatever the listener makes of it
+            for job in batch:
+                job.waiting.release()
 
-    def _apply(self, job: _Job, memo: dict[str, str]) -> Any:
-        """Run one change in a savepoint: its own failure undoes it alone.
+    def _apply(self, job: _Job, memo: dict[str, str]) -> set[str]:
+        """Run one change in a savepoint: its own failure undoes it alone. Its topics.
 
-        A failure of SQLite itself ends the whole group, for none of it may be durable.
+        A failure of the disk or the file ends the whole group, for none of it may be durable.
         """
         tx = Tx(self._writer, memo)
         self._writer.execute("SAVEPOINT change")
         try:
-            result = job.change(tx)
+            job.result = job.change(tx)
         except apsw.ConstraintError as error:
             self._undo_change(memo)
-            job.future.set_exception(
-                ConflictError(f"the change breaks a rule of the data: {error}")
-            )
-            return None
+            job.error = ConflictError(f"the change breaks a rule of the data: {error}")
+            return set()
+        except _OF_THE_STATEMENT as error:
+            self._undo_change(memo)
+            job.error = translated(error)
+            return set()
         except apsw.Error:
             raise
         except Exception as error:  # noqa: BLE001 - handed to the caller, who is in another thread
             self._undo_change(memo)
-            job.future.set_exception(error)
-            return None
+            job.error = error
+            return set()
         self._writer.execute("RELEASE change")
-        job.topics |= tx.topics
-        return result
+        return tx.topics
 
     def _undo_change(self, memo: dict[str, str]) -> None:
         memo.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -139,12 +140,18 @@ def assign(tx: Tx, mac: Mac, wanted: Assignment, *, at: str) -> bool:
             " updated_at, created_at, mac) VALUES (?, ?, ?, ?, ?, ?, ?)",
             *(*values, at, mac),
         )
-    tx.run("DELETE FROM machine_labels WHERE mac = ?", mac)
-    for label in wanted.labels:
-        tx.run("INSERT INTO machine_labels (mac, label) VALUES (?, ?)", mac, label)
+    set_labels(tx, mac, wanted.labels, at=at)
     tx.run("DELETE FROM machine_progress WHERE mac = ?", mac)
-    tx.touch("machines")
     return not changed
+
+
+def set_labels(tx: Tx, mac: Mac, wanted: Iterable[str], *, at: str) -> None:
+    """Replace the labels; the cycle goes on as it is."""
+    tx.run("DELETE FROM machine_labels WHERE mac = ?", mac)
+    for label in wanted:
+        tx.run("INSERT INTO machine_labels (mac, label) VALUES (?, ?)", mac, label)
+    tx.run("UPDATE machines SET updated_at = ? WHERE mac = ?", at, mac)
+    tx.touch("machines")
 
 
 def forget(tx: Tx, mac: Mac) -> bool:
@@ -178,7 +185,10 @@ def arm(tx: Tx, mac: Mac, *, attempts: int, at: str) -> None:
 
 def order_flash(tx: Tx, mac: Mac, *, at: str) -> None:
     """A flash was ordered: until it is proven, what is on the disk is not to be booted."""
-    tx.run("UPDATE machines SET ordered_at = ?, disk_suspect = 1 WHERE mac = ?", at, mac)
+    tx.run(
+        "UPDATE machines SET ordered_at = ?, disk_suspect = 1, silence_reported = 0 WHERE mac = ?",
+        *(at, mac),
+    )
     tx.touch("machines")
 
 
@@ -190,6 +200,12 @@ def flashed(tx: Tx, mac: Mac, *, at: str) -> None:
         *(at, mac),
     )
     tx.run("DELETE FROM machine_progress WHERE mac = ?", mac)
+    tx.touch("machines")
+
+
+def suspect_disk(tx: Tx, mac: Mac) -> None:
+    """Something may have written half of the disk: it is not to be booted until it is proven."""
+    tx.run("UPDATE machines SET disk_suspect = 1 WHERE mac = ?", mac)
     tx.touch("machines")
 
 
@@ -260,9 +276,10 @@ def silent(tx: Tx, *, reporting_before: str, other_before: str) -> list[tuple[Ma
     """
     columns = ", ".join(f"machines.{column.strip()}" for column in COLUMNS.split(","))
     sql = (
-        f"SELECT {columns}, coalesce(machine_progress.at, machines.phase_at) AS heard"
+        f"SELECT {columns}, coalesce(machine_progress.at, ordered_at, phase_at) AS heard"
         " FROM machines LEFT JOIN machine_progress USING (mac)"
-        " WHERE machines.phase = 'booted' AND silence_reported = 0"
+        " WHERE (machines.phase = 'booted' OR (machines.phase = 'idle' AND ordered_at IS NOT NULL))"
+        " AND silence_reported = 0"
         " AND boot_mode IN ('bty-flash-once', 'bty-flash-always')"
         " AND heard < CASE WHEN machine_progress.at IS NULL THEN ? ELSE ? END"
     )

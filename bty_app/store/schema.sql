@@ -40,7 +40,8 @@ CREATE TABLE machines (
 ) STRICT;
 
 CREATE INDEX machines_by_image ON machines (bty_image_ref) WHERE bty_image_ref IS NOT NULL;
-CREATE INDEX machines_under_way ON machines (mac) WHERE phase = 'booted';
+CREATE INDEX machines_under_way ON machines (mac)
+    WHERE phase = 'booted' OR ordered_at IS NOT NULL;
 CREATE INDEX machines_by_mode ON machines (boot_mode, phase);
 
 CREATE TABLE machine_labels (

@@ -44,7 +44,7 @@ class Version:
     open_to_all = True
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """CONTRACT 3.2."""
+        """The running release."""
         resp.media = {"version": __version__}
 
     on_head = on_get

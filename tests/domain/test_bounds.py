@@ -42,6 +42,7 @@ def test_a_clock_that_stands_or_goes_back_gives_nothing() -> None:
 
     assert not buckets.take("a", 50)
     assert not buckets.take("a", 50.5)
+    assert buckets.take("a", 51)
 
 
 def test_the_least_recently_used_is_forgotten_first() -> None:

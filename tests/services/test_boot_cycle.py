@@ -61,6 +61,7 @@ class BootCycle(RuleBasedStateMachine):
         self.disk_half_written = False
         self.vouched = False
         self.finished_once = False
+        self.labels_given = 0
         self.start()
 
     def start(self) -> None:
@@ -105,6 +106,20 @@ class BootCycle(RuleBasedStateMachine):
         assert (saved.phase, saved.attempts, saved.ordered_at) == (Phase.IDLE, 0, None)
         if mode is BootMode.IPXE_EXIT:
             self.vouched = True
+
+    @rule()
+    def labels_change(self) -> None:
+        """A label is no order: where the machine is in its cycle stays as it is."""
+        before = self.record()
+        if before is None:
+            return
+        kept = (before.boot_mode, before.image_ref, before.target_disk_serial)
+        self.labels_given += 1
+        wanted = Assignment(*kept, labels=(f"label {self.labels_given}",))
+        self.operator.save(MAC, wanted, ip=None)
+        after = self.record()
+        assert after is not None
+        assert (after.phase, after.attempts) == (before.phase, before.attempts)
 
     @rule(present=MOSTLY)
     def catalog_changes(self, present: bool) -> None:
@@ -206,7 +221,9 @@ class BootCycle(RuleBasedStateMachine):
         self.say(lambda: self.reports.failed(MAC, "no such disk", ip=None))
         after = self.record()
         if before is not None and after is not None:
-            assert after.disk_suspect == before.disk_suspect
+            assert after.disk_suspect or not before.disk_suspect
+            if after.boot_mode is BootMode.TUI:  # a person's flash, which the server did not order
+                self.disk_half_written, self.vouched = True, False
 
     def say(self, report: object) -> None:
         try:

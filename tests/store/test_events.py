@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,36 @@ def test_a_change_that_fails_leaves_no_row_and_no_gap_in_the_chain(database: Dat
     told(database, 2)
 
     assert database.read(lambda tx: len(list(events.every(tx)))) == 2
+    assert broken(database) is None
+
+
+def test_a_change_that_fails_among_others_of_one_commit_leaves_no_gap(database: Database) -> None:
+    """What is remembered of the last chain value within a commit is forgotten with the change."""
+    held, go = threading.Event(), threading.Event()
+
+    def hold(_tx: Any) -> None:
+        held.set()
+        assert go.wait(10)
+
+    def fails(tx: Any) -> None:
+        events.record(tx, Event(Kind.LOGOUT, Actor.OPERATOR, "undone"), at=AT)
+        raise ValueError("no")
+
+    with ThreadPoolExecutor(12) as pool:
+        first = pool.submit(database.write, hold)
+        assert held.wait(10)
+        group = [
+            pool.submit(database.write, fails)
+            if number % 2
+            else pool.submit(told, database, number)
+            for number in range(10)
+        ]
+        go.set()
+        first.result()
+    failed = [future.exception() for future in group]
+
+    assert [type(error) for error in failed] == [type(None), ValueError] * 5
+    assert database.read(lambda tx: len(list(events.every(tx)))) == 5
     assert broken(database) is None
 
 

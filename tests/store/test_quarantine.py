@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bty_app.errors import StorageError
+from bty_app.errors import ConflictError, StorageError
 from bty_app.store import creation, events, quarantine
 from bty_app.store.database import Database
 from bty_app.store.rotation import Opening, Outcome, open_state
@@ -249,3 +249,24 @@ def test_a_plan_that_is_not_ours_is_refused_and_left(tmp_path: Path, content: st
     with pytest.raises(StorageError, match=r"quarantine\.plan"):
         _start(tmp_path)
     assert _names(tmp_path) == ["quarantine.plan"]
+
+
+def test_nothing_is_set_aside_while_another_program_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"precious notes" * 500)
+    program = "import sys; f = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        with pytest.raises(ConflictError, match=rf"pid {process.pid}\).*nothing was changed"):
+            _start(tmp_path)
+        process.kill()
+
+    assert _names(tmp_path) == ["state.db"]
+    assert _start(tmp_path).outcome is Outcome.QUARANTINED

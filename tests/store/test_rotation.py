@@ -195,10 +195,10 @@ def test_the_fresh_database_has_the_hardware_unbound(tmp_path: Path) -> None:
         ("a\0b", "unknown"),
     ],
 )
-@pytest.mark.parametrize("catalog", [True, False])
 def test_a_state_directory_of_the_original_is_taken_over(
-    tmp_path: Path, version: str | None, name: str, catalog: bool
+    tmp_path: Path, version: str | None, name: str
 ) -> None:
+    catalog = version != "0.77.2"  # the later ones have no such table
     make_original(tmp_path / "state.db", version=version, catalog=catalog)
     killed_writer(tmp_path / "state.db", "journal")
 

@@ -98,8 +98,9 @@ def test_what_is_not_strict_json_is_refused(text: bytes) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"[" * 65 + b'"' + b'\\"' * 2_000_000,
-        b"[" * 65 + b'"' + b'\\"' * 2_000_000 + b"\\",
+        # A scan that starts again at each quote takes a minute for these, and a day for 4 MiB.
+        b"[" * 65 + b'"' + b'\\"' * 50_000,
+        b"[" * 65 + b'"' + b'\\"' * 50_000 + b"\\",
         b"[" * 65 + b'"' * 4_000_001,
         b"[" * 65 + b'"' + b"a" * 4_000_000,
         b"[" * 65 + b"\\" * 4_000_001,
@@ -111,7 +112,7 @@ def test_what_is_not_strict_json_is_refused(text: bytes) -> None:
         b'{"a":' * MIB,
     ],
 )
-def test_4_mib_of_malice_are_refused_in_a_moment(text: bytes) -> None:
+def test_malice_is_refused_in_a_moment(text: bytes) -> None:
     begun = time.process_time()
 
     with pytest.raises(ValidationError):

@@ -50,7 +50,8 @@ class Login:
             self._page(req, resp, 403, "The page was open for too long. Please try again.")
             return
         try:
-            token = self._sessions.log_in(password, visitor_of(req))
+            # The password file ends with a newline, and a script may send the file as it is.
+            token = self._sessions.log_in(password.removesuffix("\n"), visitor_of(req))
         except ThrottledError as error:
             resp.set_header("Retry-After", str(error.retry_after))
             self._page(req, resp, 429, f"{error.message[0].upper()}{error.message[1:]}.")

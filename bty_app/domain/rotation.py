@@ -1,0 +1,84 @@
+"""What a start does with the database that it finds, and how it names what it sets aside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+UNKNOWN = "unknown"
+_LONGEST_VERSION = 64
+_VERSION = re.compile(r"[ -.0-\[\]-~]{1,64}", re.ASCII)  # printable, no path separator
+_ARCHIVE = re.compile(r"state\.db\.[0-9A-Za-z_.-]{1,64}\.\d{8}T\d{6}Z(\.\d+)?\.bak", re.ASCII)
+
+# Settings that configure how bty is run, and say nothing of any machine.
+_CARRIED_KEYS = frozenset({"display.timezone", "withcache.url", "server.public_url"})
+_CARRIED_PREFIXES = ("backup.", "upstream.", "boot.")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a database says of itself. `version` is None for one without any table."""
+
+    version: str | None
+    application_id: int
+    schema_number: int
+
+
+class Verdict(StrEnum):
+    """What to do with a readable database."""
+
+    KEEP = "keep"
+    REPLACE = "replace"  # it holds nothing
+    ROTATE = "rotate"
+
+
+def verdict(found: Stamp, running: Stamp) -> Verdict:
+    """Keep the database only when release, kind and schema all agree: a number alone may lie."""
+    if found.version is None:
+        return Verdict.REPLACE
+    return Verdict.KEEP if found == running else Verdict.ROTATE
+
+
+def sane_version(text: str) -> str:
+    """`text` when it can be a release, else "unknown"."""
+    return text if _VERSION.fullmatch(text) and text.strip() else UNKNOWN
+
+
+def in_file_name(version: str) -> str:
+    """`version` as a part of a file name: nothing but letters, digits, dot and hyphen."""
+    return re.sub(r"[^0-9A-Za-z.-]", "_", version)[:_LONGEST_VERSION].strip(".") or UNKNOWN
+
+
+def archive_name(from_version: str, now: datetime, taken: Container[str]) -> str:
+    """A free name for the database of `from_version` (CONTRACT 6)."""
+    return _free(f"state.db.{in_file_name(from_version)}.{_compact(now)}", ".bak", taken)
+
+
+def is_archive_name(name: str) -> bool:
+    """Is this a name that `archive_name` gives?"""
+    return _ARCHIVE.fullmatch(name) is not None
+
+
+def quarantine_name(now: datetime, taken: Container[str]) -> str:
+    """A free name for a directory of evidence."""
+    return _free(_compact(now), "", taken)
+
+
+def is_carried(key: str) -> bool:
+    """Does this setting outlive a rotation?"""
+    return key in _CARRIED_KEYS or key.startswith(_CARRIED_PREFIXES)
+
+
+def _compact(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _free(stem: str, suffix: str, taken: Container[str]) -> str:
+    name, number = stem + suffix, 0
+    while name in taken:
+        number += 1
+        name = f"{stem}.{number}{suffix}"
+    return name

@@ -1,0 +1,164 @@
+"""The fresh database takes the name of the old one, which gets a second name before that.
+
+Where the file system has hard links the swap is one rename. Elsewhere it is two, and a plan file,
+written before the first, says how to finish them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+from pathlib import Path
+
+import apsw
+
+from bty_app.domain.rotation import is_archive_name
+from bty_app.errors import ConflictError, StorageError
+from bty_app.store import database
+from bty_app.store.creation import exists, publish, unfinished
+from bty_app.store.place import sync_directory
+from bty_app.store.publish import publish_file
+
+PREDECESSOR = "predecessor"  # the key in bty_instance under which a database names its archive
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EXDEV})
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2  # linux/fs.h
+
+
+def plan_file(state_db: Path) -> Path:
+    """Where the plan of a swap without hard links stands."""
+    return state_db.with_name("rotate.plan")
+
+
+def second_names(state_db: Path) -> list[Path]:
+    """Archive names that already are this very file: a swap was cut off after its link."""
+    status = state_db.lstat()
+    if status.st_nlink < 2:
+        return []
+    return sorted(
+        path
+        for path in state_db.parent.iterdir()
+        if is_archive_name(path.name) and os.path.samestat(path.lstat(), status)
+    )
+
+
+def drop_second_names(state_db: Path) -> None:
+    """Take the archive names off a database that stays in use: it must not have two names."""
+    names = second_names(state_db)
+    for path in names:
+        path.unlink()
+    if names:
+        sync_directory(state_db.parent)
+
+
+def swap(state_db: Path, archive: Path) -> None:
+    """Give the old file the name `archive` and the finished new one the name `state_db`.
+
+    Raises:
+        StorageError: cut off; the next start finishes it or begins anew.
+    """
+    try:
+        if archive not in second_names(state_db):
+            os.link(state_db, archive, follow_symlinks=False)
+        sync_directory(state_db.parent)
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            _swap_by_plan(state_db, archive)
+            return
+        raise StorageError(
+            f"{archive}: the old database cannot be given this name: {error.strerror};"
+            " nothing was changed"
+        ) from error
+    publish(unfinished(state_db), state_db)
+
+
+def finish_swap(state_db: Path) -> None:
+    """Bring a swap by plan that was cut off to one of its two ends.
+
+    Raises:
+        StorageError: the disk refused; try again.
+    """
+    plan = plan_file(state_db)
+    try:
+        archive = state_db.with_name(_archive_of(plan.read_bytes()))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"{plan}: cannot be read: {error.strerror}") from error
+    try:
+        _finish(state_db, archive)
+        sync_directory(state_db.parent)
+        plan.unlink()
+        sync_directory(state_db.parent)
+    except OSError as error:
+        raise StorageError(f"{plan}: cannot be carried out: {error.strerror}") from error
+
+
+def _finish(state_db: Path, archive: Path) -> None:
+    new = unfinished(state_db)
+    if exists(state_db) and _follows(state_db, archive):
+        if exists(new) and not exists(archive):  # exchanged: the old one stands where the new was
+            new.rename(archive)
+    elif not exists(state_db) and exists(archive):
+        if exists(new) and _follows(new, archive):
+            new.rename(state_db)
+        else:
+            archive.rename(state_db)
+    # Else nothing was moved yet: the start goes on as if there were no plan.
+
+
+def _swap_by_plan(state_db: Path, archive: Path) -> None:
+    if exists(archive):
+        raise ConflictError(f"{archive}: exists already, and is left as it is; try again")
+    new, folder, plan = unfinished(state_db), state_db.parent, plan_file(state_db)
+    publish_file(plan, json.dumps({"archive": archive.name}).encode())
+    try:
+        if _exchange(new, state_db):
+            sync_directory(folder)
+            new.rename(archive)
+        else:
+            state_db.rename(archive)
+            sync_directory(folder)
+            new.rename(state_db)
+        sync_directory(folder)
+        plan.unlink()
+        sync_directory(folder)
+    except OSError as error:
+        raise StorageError(
+            f"{archive}: the change of names was cut off: {error.strerror};"
+            " nothing is lost, the next start goes on with it"
+        ) from error
+
+
+def _archive_of(content: bytes) -> str:
+    try:
+        name = str(json.loads(content)["archive"])
+    except (ValueError, KeyError, TypeError):
+        name = ""
+    if not is_archive_name(name):
+        raise StorageError("rotate.plan: is not a plan of ours; look at it, then remove it")
+    return name
+
+
+def _follows(path: Path, archive: Path) -> bool:
+    """Is the database at `path` the successor of `archive`?"""
+    try:
+        connection = database.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            sql = "SELECT 1 FROM bty_instance WHERE key = ? AND value = ?"
+            return bool(connection.execute(sql, (PREDECESSOR, archive.name)).fetchall())
+        finally:
+            connection.close()
+    except apsw.Error:  # another schema, or damaged: at any rate not the one just built
+        return False
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two names change places at once; False where that is not possible."""
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    return bool(function(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)

@@ -1,0 +1,52 @@
+"""The crash laboratory in full: every fault at every system call of every scenario.
+
+usage: python -m tests.crashlab [--stride N] [--directory DIR] [PART OF A SCENARIO'S NAME ...]
+
+Prints how many points were tried and what came of them; exits 1 when an invariant was violated.
+Needs strace. The suite tries a spread sample (tests/crashlab/test_cuts.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.crashlab.lab import FAULTS, Lab, Tally
+from tests.crashlab.scenarios import SCENARIOS
+
+
+def main() -> int:
+    """Run it; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crashlab", description=__doc__)
+    parser.add_argument("--stride", type=int, default=1, help="try every N-th point only")
+    parser.add_argument("--directory", default="/var/tmp", help="where to work")  # noqa: S108
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    chosen = [s for s in SCENARIOS if not args.names or any(n in s.name for n in args.names)]
+    began, points, violations = time.monotonic(), 0, 0
+    with TemporaryDirectory(dir=args.directory, prefix="crashlab-") as place:
+        for number, scenario in enumerate(chosen):
+            lab = Lab(scenario, Path(place) / str(number))
+            for tally in _tallies(lab, args.stride):
+                sys.stdout.write(f"{tally.line()}\n")
+                sys.stdout.writelines(f"    {text}\n" for text in tally.violations)
+                sys.stdout.flush()
+                points += tally.points
+                violations += len(tally.violations)
+    seconds = time.monotonic() - began
+    sys.stdout.write(f"{points} points, {violations} violations, {seconds:.0f} s\n")
+    return 1 if violations or not points else 0
+
+
+def _tallies(lab: Lab, stride: int) -> Iterator[Tally]:
+    yield lab.undisturbed()
+    for fault in FAULTS:
+        yield lab.run(fault, stride=stride)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""What is cut off, from which state, and what must hold afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bty_app.store import creation
+from tests.crashlab import actions, checks, publications
+from tests.crashlab.originals import (
+    OLD_VERSION,
+    ORIGINAL_VERSION,
+    killed_writer,
+    make_original,
+)
+
+Check = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`standing` are strace injections for the whole run: what this file system cannot do."""
+
+    name: str
+    action: str
+    prepare: Callable[[Path], None]
+    check: Check
+    always_whole: bool = True  # state.db is there, and sound, at every moment
+    standing: tuple[str, ...] = ()
+
+
+def hot_wal(state_dir: Path) -> None:
+    """Ours, of an older release, killed with acknowledged rows only in its log."""
+    state_db = state_dir / "state.db"
+    creation.build_fresh(state_db, version=OLD_VERSION, at=actions.STAMP)
+    killed_writer(state_db, "wal")
+
+
+def hot_journal(state_dir: Path) -> None:
+    """The original's, killed inside a transaction that had reached the file."""
+    make_original(state_dir / "state.db", version=ORIGINAL_VERSION)
+    killed_writer(state_dir / "state.db", "journal")
+
+
+def damaged(state_dir: Path) -> None:
+    """A database of ours whose first page is noise, with its logs."""
+    state_db = state_dir / "state.db"
+    hot_wal(state_dir)
+    content = state_db.read_bytes()
+    state_db.write_bytes(b"noise" * 819 + b"." + content[4096:])
+    (state_dir / "state.db-wal").write_bytes(b"noise" * 1000)
+
+
+def damaged_inside(state_dir: Path) -> None:
+    """One of an older release of which only a whole reading shows the damage."""
+    hot_wal(state_dir)
+    state_db = state_dir / "state.db"
+    content = bytearray(state_db.read_bytes())
+    for start in range(8192, len(content), 4096):
+        content[start : start + 64] = b"\xa5" * 64
+    state_db.write_bytes(content)
+
+
+def current(state_dir: Path) -> None:
+    """One of the running release, killed with rows in its log, and an empty place beside it."""
+    state_db = state_dir / "state.db"
+    creation.build_fresh(state_db, version=actions.NEW_VERSION, at=actions.STAMP)
+    killed_writer(state_db, "wal")
+    (state_dir / "out").mkdir()
+
+
+def current_with_bundle(state_dir: Path) -> None:
+    """The same, with a bundle that is written over."""
+    current(state_dir)
+    publications.export(state_dir)
+
+
+def _all_noise(state_dir: Path) -> None:
+    checks.quarantined(state_dir, {"state.db": b"noise" * 800, "state.db-wal": b"noise" * 800})
+
+
+def _all_damaged(state_dir: Path) -> None:
+    checks.quarantined(state_dir, {"state.db": b"SQLite format 3"})
+
+
+def _wal_rows(state_dir: Path) -> None:
+    checks.rotated(state_dir, "later")
+
+
+def _journal_rows(state_dir: Path) -> None:
+    checks.rotated(state_dir, "x")
+
+
+_NO_LINKS = "inject=link,linkat:error=EPERM"
+_NO_EXCHANGE = "inject=renameat2:error=EINVAL"
+
+SCENARIOS = (
+    Scenario("rotation, hot log of ours", "actions:start", hot_wal, _wal_rows),
+    Scenario("rotation, hot journal of the original", "actions:start", hot_journal, _journal_rows),
+    Scenario(
+        "rotation without hard links", "actions:start", hot_wal, _wal_rows, standing=(_NO_LINKS,)
+    ),
+    Scenario(
+        "rotation without hard links or exchange",
+        "actions:start",
+        hot_wal,
+        _wal_rows,
+        always_whole=False,
+        standing=(_NO_LINKS, _NO_EXCHANGE),
+    ),
+    Scenario("quarantine of noise", "actions:start", damaged, _all_noise, always_whole=False),
+    Scenario(
+        "quarantine of damage inside",
+        "actions:start",
+        damaged_inside,
+        _all_damaged,
+        always_whole=False,
+    ),
+    Scenario("export", "publications:export", current, lambda d: checks.published(d, "bundle")),
+    Scenario(
+        "export over a bundle",
+        "publications:export_over",
+        current_with_bundle,
+        lambda d: checks.published(d, "bundle"),
+    ),
+    Scenario("backup", "publications:back_up", current, lambda d: checks.published(d, "backup")),
+)
+
+WRONG = Scenario("WRONG: rename, unlink", "actions:rename_and_unlink", hot_wal, _wal_rows)
+WRONG_WHEN_THE_DISK_FAILS = Scenario(
+    "WRONG: probe, rename, unlink", "actions:probe_rename_and_unlink", hot_wal, _wal_rows
+)
