@@ -12,11 +12,15 @@ Lines of text carry no time: whoever keeps them (journald, podman) stamps them. 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import re
+import threading
+import time
 import traceback
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -40,13 +44,19 @@ _dumps = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
 Scalar = str | int | float | bool | None
 
 
-def setup(format: str, level: str, stream: TextIO) -> None:  # noqa: A002  the setting's own name
+def setup(
+    format: str,  # noqa: A002  the setting's own name
+    level: str,
+    stream: TextIO,
+    *,
+    behind: bool = False,
+) -> None:
     """Send every record of at least `level` to `stream`, in `format` (`FORMATS`), and to no
-    other place."""
+    other place; with `behind`, from a thread of its own (`WrittenBehind`)."""
     logging.logThreads = False
     logging.logMultiprocessing = False
     logging.logProcesses = False
-    handler = logging.StreamHandler(stream)
+    handler = WrittenBehind(stream) if behind else logging.StreamHandler(stream)
     handler.setFormatter(JsonLines() if format == "json" else TextLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -67,6 +77,59 @@ def event(logger: logging.Logger, level: int, at: str, /, **fields: object) -> N
 def one_line(text: str) -> str:
     """`text` with control characters and line separators escaped."""
     return text if text.isprintable() else _CONTROL.sub(_escape, text)
+
+
+class WrittenBehind(logging.Handler):
+    """Leaves writing to a thread: a request neither waits for the stream nor for other requests.
+
+    A line is written within a few hundredths of a second, an error at once. What a kill -9 can
+    lose is the last of these lines, never an audit row.
+
+    Threads: `log-writer` writes; any thread logs.
+    """
+
+    GATHER_SECONDS: Final = 0.02
+    MOST_WAITING: Final = 50_000  # lines; behind a reader that has stopped reading
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: deque[str] = deque()
+        self._lost = 0
+        self._waiting = threading.Event()
+        self._writing = threading.Lock()
+        threading.Thread(target=self._run, name="log-writer", daemon=True).start()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a record, without the lock that the base class holds: a deque needs none."""
+        if len(self._lines) >= self.MOST_WAITING:
+            self._lost += 1
+            return False
+        self._lines.append(self.format(record))
+        if record.levelno >= logging.ERROR:
+            self.flush()
+        elif not self._waiting.is_set():
+            self._waiting.set()
+        return True
+
+    def flush(self) -> None:
+        """Write all that waits."""
+        with self._writing:
+            self._waiting.clear()
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if self._lost:
+                lines.append(f"level=warning at=log lost={self._lost}")
+                self._lost = 0
+            if lines:
+                with contextlib.suppress(OSError, ValueError):  # nobody is left to read them
+                    self._stream.write("\n".join([*lines, ""]))
+                    self._stream.flush()
+
+    def _run(self) -> None:
+        while True:
+            self._waiting.wait()
+            time.sleep(self.GATHER_SECONDS)
+            self.flush()
 
 
 class TextLines(logging.Formatter):

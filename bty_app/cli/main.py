@@ -153,7 +153,7 @@ def _configured(arguments: argparse.Namespace, command: Command) -> Config:
     )
     native.use_state_dir(config.paths.state_dir)
     level = "debug" if arguments.debug else config.log.level if command.serves else "warning"
-    logs.setup(config.log.format, level, sys.stderr)
+    logs.setup(config.log.format, level, sys.stderr, behind=command.serves)
     if not command.serves:  # the server says them itself, in the first lines of its output
         for note in (config.state_dir_note, *config.notes):
             if note:

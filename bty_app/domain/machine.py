@@ -79,13 +79,18 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What an operator sets of a machine: a full replacement, checked."""
+    """What an operator sets of a machine: a full replacement, checked.
+
+    `labels_given` tells labels that were left out from an empty list: both clear them, but only
+    labels that were named can be all that a save is about.
+    """
 
     boot_mode: BootMode = BootMode.IPXE_EXIT
     image_ref: str | None = None
     target_disk_serial: Serial | None = None
     sanboot_drive: str | None = None
     labels: tuple[str, ...] = ()
+    labels_given: bool = False
 
 
 def changes_labels_alone(machine: Machine, labels: Sequence[str], wanted: Assignment) -> bool:
@@ -100,7 +105,7 @@ def changes_labels_alone(machine: Machine, labels: Sequence[str], wanted: Assign
         and machine.target_disk_serial == wanted.target_disk_serial
         and machine.sanboot_drive == wanted.sanboot_drive
     )
-    return same and set(labels) != set(wanted.labels)
+    return same and wanted.labels_given and set(labels) != set(wanted.labels)
 
 
 _ASSIGNMENT_KEYS = frozenset(
@@ -124,6 +129,7 @@ def parse_assignment(fields: Mapping[str, object]) -> Assignment:
         target_disk_serial=_serial(fields.get("target_disk_serial")),
         sanboot_drive=_matching(fields, "sanboot_drive", _DRIVE, "0x and one or two digits"),
         labels=_labels(fields.get("labels", [])),
+        labels_given="labels" in fields,
     )
 
 

@@ -6,6 +6,7 @@ Threads: `http` runs the socket loop and sends files; `waitress-N` each work on 
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import tempfile
 import threading
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import create_server
+from waitress.task import WSGITask
 
 from bty_app.errors import ConfigError, ConflictError
 
@@ -47,6 +50,53 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+class _Task(WSGITask):  # type: ignore[misc]  # waitress has no types
+    """Hands the header to the channel to go out with the first part of the body."""
+
+    wrote_header: bool
+
+    def write(self, data: bytes) -> None:
+        if self.complete and not self.wrote_header:
+            self.channel.header = self.build_response_header()
+            self.wrote_header = True
+        super().write(data)
+
+    def finish(self) -> None:
+        super().finish()
+        self.channel.write_soon(b"")  # a header without a body
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+    """Sends from the thread that made the answer, before the socket loop hears of it.
+
+    waitress counts bytes as pending first and sends them then. Meanwhile its loop finds the
+    socket writable and spins, and so keeps the interpreter's lock from the thread that is
+    sending: at 16 connections that cost three quarters of all answers.
+    """
+
+    task_class = _Task
+    header = b""
+
+    def write_soon(self, data: Any) -> int:
+        header, self.header = self.header, b""
+        if not isinstance(data, bytes):  # a file: the loop sends it
+            super().write_soon(header)
+            return int(super().write_soon(data))
+        whole = header + data
+        rest = whole[self._sent_at_once(whole) :] if whole else b""
+        super().write_soon(rest)
+        return len(data)
+
+    def _sent_at_once(self, data: bytes) -> int:
+        with self.outbuf_lock:
+            if self.total_outbufs_len or not self.connected:
+                return 0
+            try:
+                return int(self.send(data, do_close=False))
+            except OSError:
+                return 0  # waitress tries again, and closes the channel
+
+
 class HttpWorker:
     """Serves one WSGI application until it is stopped."""
 
@@ -61,6 +111,8 @@ class HttpWorker:
         max_body_bytes: int,
         spool_dir: Path,
     ) -> None:
+        # A full queue is a rack that boots together, not a line for each of its machines.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         # waitress spools large bodies to nameless temporary files, and a read-only host has
         # room for them in the state directory alone.
         tempfile.tempdir = str(spool_dir)
@@ -80,13 +132,15 @@ class HttpWorker:
             clear_untrusted_proxy_headers=False,
             max_request_body_size=max_body_bytes + 1,
             # Small bodies stay in memory.
-            inbuf_overflow=2 * 1024 * 1024,
+            inbuf_overflow=256 * 1024,
             # Beyond the high watermark (16 MiB) a request thread waits for its client.
             outbuf_overflow=64 * 1024 * 1024,
             max_request_header_size=64 * 1024,
             # A client that goes away is no error of ours.
             log_socket_errors=False,
         )
+
+        self._server.channel_class = _Channel
 
     def run(self) -> None:
         """Serve until `stop()`, then finish the requests under way."""

@@ -115,7 +115,7 @@ class BootCycle(RuleBasedStateMachine):
             return
         kept = (before.boot_mode, before.image_ref, before.target_disk_serial)
         self.labels_given += 1
-        wanted = Assignment(*kept, labels=(f"label {self.labels_given}",))
+        wanted = Assignment(*kept, labels=(f"label {self.labels_given}",), labels_given=True)
         self.operator.save(MAC, wanted, ip=None)
         after = self.record()
         assert after is not None

@@ -40,7 +40,7 @@ def test_the_front_door_leads_to_the_login_and_tells_a_live_environment_the_time
     assert re.search(rb"\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", head)
 
 
-def test_a_database_that_another_program_holds_makes_it_unready(server: Site) -> None:
+def test_a_database_that_takes_no_writes_makes_it_unready(server: Site) -> None:
     server.database.close()
 
     ready, alive = server.get("/readyz"), server.get("/healthz")
