@@ -167,7 +167,7 @@ class Tuning:
     )
     max_upload_bytes: int = _key(
         64 * 2**20,
-        values.integer(2**20, 2**53),
+        values.integer(1, 2**53),
         "bytes",
         "The largest request body, so the largest boot file that is uploaded. Anybody may send"
         " one, and it is kept in the state directory while it arrives.",

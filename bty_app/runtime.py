@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bty_app import __version__
+from bty_app import __version__, logs
 from bty_app.config import Config
 from bty_app.domain.bounds import Rate
+from bty_app.domain.events import Event, Kind
 from bty_app.services import passwords
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
@@ -35,6 +36,7 @@ from bty_app.web.app import Options, Services
 _log = logging.getLogger(__name__)
 
 STATE_FILE = "state.db"
+_SAID_BY_THE_REQUEST = frozenset({Kind.PXE_OFFERED, Kind.PXE_PLAN})
 
 
 @contextmanager
@@ -43,9 +45,19 @@ def opened(state_dir: Path, revisions: Revisions | None = None) -> Iterator[Data
     bump = revisions.bump if revisions else lambda _topics: None
     with (
         locks.shared(state_dir),
-        Database(state_dir / STATE_FILE, on_commit=bump) as database,
+        Database(state_dir / STATE_FILE, on_commit=bump, on_events=_logged) as database,
     ):
         yield database
+
+
+def _logged(told: Sequence[Event]) -> None:
+    """One line for each event; what the line of its request says already is for debugging."""
+    for event in told:
+        level = logging.DEBUG if event.kind in _SAID_BY_THE_REQUEST else logging.INFO
+        subject = event.subject.id if event.subject else None
+        logs.event(
+            _log, level, "event", kind=event.kind.value, subject=subject, summary=event.summary
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
     python = folder / "env" / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "."], check=True, cwd=source)
+    pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "."]
+    subprocess.run(pip, check=True, cwd=source)
     return python.parent
 
 

@@ -11,7 +11,8 @@ import apsw
 from bty_app import __version__
 from bty_app.errors import ConflictError, NotFoundError
 from bty_app.store import locks
-from bty_app.store.database import Database, connect, translated
+from bty_app.store.database import Database
+from bty_app.store.sqlite import connect, translated
 from bty_app.store.version import stored_version
 
 

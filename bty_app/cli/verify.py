@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bty_app import __version__
 from bty_app.config import Config
+from bty_app.domain.rotation import counted
 from bty_app.logs import one_line
 from bty_app.services.verify import Verdict, verify, verify_live
 
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 
 def _as_text(verdict: Verdict) -> str:
-    about = f"{verdict.kind}, version {verdict.version or 'unknown'}, {verdict.machines} machines"
+    about = f"{verdict.kind}, version {verdict.version or 'unknown'}, {counted(verdict.machines)}"
     if verdict.sound:
         return f"{verdict.path}: sound ({about})\n"
     return "".join(f"{verdict.path}: {one_line(problem)}\n" for problem in verdict.problems)

@@ -57,6 +57,11 @@ def archive_name(from_version: str, now: datetime, taken: Container[str]) -> str
     return _free(f"state.db.{in_file_name(from_version)}.{_compact(now)}", ".bak", taken)
 
 
+def counted(machines: int) -> str:
+    """ "1 machine", "2 machines"."""
+    return f"{machines} machine{'' if machines == 1 else 's'}"
+
+
 def is_archive_name(name: str) -> bool:
     """Is this a name that `archive_name` gives?"""
     return _ARCHIVE.fullmatch(name) is not None

@@ -22,13 +22,15 @@ from bty_app.domain.machine import Machine, Phase
 from bty_app.domain.moments import stamp
 from bty_app.domain.progress import ProgressReport
 from bty_app.domain.settings import SILENCE_FACTOR_WITHOUT_PROGRESS
-from bty_app.errors import NotFoundError
+from bty_app.errors import NotFoundError, ThrottledError
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.decisions import Decided, Moment, decided
 from bty_app.services.discovery import Bounds, seen
 from bty_app.services.settings import Settings
 from bty_app.store import events, machines
 from bty_app.store.database import Database, Tx
+
+REPORT_RETRY_SECONDS = 10
 
 
 class Reports:
@@ -172,6 +174,8 @@ class Reports:
     ) -> None:
         moment = self._moment()
         at = stamp(moment.now)
+        if signal != "done" and not self._bounds.may_record(mac):
+            raise ThrottledError(f"too many reports of {mac}", retry_after=REPORT_RETRY_SECONDS)
 
         def taken(tx: Tx) -> bool:
             if machines.get(tx, mac) is None:

@@ -13,7 +13,7 @@ import apsw
 
 from bty_app.domain.events import CHAIN_START
 from bty_app.errors import ConflictError, StorageError
-from bty_app.store import database
+from bty_app.store import sqlite
 from bty_app.store.place import sync_directory
 
 SIDECARS = ("-wal", "-shm", "-journal")
@@ -63,14 +63,14 @@ def build_fresh(
     except OSError as error:
         raise StorageError(f"{path}: cannot be made: {error.strerror}") from error
     try:
-        connection = database.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
+        connection = sqlite.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             _fill(connection, version=version, at=at, chain_start=chain_start, more=fill)
         finally:
             connection.close()
     except apsw.Error as error:
         remove_unfinished(path)
-        raise database.translated(error) from error
+        raise sqlite.translated(error) from error
     except OSError as error:
         remove_unfinished(path)
         raise StorageError(f"{path}: cannot be filled: {error.strerror}") from error
@@ -145,8 +145,8 @@ def _fill(
     connection.pragma("synchronous", 3)  # EXTRA
     connection.pragma("cache_size", -_CACHE_KIB)
     connection.execute("BEGIN EXCLUSIVE")
-    connection.pragma("application_id", database.APPLICATION_ID)
-    connection.pragma("user_version", database.SCHEMA_NUMBER)
+    connection.pragma("application_id", sqlite.APPLICATION_ID)
+    connection.pragma("user_version", sqlite.SCHEMA_NUMBER)
     connection.execute(schema())
     connection.execute("INSERT INTO bty_version (version) VALUES (?)", (version,))
     connection.executemany(

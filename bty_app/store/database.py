@@ -10,20 +10,19 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
-from bty_app.errors import BtyError, ConflictError, StorageError
+from bty_app.domain.events import Event
+from bty_app.errors import ConflictError, StorageError
+from bty_app.store.sqlite import readable, translated, writable
 
 T = TypeVar("T")
 
-APPLICATION_ID = 0x62747931  # "bty1", shown by file(1)
-SCHEMA_NUMBER = 1
-BUSY_TIMEOUT_MS = 5000
 GROUP_LIMIT = 256  # changes in one commit: bounds how long the first of them waits
 FOREIGN_CHECK_SECONDS = 2.0
 ALL_TOPICS = frozenset({"machines", "catalog", "events", "settings", "sessions"})
@@ -40,12 +39,14 @@ Row = tuple[Any, ...]
 class Tx:
     """One open transaction: statements, and the topics that they touch.
 
-    `memo` holds what was read or written in this transaction and need not be read again.
+    `told` are the audit events it records. `memo` holds what was read or written in this
+    transaction and need not be read again.
     """
 
     def __init__(self, connection: apsw.Connection, memo: dict[str, str] | None = None) -> None:
         self._connection = connection
         self.topics: set[str] = set()
+        self.told: list[Event] = []
         self.memo = {} if memo is None else memo
 
     def run(self, sql: str, *values: object) -> int:
@@ -97,70 +98,29 @@ class _Job:
     error: Exception | None = None
 
 
-def connect(path: Path, *, flags: int) -> apsw.Connection:
-    """Open `path` with the settings that every connection of ours has."""
-    connection = apsw.Connection(str(path), flags=flags)
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
-    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
-    connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
-    connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
-    connection.pragma("mmap_size", 0)  # an I/O error would be a SIGBUS
-    connection.pragma("temp_store", 2)  # a read-only host has no /tmp
-    connection.pragma("cell_size_check", 1)
-    connection.pragma("foreign_keys", 1)
-    return connection
-
-
-def writable(path: Path) -> apsw.Connection:
-    """A writing connection to a live database, with write-ahead log and full durability."""
-    connection = connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
-    if connection.pragma("journal_mode", "wal") != "wal":
-        connection.close()
-        raise StorageError(
-            f"{path}: this file system cannot hold a write-ahead log; use a local disk"
-        )
-    connection.pragma("synchronous", 2)
-    connection.pragma("wal_autocheckpoint", 1000)
-    connection.pragma("journal_size_limit", 64 * 1024 * 1024)
-    return connection
-
-
-def readable(path: Path) -> apsw.Connection:
-    """A reading connection to a live database (it may have to make the -shm file)."""
-    connection = connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.pragma("query_only", 1)
-    return connection
-
-
-def translated(error: apsw.Error) -> BtyError:
-    """What an SQLite failure means to the caller."""
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return ConflictError("the database is busy: another program is writing to it; try again")
-    if isinstance(error, apsw.FullError):
-        return StorageError("the disk under the state directory is full: nothing was changed")
-    if isinstance(error, apsw.ReadOnlyError):
-        return StorageError("the state directory is read-only: nothing was changed")
-    return StorageError(f"the database cannot be used: {error}")
-
-
 class Database:
     """`state.db`, open. Call `close()` at the end, or use it as a context manager."""
 
     def __init__(
-        self, path: Path, *, on_commit: Callable[[frozenset[str]], None] = lambda _topics: None
+        self,
+        path: Path,
+        *,
+        on_commit: Callable[[frozenset[str]], None] = lambda _topics: None,
+        on_events: Callable[[Sequence[Event]], None] = lambda _events: None,
     ) -> None:
         """Open an existing database of this version.
 
         Args:
             path: the file; it must exist and hold our schema.
             on_commit: called in the writer thread after each durable commit with the topics.
+            on_events: called likewise with the audit events of the commit.
 
         Raises:
             StorageError: the file cannot be opened or written.
         """
         self.path = path
         self._on_commit = on_commit
+        self._on_events = on_events
         self._local = threading.local()
         self._readers: list[apsw.Connection] = []
         self._readers_lock = threading.Lock()
@@ -276,52 +236,58 @@ class Database:
 
     def _commit(self, batch: list[_Job]) -> None:
         topics: set[str] = set()
+        told: list[Event] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             memo: dict[str, str] = {}
             for job in batch:
-                topics |= self._apply(job, memo)
+                tx = Tx(self._writer, memo)
+                if self._apply(job, tx):
+                    topics |= tx.topics
+                    told += tx.told
             self._writer.execute("COMMIT")
         except apsw.Error as error:
             self._roll_back()
             topics.clear()
+            told.clear()
             for job in batch:
                 job.error = job.error or translated(error)
         try:
             if topics:
                 self._on_commit(frozenset(topics))
+            if told:
+                self._on_events(told)
         finally:  # durable already, whatever the listener makes of it
             for job in batch:
                 job.waiting.release()
 
-    def _apply(self, job: _Job, memo: dict[str, str]) -> set[str]:
-        """Run one change in a savepoint: its own failure undoes it alone. Its topics.
+    def _apply(self, job: _Job, tx: Tx) -> bool:
+        """Run one change in a savepoint: its own failure undoes it alone (False).
 
         A failure of the disk or the file ends the whole group, for none of it may be durable.
         """
-        tx = Tx(self._writer, memo)
         self._writer.execute("SAVEPOINT change")
         try:
             job.result = job.change(tx)
         except apsw.ConstraintError as error:
-            self._undo_change(memo)
+            self._undo_change(tx)
             job.error = ConflictError(f"the change breaks a rule of the data: {error}")
-            return set()
+            return False
         except _OF_THE_STATEMENT as error:
-            self._undo_change(memo)
+            self._undo_change(tx)
             job.error = translated(error)
-            return set()
+            return False
         except apsw.Error:
             raise
         except Exception as error:  # noqa: BLE001 - handed to the caller, who is in another thread
-            self._undo_change(memo)
+            self._undo_change(tx)
             job.error = error
-            return set()
+            return False
         self._writer.execute("RELEASE change")
-        return tx.topics
+        return True
 
-    def _undo_change(self, memo: dict[str, str]) -> None:
-        memo.clear()
+    def _undo_change(self, tx: Tx) -> None:
+        tx.memo.clear()
         self._writer.execute("ROLLBACK TO change")
         self._writer.execute("RELEASE change")
 

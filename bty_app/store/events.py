@@ -44,6 +44,7 @@ def record(tx: Tx, event: Event, *, at: str) -> int:
         chain,
     )
     tx.touch("events")
+    tx.told.append(event)
     tx.memo[_LAST_CHAIN] = chain
     return tx.last_id()
 

@@ -14,7 +14,7 @@ from bty_app.domain import bundle, json_bounds
 from bty_app.domain.bundle import HardwareRecord, PrettyRecord, Rejected
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.errors import InvalidInputError, NotFoundError, StorageError
-from bty_app.store import database, version
+from bty_app.store import sqlite, version
 
 Connection = apsw.Connection
 
@@ -54,7 +54,7 @@ def opened(state_db: Path) -> Iterator[Connection]:
 
 def _connected(state_db: Path) -> Connection:
     # For writing, so that SQLite can make the -shm file and roll back a hot journal.
-    connection = database.connect(state_db, flags=apsw.SQLITE_OPEN_READWRITE)
+    connection = sqlite.connect(state_db, flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except (apsw.CantOpenError, apsw.ReadOnlyError):
@@ -72,7 +72,7 @@ def _connected(state_db: Path) -> Connection:
 def _immutable(path: Path) -> Connection:
     name = quote(str(path.resolve()))
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    return database.connect(Path(f"file:{name}?immutable=1"), flags=flags)
+    return sqlite.connect(Path(f"file:{name}?immutable=1"), flags=flags)
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def unreadable(path: Path, error: apsw.Error) -> StorageError:
     """What it means that `path` cannot be read."""
     if isinstance(error, apsw.NotADBError):
         return StorageError(f"{path}: this is not an SQLite database")
-    translated = database.translated(error)
+    translated = sqlite.translated(error)
     return StorageError(f"{path}: {translated.message}")
 
 
@@ -132,7 +132,7 @@ class Reader:
         self._connection = connection
         self.version = version.stored_version(connection) or "an empty database"
         # Our own writers store what `json.dumps` gives, and STRICT tables hold text.
-        self._is_ours = connection.pragma("application_id") == database.APPLICATION_ID
+        self._is_ours = connection.pragma("application_id") == sqlite.APPLICATION_ID
         present = columns(connection, "machines")
         self._selected = {name: name if name in present else "NULL" for name in _COLUMNS}
         self.instance_id = _instance_id(connection)

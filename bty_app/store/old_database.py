@@ -14,7 +14,7 @@ import apsw
 
 from bty_app.domain.rotation import Stamp
 from bty_app.errors import BtyError, ConflictError, StorageError
-from bty_app.store import database, version
+from bty_app.store import sqlite, version
 from bty_app.store.creation import exists, sidecar
 from bty_app.store.holders import holders, openers
 from bty_app.store.place import free_bytes, size_of
@@ -49,7 +49,7 @@ class OldDatabase:
             StorageError: the disk refused; nothing was changed.
         """
         try:
-            connection = database.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
+            connection = sqlite.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
             try:
                 # What this start does not finish, the log keeps.
                 connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

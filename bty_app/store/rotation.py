@@ -19,9 +19,9 @@ import apsw
 
 from bty_app.domain.events import Actor, Event, Kind
 from bty_app.domain.moments import stamp as moment_text
-from bty_app.domain.rotation import Stamp, Verdict, verdict
+from bty_app.domain.rotation import Stamp, Verdict, counted, verdict
 from bty_app.errors import BtyError, ConfigError, ConflictError, StorageError
-from bty_app.store import database, events, file_header, locks, quarantine, swap
+from bty_app.store import events, file_header, locks, quarantine, sqlite, swap
 from bty_app.store.creation import (
     build_fresh,
     exists,
@@ -72,7 +72,7 @@ class Opening:
             return (
                 f"the database of {self.from_version} is archived as {self.archive}"
                 f" (backup {self.backup_id or 'not taken'}); a fresh one holds the hardware of"
-                f" {self.machines} machines{self._aside()}"
+                f" {counted(self.machines)}{self._aside()}"
             )
         if self.outcome is Outcome.QUARANTINED:
             return f"{self.problem}: moved to {self.set_aside}; the server has a fresh database"
@@ -136,7 +136,7 @@ class _Start:
     def _open(self) -> Opening:
         with OldDatabase.opened(self.state_db) as old:
             found = old.stamp()
-            running = Stamp(self.version, database.APPLICATION_ID, database.SCHEMA_NUMBER)
+            running = Stamp(self.version, sqlite.APPLICATION_ID, sqlite.SCHEMA_NUMBER)
             match verdict(found, running):
                 case Verdict.KEEP:
                     with _disk_errors(self.state_db):

@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from bty_app.errors import ConflictError, StorageError
-from bty_app.store import database, hardware
+from bty_app.store import hardware, sqlite
 
 _PAGES_A_STEP = 256
 _PAUSE_SECONDS = 0.002  # lets the server's own threads in between two steps
@@ -67,7 +67,7 @@ def copy_from(
             _copy_pages(connection, destination, on_progress, cancelled)
     except apsw.Error as error:
         _remove(destination)
-        raise database.translated(error) from error
+        raise sqlite.translated(error) from error
     except BaseException:
         _remove(destination)
         raise
@@ -79,7 +79,7 @@ def _copy_pages(
     on_progress: Progress,
     cancelled: Callable[[], bool],
 ) -> None:
-    target = database.connect(
+    target = sqlite.connect(
         destination, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
     )
     try:

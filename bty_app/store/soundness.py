@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import apsw
 
 from bty_app.domain.rotation import UNKNOWN
-from bty_app.store import database, events, hardware, version
+from bty_app.store import events, hardware, sqlite, version
 from bty_app.store.database import Tx
 from bty_app.store.hardware import Connection
 
@@ -39,7 +39,7 @@ def examine(connection: Connection, *, expected_version: str | None = None) -> E
     """
     with hardware.snapshot(connection):
         found = version.stored_version(connection)
-        is_ours = connection.pragma("application_id") == database.APPLICATION_ID
+        is_ours = connection.pragma("application_id") == sqlite.APPLICATION_ID
         problems = [
             *_pages(connection),
             *_references(connection),
@@ -73,7 +73,7 @@ def _identity(
     connection: Connection, found: str | None, expected_version: str | None
 ) -> Iterator[str]:
     number = connection.pragma("application_id")
-    if number not in (0, database.APPLICATION_ID):
+    if number not in (0, sqlite.APPLICATION_ID):
         yield f"this is another program's database (application id {number:#x})"
     if found is None:
         yield "the database is empty: it holds no table"
@@ -81,10 +81,10 @@ def _identity(
         yield "the table machines is missing"
     if found == UNKNOWN:
         yield "the mark of the release that wrote it cannot be read"
-    if number == database.APPLICATION_ID:
+    if number == sqlite.APPLICATION_ID:
         schema = connection.pragma("user_version")
-        if found == expected_version and schema != database.SCHEMA_NUMBER:
-            yield f"the schema has the number {schema}, and {database.SCHEMA_NUMBER} is expected"
+        if found == expected_version and schema != sqlite.SCHEMA_NUMBER:
+            yield f"the schema has the number {schema}, and {sqlite.SCHEMA_NUMBER} is expected"
 
 
 def _columns(connection: Connection, *, is_ours: bool) -> Iterator[str]:

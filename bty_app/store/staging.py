@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 
 from bty_app.domain.bundle import HardwareRecord
-from bty_app.store import database, publish
+from bty_app.store import publish, sqlite
 from bty_app.store.database import Row, Tx
 
 _SCRATCH = "import"
@@ -73,7 +73,7 @@ def staged(state_dir: Path, records: Iterable[HardwareRecord]) -> Iterator[Path]
         path = scratch / "bundle.db"
         publish.write_file(path, b"")
         try:
-            connection = database.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
+            connection = sqlite.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
             try:
                 connection.pragma("journal_mode", "memory")
                 connection.pragma("synchronous", 0)
@@ -83,7 +83,7 @@ def staged(state_dir: Path, records: Iterable[HardwareRecord]) -> Iterator[Path]
             finally:
                 connection.close()
         except apsw.Error as error:
-            raise database.translated(error) from error
+            raise sqlite.translated(error) from error
         yield path
 
 
@@ -107,7 +107,7 @@ def preview(state_db: Path, records: Iterable[HardwareRecord]) -> Effect:
         finally:
             connection.close()
     except apsw.Error as error:
-        raise database.translated(error) from error
+        raise sqlite.translated(error) from error
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def importing(state_db: Path, scratch: Path) -> Iterator[Tx]:
         StorageError: it could not be made durable; nothing of it stays.
     """
     try:
-        connection = database.writable(state_db)
+        connection = sqlite.writable(state_db)
         try:
             connection.execute("ATTACH ? AS bundle", (str(scratch),))
             connection.execute("BEGIN IMMEDIATE")
@@ -132,7 +132,7 @@ def importing(state_db: Path, scratch: Path) -> Iterator[Tx]:
         finally:
             connection.close()
     except apsw.Error as error:
-        raise database.translated(error) from error
+        raise sqlite.translated(error) from error
 
 
 def take_over(tx: Tx, *, at: str, reset_existing: bool) -> Effect:
@@ -194,7 +194,7 @@ def _from_bundle(columns: tuple[str, ...]) -> str:
 
 def _previewing(state_db: Path) -> apsw.Connection:
     if state_db.exists():
-        return database.connect(state_db, flags=apsw.SQLITE_OPEN_READWRITE)
+        return sqlite.connect(state_db, flags=apsw.SQLITE_OPEN_READWRITE)
     connection = apsw.Connection(":memory:")
     connection.execute(
         "CREATE TABLE machines (mac, bty_image_ref, known_disks, known_disks_at,"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import apsw
 
-from bty_app.domain.events import CHAIN_START, Actor, Event, Kind
+from bty_app.domain.events import CHAIN_START, Actor, Event, Kind, Subject
 from bty_app.domain.moments import stamp
-from bty_app.domain.rotation import archive_name
+from bty_app.domain.rotation import archive_name, counted
 from bty_app.errors import StorageError
 from bty_app.store import carry_over, events, instance, swap
 from bty_app.store.carry_over import Carried
@@ -81,6 +81,8 @@ class Succession:
             instance.put(tx, "instance_id", instance_id)
         instance.put(tx, "rotations", str(rotations + 1))
         instance.put(tx, swap.PREDECESSOR, archive.name)
+        if self.backup_id:
+            events.record(tx, _backed_up(self.backup_id), at=at)
         events.record(tx, self._event(archive, carried), at=at)
         return carried
 
@@ -90,7 +92,7 @@ class Succession:
             Kind.SCHEMA_RESET,
             Actor.SYSTEM,
             f"The database of {self.from_version} is archived as {archive.name}, and a fresh one"
-            f" for {self.to_version} has the hardware of {carried.machines} machines."
+            f" for {self.to_version} has the hardware of {counted(carried.machines)}."
             " Next: bind the machines again; the archive holds the rest",
             details={
                 "from_version": self.from_version,
@@ -109,3 +111,13 @@ class Succession:
                 "backup_id": self.backup_id,
             },
         )
+
+
+def _backed_up(backup_id: str) -> Event:
+    return Event(
+        Kind.BACKUP_CREATED,
+        Actor.SYSTEM,
+        f"Backup {backup_id} was taken before the database was archived",
+        Subject("backup", backup_id),
+        details={"backup_id": backup_id, "trigger": "pre-upgrade"},
+    )

@@ -16,7 +16,7 @@ import apsw
 
 from bty_app.domain.rotation import is_archive_name
 from bty_app.errors import ConflictError, StorageError
-from bty_app.store import database
+from bty_app.store import sqlite
 from bty_app.store.creation import exists, publish, unfinished
 from bty_app.store.place import sync_directory
 from bty_app.store.publish import publish_file
@@ -145,7 +145,7 @@ def _archive_of(content: bytes) -> str:
 def _follows(path: Path, archive: Path) -> bool:
     """Is the database at `path` the successor of `archive`?"""
     try:
-        connection = database.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
+        connection = sqlite.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             sql = "SELECT 1 FROM bty_instance WHERE key = ? AND value = ?"
             return bool(connection.execute(sql, (PREDECESSOR, archive.name)).fetchall())

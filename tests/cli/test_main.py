@@ -82,7 +82,7 @@ def probe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Probe:
         (errors.ConflictError("x"), 75),
         (errors.NotAuthenticatedError("x"), 77),
         (errors.ConfigError("x"), 78),
-        (errors.TooLargeError("x"), 1),
+        (errors.TooLargeError("x"), 65),
         (errors.ThrottledError("x", retry_after=1), 1),
         (errors.BtyError("x"), 1),
         (KeyboardInterrupt(), 130),

@@ -12,7 +12,8 @@ import apsw
 from bty_app.domain.events import Actor, Event, Kind
 from bty_app.errors import StorageError
 from bty_app.store import creation, events, rotation
-from bty_app.store.database import Tx, translated
+from bty_app.store.database import Tx
+from bty_app.store.sqlite import translated
 
 NEW_VERSION = "9.9.9"
 FIRST_START = datetime(2026, 11, 22, 19, 7, 18, tzinfo=UTC)

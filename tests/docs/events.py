@@ -63,7 +63,7 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
         ),
         (
             machine_events.saved(_MAC, Assignment(), created=False, ip=_IP),
-            "An operator saved a machine. It is armed anew.",
+            "An operator saved a machine. It is armed anew, unless only its labels changed.",
         ),
         (machine_events.deleted(_MAC, _IP), "An operator forgot a machine."),
         (machine_events.flashed(_MAC, _IP), "A flash is complete. Once per cycle."),
@@ -141,6 +141,16 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
                 ),
             ),
             "A bundle was imported.",
+        ),
+        (
+            Event(
+                Kind.BACKUP_CREATED,
+                Actor.SYSTEM,
+                "",
+                Subject("backup", "2026-11-22T19-07-18Z"),
+                details=dict.fromkeys(["backup_id", "trigger"]),
+            ),
+            "A backup was taken before the database of another version was archived.",
         ),
         (
             Event(

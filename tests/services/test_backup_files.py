@@ -16,7 +16,7 @@ from bty_app import __version__
 from bty_app.errors import StorageError
 from bty_app.services import backup_files, bundles
 from bty_app.services.backup_files import BackupPlan, back_up_before_rotation, write_backup
-from bty_app.store import database, snapshot
+from bty_app.store import snapshot, sqlite
 from tests import original_state
 from tests.fresh_state import make_state
 
@@ -27,7 +27,7 @@ ONE = "02:00:00:00:00:01"
 
 def one_machine(state: Path) -> Path:
     path = make_state(state)
-    connection = database.writable(path)
+    connection = sqlite.writable(path)
     connection.execute(
         "INSERT INTO machines (mac, created_at, updated_at, hw_lshw) VALUES (?, 'a', 'a', '[1]')",
         (ONE,),
@@ -73,7 +73,7 @@ def test_the_bundle_and_the_database_are_of_one_moment(tmp_path: Path) -> None:
     stopped = threading.Event()
 
     def write() -> None:
-        writer = database.writable(path)
+        writer = sqlite.writable(path)
         writer.pragma("synchronous", 0)
         number = 0
         while not stopped.is_set():

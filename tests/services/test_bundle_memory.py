@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bty_app import __version__
-from bty_app.store import creation, database
+from bty_app.store import creation, sqlite
 from tests.domain.test_bundle import AT, DISK
 
 MACHINES = 2500
@@ -37,7 +37,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lshw = json.dumps(tree(17_000), separators=(",", ":"))
     disks = json.dumps([DISK] * 4, separators=(",", ":"))
     creation.create(place / "state.db", version=__version__, at=AT)
-    connection = database.writable(place / "state.db")
+    connection = sqlite.writable(place / "state.db")
     with connection:
         connection.executemany(
             "INSERT INTO machines (mac, created_at, updated_at, known_disks, known_disks_at,"

@@ -21,7 +21,7 @@ from bty_app.domain.mac import Mac
 from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from bty_app.services import bundles
 from bty_app.services.bundles import Imported
-from bty_app.store import database, events, locks, staging
+from bty_app.store import events, locks, sqlite, staging
 from bty_app.store.database import Database, Tx
 from tests import original_state
 from tests.domain.test_bundle import AT, CONTAINERS, DISK, GOLDEN
@@ -62,14 +62,14 @@ def put(state: Path, destination: Path, *, force: bool = False) -> dict[str, Any
 
 
 def rows(state: Path, sql: str) -> list[tuple[Any, ...]]:
-    connection = database.readable(state / "state.db")
+    connection = sqlite.readable(state / "state.db")
     found = connection.execute(sql).fetchall()
     connection.close()
     return found
 
 
 def change(state: Path, sql: str) -> None:
-    connection = database.writable(state / "state.db")
+    connection = sqlite.writable(state / "state.db")
     connection.execute(sql)
     connection.close()
 
@@ -122,7 +122,7 @@ def test_export_import_export_is_the_identity(
 ) -> None:
     place = tmp_path_factory.mktemp("identity")
     first = make_state(place / "first").parent
-    connection = database.writable(first / "state.db")
+    connection = sqlite.writable(first / "state.db")
     connection.executemany(
         "INSERT INTO machines (mac, created_at, updated_at, hw_lshw, hw_lshw_at)"
         " VALUES (?, 'a', 'a', ?, ?)",

@@ -16,7 +16,7 @@ from bty_app.domain.events import Actor, Event, Kind
 from bty_app.errors import NotFoundError
 from bty_app.services.backup_files import BackupPlan, write_backup
 from bty_app.services.verify import Verdict, verify, verify_live
-from bty_app.store import database, events
+from bty_app.store import events, sqlite
 from bty_app.store.database import Tx
 from tests import original_state
 from tests.domain.test_bundle import GOLDEN
@@ -30,7 +30,7 @@ ONE = "02:00:00:00:00:01"
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     path = make_state(tmp_path / "s")
-    connection = database.writable(path)
+    connection = sqlite.writable(path)
     connection.execute(
         "INSERT INTO machines (mac, created_at, updated_at, hw_lshw) VALUES (?, 'a', 'a', '[1]')",
         (ONE,),

@@ -8,7 +8,7 @@ import pytest
 
 from bty_app.domain.events import CHAIN_START, Actor, Event, Kind
 from bty_app.errors import ConflictError, StorageError
-from bty_app.store import database, events
+from bty_app.store import events, sqlite
 from bty_app.store.creation import build_fresh, create, unfinished
 from bty_app.store.database import Database, Tx
 
@@ -33,8 +33,8 @@ def test_a_fresh_database_says_what_it_is(tmp_path: Path) -> None:
 
     connection = _opened(tmp_path / "state.db")
 
-    assert connection.pragma("application_id") == database.APPLICATION_ID
-    assert connection.pragma("user_version") == database.SCHEMA_NUMBER
+    assert connection.pragma("application_id") == sqlite.APPLICATION_ID
+    assert connection.pragma("user_version") == sqlite.SCHEMA_NUMBER
     assert connection.pragma("auto_vacuum") == 2
     assert connection.pragma("journal_mode") == "delete"
     assert connection.execute("SELECT * FROM bty_version").fetchall() == [("1.2.3",)]

@@ -14,6 +14,7 @@ import pytest
 
 from bty_app.errors import BtyError, ConflictError, NotFoundError, StorageError
 from bty_app.store import database as store_database
+from bty_app.store import sqlite
 from bty_app.store.creation import create
 from bty_app.store.database import ALL_TOPICS, Database, Tx
 
@@ -250,7 +251,7 @@ def test_a_foreign_writer_is_noticed_also_when_this_one_is_never_idle(
 
     with Database(path, on_commit=listener) as db:
         db.write(_put("ours"))
-        other = store_database.writable(path)
+        other = sqlite.writable(path)
         other.execute(PUT, ("theirs", "v"))
         other.close()
         for number in range(2000):
@@ -303,9 +304,9 @@ def test_a_closed_database_says_so(path: Path) -> None:
 def test_a_lock_held_by_another_program_is_a_conflict(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_database, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
     with Database(path) as db:
-        other = store_database.writable(path)
+        other = sqlite.writable(path)
         other.execute("BEGIN IMMEDIATE")
 
         with pytest.raises(ConflictError, match="another program"):

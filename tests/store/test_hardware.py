@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from bty_app.domain.bundle import HardwareRecord, Rejected, bundle_text
 from bty_app.errors import NotFoundError, StorageError
-from bty_app.store import database, hardware
+from bty_app.store import hardware, sqlite
 from tests import original_state
 from tests.domain.test_bundle import AT, CONTAINERS, DISK
 from tests.fresh_state import make_state
@@ -113,7 +113,7 @@ def test_what_a_bundle_cannot_hold_is_null_and_the_rest_is_spelled_anew(
 
 def test_text_beyond_ascii_in_our_own_database_comes_out_escaped(tmp_path: Path) -> None:
     path = make_state(tmp_path)
-    writer = database.writable(path)
+    writer = sqlite.writable(path)
     writer.execute(
         "INSERT INTO machines (mac, created_at, updated_at, hw_lshw) VALUES (?, 'a', 'a', ?)",
         (MAC, '["caf\u00e9"]'),
@@ -210,8 +210,8 @@ def test_a_transaction_that_the_killed_original_left_half_done_is_not_seen(tmp_p
 def test_what_a_killed_server_committed_to_its_log_is_seen_and_stays_there(tmp_path: Path) -> None:
     path = make_state(tmp_path)
     killed = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom bty_app.store import database\n"
-        "c = database.writable(Path(sys.argv[1]))\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom bty_app.store import sqlite\n"
+        "c = sqlite.writable(Path(sys.argv[1]))\n"
         "c.execute('INSERT INTO machines (mac, created_at, updated_at)'"
         f" \" VALUES ('{MAC}', 'a', 'a')\")\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -228,7 +228,7 @@ def test_what_a_killed_server_committed_to_its_log_is_seen_and_stays_there(tmp_p
 
 def test_a_snapshot_does_not_see_what_is_written_meanwhile(tmp_path: Path) -> None:
     path = make_state(tmp_path)
-    writer = database.writable(path)
+    writer = sqlite.writable(path)
 
     with hardware.opened(path) as connection, hardware.snapshot(connection):
         writer.execute(
@@ -254,7 +254,7 @@ def test_a_missing_or_foreign_file_is_said(tmp_path: Path) -> None:
 
 def test_an_archive_in_log_mode_opens_without_its_log_and_nothing_is_made(tmp_path: Path) -> None:
     path = make_state(tmp_path)
-    database.writable(path).close()
+    sqlite.writable(path).close()
     archive = path.rename(tmp_path / "old #1?.bak")
 
     with hardware.opened_archive(archive) as connection:

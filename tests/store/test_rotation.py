@@ -358,7 +358,7 @@ def test_nothing_is_rotated_under_another_program_and_it_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, mode: str
 ) -> None:
     monkeypatch.setattr(old_database, "_BUSY_SECONDS", 0.2)
-    monkeypatch.setattr("bty_app.store.database.BUSY_TIMEOUT_MS", 200)
+    monkeypatch.setattr("bty_app.store.sqlite.BUSY_TIMEOUT_MS", 200)
     path = _older(tmp_path)
     _rows(path, f"PRAGMA journal_mode = {mode}")
     sql = {

@@ -7,13 +7,13 @@ import apsw
 import pytest
 
 from bty_app.errors import NotFoundError, StorageError
-from bty_app.store import database, snapshot
+from bty_app.store import snapshot, sqlite
 from tests import original_state
 from tests.fresh_state import make_state
 
 
 def fill(path: Path, rows: int) -> None:
-    connection = database.writable(path)
+    connection = sqlite.writable(path)
     with connection:
         connection.executemany(
             "INSERT INTO settings VALUES (?, ?, 'a')",
@@ -53,7 +53,7 @@ def test_a_steady_writer_does_not_keep_the_copy_from_its_end(tmp_path: Path) -> 
 
     def write() -> None:
         nonlocal written
-        writer = database.writable(path)
+        writer = sqlite.writable(path)
         writer.pragma("synchronous", 0)
         while not copied.is_set():
             writer.execute("UPDATE settings SET value = value || 'x' WHERE key = 'key1'")
