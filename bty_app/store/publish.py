@@ -93,20 +93,14 @@ def _publishing_directory(parent: Path, name: str, *, replace: bool) -> Iterator
     with _disk_failures(target), _opened_directory(parent) as folder:
         if not replace and _exists(folder, name):
             raise _taken(target)
-        _sweep(folder, f".tmp-{name}.")
-        temporary = _temporary_name(name)
-        os.mkdir(temporary, 0o700, dir_fd=folder)
-        lock = os.open(temporary, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield parent / temporary
-            _sync_tree(parent / temporary)
-            _take_name(folder, temporary, target, replace=replace)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True, dir_fd=folder)
-            raise
-        finally:
-            os.close(lock)
+        with _temporary_directory(folder, name) as temporary:
+            try:
+                yield parent / temporary
+                _sync_tree(parent / temporary)
+                _take_name(folder, temporary, target, replace=replace)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True, dir_fd=folder)
+                raise
         os.fsync(folder)
         shutil.rmtree(temporary, ignore_errors=True, dir_fd=folder)  # the one replaced, if any
 
@@ -118,17 +112,29 @@ def scratch_directory(parent: Path, name: str) -> Iterator[Path]:
     Raises:
         StorageError: it cannot be made.
     """
-    with _disk_failures(parent / name), _opened_directory(parent) as folder:
-        _sweep(folder, f".tmp-{name}.")
-        temporary = _temporary_name(name)
-        os.mkdir(temporary, 0o700, dir_fd=folder)
-        lock = os.open(temporary, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    with (
+        _disk_failures(parent / name),
+        _opened_directory(parent) as folder,
+        _temporary_directory(folder, name) as temporary,
+    ):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             yield parent / temporary
         finally:
             shutil.rmtree(temporary, ignore_errors=True, dir_fd=folder)
-            os.close(lock)
+
+
+@contextmanager
+def _temporary_directory(folder: int, name: str) -> Iterator[str]:
+    """A new directory in `folder`, held by its maker: a sweep removes none that is held."""
+    _sweep(folder, f".tmp-{name}.")
+    temporary = _temporary_name(name)
+    os.mkdir(temporary, 0o700, dir_fd=folder)
+    lock = os.open(temporary, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield temporary
+    finally:
+        os.close(lock)
 
 
 @contextmanager

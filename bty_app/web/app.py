@@ -34,6 +34,8 @@ from bty_app.web.ui import login as login_page
 from bty_app.web.ui import machine as machine_page
 from bty_app.web.ui import machines as machines_page
 from bty_app.web.ui.alerts import Alerts
+from bty_app.web.ui.machine_query import query_of
+from bty_app.web.ui.polled import Polled
 
 _COMPACT = partial(json.dumps, separators=(",", ":"))
 
@@ -154,7 +156,7 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/dashboard", login_page.Forward("/ui/machines"))
     table = machines_page.MachineTable(pages, machines, services.catalog, revisions)
     app.add_route("/ui/machines", machines_page.MachinesPage(pages, table))
-    app.add_route("/ui/machines/rows", machines_page.MachineRows(table))
+    app.add_route("/ui/machines/rows", Polled(table, query_of))
     view = machine_page.MachineView(pages, machines, services.contacts, services.catalog, audit)
     state = machine_page.MachineState(view, revisions)
     app.add_route("/ui/machines/{mac}", machine_page.MachinePage(view, state, machines))
@@ -163,5 +165,5 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/machines/{mac}/delete", machine_page.MachineDelete(view, machines))
     events = events_page.EventTable(pages, audit, revisions)
     app.add_route("/ui/events", events_page.EventsPage(pages, events))
-    app.add_route("/ui/events/rows", events_page.EventRows(events))
+    app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
     app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))

@@ -104,7 +104,7 @@ class EventsPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The page; everything about it is in its address."""
-        query = _query(req)
+        query = query_of(req)
         address = query.address(before=query.before)
         values: dict[str, object] = {
             "query": query,
@@ -114,21 +114,6 @@ class EventsPage:
         if req.get_header("HX-Request"):
             resp.set_header("HX-Replace-Url", f"/ui/events?{address}")
         self._pages.render(req, resp, Answer("events.html", values))
-
-
-class EventRows:
-    """`/ui/events/rows`: what an open page asks every two seconds."""
-
-    def __init__(self, table: EventTable) -> None:
-        self._table = table
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """204 when nothing has changed since `rev`, else the table."""
-        if req.get_param("rev") == self._table.revision():
-            resp.status = 204
-            resp.set_header("Cache-Control", "no-store")
-            return
-        self._table.send(resp, _query(req))
 
 
 class EventMarks:
@@ -156,7 +141,7 @@ class EventMarks:
         return True
 
 
-def _query(req: falcon.Request) -> EventQuery:
+def query_of(req: falcon.Request) -> EventQuery:
     before = req.get_param("before") or ""
     return EventQuery(
         q=(req.get_param("q") or "").strip()[:MAX_TEXT],

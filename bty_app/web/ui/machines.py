@@ -121,21 +121,6 @@ class MachinesPage:
         self._pages.render(req, resp, Answer("machines.html", values))
 
 
-class MachineRows:
-    """`/ui/machines/rows`: what an open page asks every two seconds."""
-
-    def __init__(self, table: MachineTable) -> None:
-        self._table = table
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """204 when nothing has changed since `rev`, else the table."""
-        if req.get_param("rev") == self._table.revision():
-            resp.status = 204
-            resp.set_header("Cache-Control", "no-store")
-            return
-        self._table.send(resp, query_of(req))
-
-
 def _row(shown: Shown, names: dict[str, str]) -> Row:
     machine = shown.machine
     image = names.get(machine.image_ref) if machine.image_ref else None
