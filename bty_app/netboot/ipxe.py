@@ -24,6 +24,7 @@ _LIVE_ARGUMENTS = (
     "systemd.gpt_auto=0",
 )
 RETRY_SECONDS = 10
+_ANSWERED = "bty-answered"  # tells the bootstrap that a script was there, whatever came of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,23 @@ def artifact(version: str, suffix: str) -> str:
 
 
 def bootstrap(base_url: str) -> str:
-    """The first script: go to the machine's own. A failure is passed on to the firmware."""
-    return f"#!ipxe\nchain {base_url}/pxe/${{mac:hexhyp}} || exit 1\n"
+    """The first script: go to the machine's own, and pass its failure on to the firmware.
+
+    Without an answer (a server that restarts in this very second) it asks again: the firmware
+    would go on to a disk that may be half written.
+    """
+    lines = [
+        "#!ipxe",
+        ":again",
+        f"chain {base_url}/pxe/${{mac:hexhyp}} || goto failed",
+        "exit 1",
+        ":failed",
+        f"isset ${{{_ANSWERED}}} && exit 1 || echo bty: no answer from {base_url}, asking again",
+        "sleep 5",
+        "goto again",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def script(offer: Offer, context: Context, *, because: str) -> str:
@@ -68,7 +84,7 @@ def script(offer: Offer, context: Context, *, because: str) -> str:
             lines = _wait(context, seconds, because)
         case _:
             assert_never(offer)
-    return "\n".join(["#!ipxe", *lines, ""])
+    return "\n".join(["#!ipxe", f"set {_ANSWERED} yes", *lines, ""])
 
 
 def _live(context: Context) -> list[str]:

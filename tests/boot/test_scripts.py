@@ -32,6 +32,7 @@ def test_a_machine_told_to_wait_asks_again_through_every_fault_until_it_may_boot
     away = None
     files_missing = partial(script, LiveEnv(Purpose.FLASH))
     answers = [
+        away,
         partial(script, Wait(1)),
         away,
         files_missing,
@@ -43,6 +44,7 @@ def test_a_machine_told_to_wait_asks_again_through_every_fault_until_it_may_boot
 
     assert server.asked == [
         "/pxe-bootstrap.ipxe",
+        CONTACT,
         CONTACT,
         CONTACT,
         CONTACT,

@@ -19,9 +19,17 @@ OFFERS: list[Offer] = [
 ]
 
 
-def test_the_bootstrap_is_one_command_and_passes_failure_on() -> None:
+def test_the_bootstrap_asks_until_it_is_answered_and_passes_failure_on() -> None:
     assert ipxe.bootstrap("http://bty:8080") == (
-        "#!ipxe\nchain http://bty:8080/pxe/${mac:hexhyp} || exit 1\n"
+        "#!ipxe\n"
+        ":again\n"
+        "chain http://bty:8080/pxe/${mac:hexhyp} || goto failed\n"
+        "exit 1\n"
+        ":failed\n"
+        "isset ${bty-answered} && exit 1"
+        " || echo bty: no answer from http://bty:8080, asking again\n"
+        "sleep 5\n"
+        "goto again\n"
     )
 
 
@@ -30,6 +38,7 @@ def test_the_live_environment_has_the_contracts_lines_whatever_it_is_for() -> No
 
     assert scripts == {
         "#!ipxe\n"
+        "set bty-answered yes\n"
         "echo bty: 52:54:00:12:34:56: booting the live environment 0.65.18\n"
         "set bty-base http://bty:8080\n"
         "kernel ${bty-base}/boot/bty-netboot-pc-x86_64-v0.65.18.vmlinuz?mac=52:54:00:12:34:56"
@@ -45,6 +54,7 @@ def test_the_live_environment_has_the_contracts_lines_whatever_it_is_for() -> No
 def test_the_local_disk_is_booted_by_sanboot_and_a_failure_moves_the_firmware_on() -> None:
     assert ipxe.script(LocalDisk("0x81", 5), PLAIN, because="not-bound") == (
         "#!ipxe\n"
+        "set bty-answered yes\n"
         "echo bty: 52:54:00:12:34:56: booting the local disk 0x81 (not-bound)\n"
         "sleep 5\n"
         "sanboot --no-describe --drive 0x81 || exit 1\n"
@@ -54,6 +64,7 @@ def test_the_local_disk_is_booted_by_sanboot_and_a_failure_moves_the_firmware_on
 def test_nothing_to_boot_is_an_exit_that_counts_as_failure() -> None:
     assert ipxe.script(FirmwareExit(), PLAIN, because="orphan_ref") == (
         "#!ipxe\n"
+        "set bty-answered yes\n"
         "echo bty: 52:54:00:12:34:56: nothing to boot from here (orphan_ref)\n"
         "sleep 1\n"
         "exit 1\n"
@@ -63,6 +74,7 @@ def test_nothing_to_boot_is_an_exit_that_counts_as_failure() -> None:
 def test_to_wait_is_to_ask_again_and_never_to_leave() -> None:
     assert ipxe.script(Wait(7), PLAIN, because="pause") == (
         "#!ipxe\n"
+        "set bty-answered yes\n"
         "echo bty: 52:54:00:12:34:56: waiting 7 s (pause)\n"
         "echo bty: see http://bty:8080/ui/machines/52:54:00:12:34:56\n"
         ":again\n"

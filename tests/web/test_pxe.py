@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bty_app.config import Tuning
 from bty_app.domain.mac import Mac
+from bty_app.netboot import ipxe
 from bty_app.store import catalog
 from tests import serving
 from tests.serving import HOST, IP, LIVE, MAC, REF, Site
@@ -72,12 +73,12 @@ def wait(seconds: int) -> list[str]:
 
 
 def commands(script: str) -> list[str]:
-    """A script without its first line, and without its first echo, which is for people."""
+    """A script without its first two lines, and without its first echo, which is for people."""
     lines = script.split("\n")
-    assert lines[0] == "#!ipxe"
-    assert lines[1].startswith(f"echo bty: {MAC}: ")
+    assert lines[:2] == ["#!ipxe", "set bty-answered yes"]
+    assert lines[2].startswith(f"echo bty: {MAC}: ")
     assert lines[-1] == ""
-    return lines[2:-1]
+    return lines[3:-1]
 
 
 def saved(mode: str, **more: object) -> Setup:
@@ -425,7 +426,8 @@ def test_the_bootstrap_chains_to_the_script_of_each_machine(server: Site) -> Non
     answer = server.get("/pxe-bootstrap.ipxe")
 
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    assert answer.text == f"#!ipxe\nchain {BASE}/pxe/${{mac:hexhyp}} || exit 1\n"
+    assert answer.text == ipxe.bootstrap(BASE)
+    assert f"\nchain {BASE}/pxe/${{mac:hexhyp}} ||" in answer.text
 
 
 # -- both generations of the original's client --------------------------------------------------
@@ -750,7 +752,7 @@ def test_nothing_that_anybody_gives_stands_in_a_script(
 
     lines = script.rstrip("\n").split("\n")
     known = [LIVE_ENV, GUARDED, disk(), disk("0x9f"), ["sleep 1", "exit 1"], disk("0x80", 5)]
-    assert lines[2:] in known
+    assert lines[3:] in known
     assert all(line.split(" ")[0] in ALLOWED or line == ":again" for line in lines)
     assert script.isascii()
 
@@ -929,7 +931,7 @@ def test_with_a_public_url_scripts_and_plans_carry_it_whatever_the_host_is(quick
 
     assert "set bty-base https://bty.example.org\n" in script
     assert plan["catalog"] == "https://bty.example.org/catalog.toml"
-    assert "chain https://bty.example.org/pxe/${mac:hexhyp} || exit 1" in first
+    assert "chain https://bty.example.org/pxe/${mac:hexhyp} ||" in first
 
 
 # -- bounds -----------------------------------------------------------------------------------
