@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
+from waitress.buffers import OverflowableBuffer
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.server import create_server
 from waitress.task import WSGITask
 
@@ -79,13 +80,24 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     def write_soon(self, data: Any) -> int:
         header, self.header = self.header, b""
-        if not isinstance(data, bytes):  # a file: the loop sends it
-            super().write_soon(header)
-            return int(super().write_soon(data))
+        if not isinstance(data, bytes):
+            return self._left_to_the_loop(header, data)
         whole = header + data
         rest = whole[self._sent_at_once(whole) :] if whole else b""
         super().write_soon(rest)
         return len(data)
+
+    def _left_to_the_loop(self, header: bytes, file: Any) -> int:
+        """A file is sent from the socket loop alone, however small it is."""
+        with self.outbuf_lock:
+            if not self.connected:
+                raise ClientDisconnected
+            self.outbufs[-1].append(header)
+            self.outbufs += [file, OverflowableBuffer(self.adj.outbuf_overflow)]
+            self.current_outbuf_count = 0
+            self.total_outbufs_len += len(header) + len(file)
+        self.server.pull_trigger()
+        return len(file)
 
     def _sent_at_once(self, data: bytes) -> int:
         with self.outbuf_lock:
