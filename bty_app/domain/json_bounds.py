@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 from bty_app.errors import InvalidInputError
 
@@ -23,21 +23,25 @@ def nodes(text: str, start: int = 0) -> int:
     return sum(text.count(mark, start) for mark in "[{,:")
 
 
-def decoder() -> json.JSONDecoder:
-    """A decoder that refuses an object with a key twice, and reads NaN and Infinity as null."""
-    return json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+def decoder(*, strict: bool = False) -> json.JSONDecoder:
+    """A decoder that refuses an object with a key twice.
+
+    NaN and Infinity, which are no JSON, are read as null, or with `strict` refused.
+    """
+    constant = _refused_constant if strict else _no_constant
+    return json.JSONDecoder(object_pairs_hook=_unique, parse_constant=constant)
 
 
-def decode(text: str) -> Any:
-    """The value of a whole JSON text.
+def decode(text: str, *, strict: bool = False, most: int = MAX_NODES) -> Any:
+    """The value of a whole JSON text with at most `most` values.
 
     Raises:
         InvalidInputError: it is not JSON, is too deep, or holds too many values.
     """
-    if nodes(text) > MAX_NODES:
-        raise InvalidInputError(f"more than {MAX_NODES:,} values")
+    if nodes(text) > most:
+        raise InvalidInputError(f"more than {most:,} values")
     try:
-        value = decoder().decode(text)
+        value = decoder(strict=strict).decode(text)
     except RecursionError as error:
         raise too_deep() from error
     except ValueError as error:
@@ -105,6 +109,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise InvalidInputError(f"the key {twice[:64]!r} stands twice in one object")
     return decoded
+
+
+def _refused_constant(name: str) -> NoReturn:
+    raise InvalidInputError(f"not JSON: {name}")
 
 
 def _no_constant(_name: str) -> None:
