@@ -25,20 +25,6 @@ def by_ref(tx: Tx, ref: str) -> CatalogEntry | None:
     return CatalogEntry(*row) if row else None
 
 
-def by_src(tx: Tx, src: str) -> CatalogEntry | None:
-    """The entry whose source is spelled exactly so."""
-    row = tx.row(f"{_SELECT} WHERE src = ?", src)
-    return CatalogEntry(*row) if row else None
-
-
-def image_known(tx: Tx, ref: str | None) -> bool:
-    """Whether a machine can be given the image: it is here and has a name (CONTRACT 3.4)."""
-    if ref is None:
-        return False
-    found = tx.value("SELECT name <> '' FROM catalog_entries WHERE bty_image_ref = ?", ref)
-    return bool(found)
-
-
 def insert(tx: Tx, entry: CatalogEntry) -> None:
     """Add an entry whose ref and src are new here."""
     marks = ", ".join("?" for _ in _COLUMNS)

@@ -91,19 +91,6 @@ def test_an_entry_is_deleted_once(database: Database) -> None:
     assert database.read(catalog.listed) == []
 
 
-def test_an_image_is_known_when_it_is_here_and_has_a_name(database: Database) -> None:
-    nameless = replace(ENTRY, bty_image_ref=ImageRef("c" * 64), src="http://h/c", name="")
-    database.write(lambda tx: catalog.insert(tx, ENTRY))
-    database.write(lambda tx: catalog.insert(tx, nameless))
-
-    known = [
-        database.read(lambda tx, ref=ref: catalog.image_known(tx, ref))  # type: ignore[misc]
-        for ref in (None, "0" * 64, nameless.bty_image_ref, ENTRY.bty_image_ref)
-    ]
-
-    assert known == [False, False, False, True]
-
-
 def test_machines_bound_to_an_image_are_counted(database: Database) -> None:
     sql = "INSERT INTO machines (mac, bty_image_ref, created_at, updated_at) VALUES (?, ?, '', '')"
     for mac, ref in (("m1", "a" * 64), ("m2", "a" * 64), ("m3", "b" * 64), ("m4", None)):

@@ -248,3 +248,46 @@ def test_an_address_that_is_not_ours_is_a_mistake_in_the_configuration() -> None
 def test_an_ipv6_address_is_listened_on() -> None:
     with closing(http.bind("::1", 0)) as listener:
         assert listener.family is socket.AF_INET6
+
+
+class Sends:
+    """What went out: from which thread, and what the socket loop knew to be pending."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: list[tuple[str, int, bytes]] = []
+        send = http._Channel.send
+
+        def watched(channel: Any, data: bytes, *, do_close: bool = True) -> Any:
+            thread = threading.current_thread().name
+            self.seen.append((thread, channel.total_outbufs_len, bytes(data)))
+            return send(channel, data, do_close=do_close)
+
+        monkeypatch.setattr(http._Channel, "send", watched)
+
+
+def test_an_answer_goes_out_whole_before_the_socket_loop_hears_of_it(
+    server: Site, quick_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that the loop knows of make it spin on the socket that a thread is sending on."""
+    sends = Sends(monkeypatch)
+
+    with serving.listening(server.app, quick_dir) as port:
+        serving.exchange(port, serving.request("GET", f"/pxe/{MAC}"))
+
+    [(thread, pending, data)] = sends.seen
+    assert thread.startswith("waitress-")
+    assert pending == 0
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\n\r\n#!ipxe\n" in data
+
+
+def test_a_file_is_sent_by_the_socket_loop_alone(
+    server: Site, quick_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sends = Sends(monkeypatch)
+
+    with serving.listening(server.app, quick_dir) as port:
+        serving.exchange(port, serving.request("GET", f"/boot/{KERNEL}"))
+
+    assert sends.seen
+    assert not [thread for thread, _pending, _data in sends.seen if thread.startswith("waitress-")]

@@ -12,8 +12,6 @@ from bty_app.services.machines import Shown
 from bty_app.web.forms import Form
 from bty_app.web.ui.disks import Disk, name_of, with_serial
 
-REF_SHOWN = 12
-
 
 @dataclass(frozen=True, slots=True)
 class Entered:
