@@ -132,7 +132,65 @@ class Paths:
 class Withcache:
     """The image cache."""
 
-    url: str = _key("", values.url, "URL", "The withcache that serves image bytes; not asked yet.")
+    url: str = _key(
+        "", values.url, "URL", "The withcache that images come from. None: from their origin."
+    )
+    password: str = _key(
+        "",
+        values.secret,
+        "text",
+        "withcache's WITHCACHE_ADMIN_PASSWORD: needed to have images fetched into a withcache that"
+        " has one.",
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """OCI registries, where `oras://` images and catalogs come from."""
+
+    credentials: tuple[values.RegistryLogin, ...] = _key(
+        (),
+        values.registry_logins,
+        "host=user:password",
+        "Logins by registry: a list, or separated by commas: ghcr.io=me:token.",
+        secret=True,
+    )
+    plain_http: tuple[str, ...] = _key(
+        (),
+        values.registry_hosts,
+        "hosts",
+        "Registries that are spoken to without TLS: a list of host:port, or separated by commas.",
+    )
+    arch: str = _key(
+        "amd64",
+        values.choice(("amd64", "arm64")),
+        "amd64 or arm64",
+        "Which image to take of an index that has one for each architecture, where the catalog"
+        " entry does not say.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """Where catalogs and netboot artifacts come from, until a setting says otherwise."""
+
+    catalog_url: str = _key(
+        "https://github.com/safl/nosi/releases/latest/download/catalog.toml",
+        values.source,
+        "source",
+        "The catalog that is fetched: https://, oras://, file:// or a path.",
+    )
+    netboot_repo: str = _key(
+        "safl/bty",
+        values.source,
+        "source",
+        "Where netboot artifacts are fetched: owner/name on GitHub, a URL in which {tag} stands"
+        " for the tag, or a directory.",
+    )
+    netboot_tag: str = _key(
+        "latest", values.tag, "tag", "The tag that is fetched; latest is the running version."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +210,20 @@ class Netboot:
         "version",
         "The <V> in the names of the live environment's files, bty-netboot-pc-x86_64-v<V>.vmlinuz.",
         shown_default="the running version",
+    )
+    signature_key: str = _key(
+        "",
+        values.text,
+        "public key",
+        "A minisign public key, its base64 line. When set, netboot artifacts are installed only"
+        " with a signature of it.",
+    )
+    ipxe_dir: Path = _key(
+        Path("/usr/lib/ipxe"),
+        values.path,
+        "directory",
+        "Where the distribution's ipxe package has its binaries; used for those that are not in"
+        " boot_dir.",
     )
     tftp_probe_host: str = _key(
         "", values.text, "address", "Accepted from existing files, and not used."
@@ -224,6 +296,8 @@ class Config:
     server: Server = field(default_factory=Server)
     paths: Paths = field(default_factory=Paths)
     withcache: Withcache = field(default_factory=Withcache)
+    registry: Registry = field(default_factory=Registry)
+    upstream: Upstream = field(default_factory=Upstream)
     nbdmux: Nbdmux = field(default_factory=Nbdmux)
     netboot: Netboot = field(default_factory=Netboot)
     tuning: Tuning = field(default_factory=Tuning)
@@ -245,6 +319,8 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "server": Server,
     "paths": Paths,
     "withcache": Withcache,
+    "registry": Registry,
+    "upstream": Upstream,
     "nbdmux": Nbdmux,
     "netboot": Netboot,
     "tuning": Tuning,

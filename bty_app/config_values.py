@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ _HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?",
     re.ASCII,
 )
+_TAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}", re.ASCII)
+_PORT = re.compile(r":[0-9]{1,5}\Z", re.ASCII)
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,63}", re.ASCII)
 
 
@@ -115,6 +118,47 @@ def networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(_network(item) for item in value)
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryLogin:
+    """A user name and a password for one registry; spelled without either."""
+
+    host: str
+    user: str
+    password: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.host}={self.user}:***"
+
+
+def registry_logins(value: object) -> tuple[RegistryLogin, ...]:
+    """`host=user:password` of each registry, from a list or from text with commas."""
+    logins = tuple(_registry_login(item) for item in _items(value))
+    if len({login.host for login in logins}) != len(logins):
+        raise ConfigError("must name each registry once")
+    return logins
+
+
+def registry_hosts(value: object) -> tuple[str, ...]:
+    """host[:port] of registries, from a list or from text with commas."""
+    return tuple(_registry_host(text(item)) for item in _items(value))
+
+
+def source(value: object) -> str:
+    """Where something is fetched from: a URL, a path, or owner/name."""
+    given = text(value)
+    if not given or len(given) > 2048 or any(character.isspace() for character in given):
+        raise ConfigError("must be a source without spaces, such as https://host/catalog.toml")
+    return given
+
+
+def tag(value: object) -> str:
+    """The name of a release: letters, digits, dots, hyphens, underscores."""
+    name = text(value)
+    if not _TAG.fullmatch(name):
+        raise ConfigError("must be a tag of letters, digits and . _ - such as latest or v0.91.0")
+    return name
+
+
 def version(value: object) -> str:
     """A version as it stands in file names, without its `v`."""
     name = text(value).removeprefix("v")
@@ -137,6 +181,30 @@ def listed(value: object) -> str | int | list[str]:
     if isinstance(value, tuple):
         return [str(item) for item in value]
     return value if isinstance(value, int) else str(value)
+
+
+def _items(value: object) -> list[object]:
+    if isinstance(value, str):
+        return [part for part in value.split(",") if part.strip()]
+    if not isinstance(value, list):
+        raise ConfigError("must be a list of texts")
+    return value
+
+
+def _registry_login(item: object) -> RegistryLogin:
+    host, equals, login = text(item).partition("=")
+    user, colon, password = login.partition(":")
+    if not (equals and colon and user.strip() and password):
+        raise ConfigError("must be written host=user:password")
+    return RegistryLogin(_registry_host(host.strip()), user.strip(), password)
+
+
+def _registry_host(name: str) -> str:
+    host, _, port = name.rpartition(":") if _PORT.search(name) else (name, "", "")
+    known = _is_address(host) or _HOST_NAME.fullmatch(host)
+    if not known or (port and not 0 < int(port) < 65536):
+        raise ConfigError("must name registries as host or host:port")
+    return name.lower()
 
 
 def _network(item: object) -> IPv4Network | IPv6Network:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from bty_app import __version__, logs
 from bty_app.config import Config
+from bty_app.config_values import spelled
 from bty_app.domain.bounds import Rate
 from bty_app.domain.events import Event, Kind
+from bty_app.domain.settings import UPSTREAM
 from bty_app.services import passwords
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
@@ -86,7 +88,12 @@ def services(
     known: Secrets | None = None,
 ) -> Services:
     """The use cases over one open database; `known` are the secrets, if they were read already."""
-    settings = Settings(database, revisions)
+    settings = Settings(
+        database,
+        revisions,
+        configured={s.configured: spelled(config.value(s.configured)) for s in UPSTREAM},
+        clock=clock,
+    )
     tuning = config.tuning
     bounds = Bounds(
         discovery=Rate(tuning.discovery_burst, tuning.discovery_per_minute / 60),

@@ -29,6 +29,9 @@ class CatalogEntry:
     size_bytes: int | None = None
     description: str | None = None
     arch: str | None = None
+    mirrors: tuple[str, ...] = ()
+    upstream: str | None = None
+    gone_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class ManifestEntry:
     size_bytes: int | None = None
     description: str | None = None
     arch: str | None = None
+    mirrors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ rule counts as not set: a bad row never stops a boot.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,16 @@ from bty_app.errors import ValidationError
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table. `parse` gives the value, or raises ValueError with the rule."""
+    """One row of the table. `parse` gives the value, or raises ValueError with the rule.
+
+    `configured` names the configuration key that gives the default, where one does.
+    """
 
     key: str
     default: Any
     parse: Callable[[str], Any]
     help: str
+    configured: str = ""
 
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:
@@ -31,6 +36,26 @@ def _whole_number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _source(text: str) -> str:
+    if not text or len(text) > 2048 or not text.isprintable() or " " in text:
+        raise ValueError("a source without spaces, such as https://host/catalog.toml")
+    return text
+
+
+def _tag(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}", text, re.ASCII):
+        raise ValueError("a tag of letters, digits and . _ - such as latest or v0.91.0")
+    return text
+
+
+def _base_url(text: str) -> str:
+    # It goes into plans and boot scripts: no space, quotes, credentials, query or fragment.
+    plain = re.fullmatch(r"https?://[A-Za-z0-9.:_\[\]-]+(/[A-Za-z0-9._~/-]*)?", text, re.ASCII)
+    if not plain or len(text) > 512:
+        raise ValueError("a URL such as http://192.0.2.1:8081")
+    return text.rstrip("/")
 
 
 GRACE_SECONDS = Setting(
@@ -53,7 +78,38 @@ SILENCE_MINUTES = Setting(
     " a live environment that never reports progress has six times as long.",
 )
 
-SETTINGS = (GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES)
+CATALOG_URL = Setting(
+    "upstream.catalog_url",
+    "",
+    _source,
+    "The catalog that is fetched: https://, oras://, file:// or a path.",
+    configured="upstream.catalog_url",
+)
+NETBOOT_REPO = Setting(
+    "upstream.netboot_repo",
+    "",
+    _source,
+    "Where netboot artifacts are fetched: owner/name on GitHub, a URL in which {tag} stands for the"
+    " tag, or a directory.",
+    configured="upstream.netboot_repo",
+)
+NETBOOT_TAG = Setting(
+    "upstream.netboot_tag",
+    "",
+    _tag,
+    "The tag that is fetched; latest is the running version.",
+    configured="upstream.netboot_tag",
+)
+WITHCACHE_URL = Setting(
+    "withcache.url",
+    "",
+    _base_url,
+    "The withcache that images come from.",
+    configured="withcache.url",
+)
+
+UPSTREAM = (CATALOG_URL, NETBOOT_REPO, NETBOOT_TAG, WITHCACHE_URL)
+SETTINGS = (GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES, *UPSTREAM)
 SILENCE_FACTOR_WITHOUT_PROGRESS = 6
 
 

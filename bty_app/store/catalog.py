@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
+import json
+from dataclasses import fields
+from typing import Any
 
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.store import settings
@@ -11,34 +13,36 @@ from bty_app.store.database import Tx
 IMPORTED_DIGEST = "catalog.imported_digest"
 
 _COLUMNS = tuple(field.name for field in fields(CatalogEntry))
+_MUTABLE = tuple(c for c in _COLUMNS if c not in {"bty_image_ref", "src", "added_at"})
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM catalog_entries"
 
 
 def listed(tx: Tx) -> list[CatalogEntry]:
     """All entries in the order in which they were added."""
-    return [CatalogEntry(*row) for row in tx.rows(f"{_SELECT} ORDER BY added_at, rowid")]
+    return [_entry(row) for row in tx.rows(f"{_SELECT} ORDER BY added_at, rowid")]
 
 
 def by_ref(tx: Tx, ref: str) -> CatalogEntry | None:
     """The entry with this identity."""
     row = tx.row(f"{_SELECT} WHERE bty_image_ref = ?", ref)
-    return CatalogEntry(*row) if row else None
+    return _entry(row) if row else None
 
 
 def insert(tx: Tx, entry: CatalogEntry) -> None:
     """Add an entry whose ref and src are new here."""
     marks = ", ".join("?" for _ in _COLUMNS)
-    tx.run(f"INSERT INTO catalog_entries ({', '.join(_COLUMNS)}) VALUES ({marks})", *astuple(entry))
+    values = [_stored(entry, column) for column in _COLUMNS]
+    tx.run(f"INSERT INTO catalog_entries ({', '.join(_COLUMNS)}) VALUES ({marks})", *values)
     tx.touch("catalog")
 
 
 def update(tx: Tx, entry: CatalogEntry) -> None:
     """Store all that may change of a known entry; ref, src and added_at stay."""
+    values = [_stored(entry, column) for column in _MUTABLE]
+    assignments = ", ".join(f"{column} = ?" for column in _MUTABLE)
     tx.run(
-        "UPDATE catalog_entries SET name = ?, resolved_src = ?, disk_image_sha = ?, sha_url = ?,"
-        " format = ?, size_bytes = ?, description = ?, arch = ? WHERE bty_image_ref = ?",
-        *(entry.name, entry.resolved_src, entry.disk_image_sha, entry.sha_url),
-        *(entry.format, entry.size_bytes, entry.description, entry.arch, entry.bty_image_ref),
+        f"UPDATE catalog_entries SET {assignments} WHERE bty_image_ref = ?",
+        *(*values, entry.bty_image_ref),
     )
     tx.touch("catalog")
 
@@ -64,3 +68,25 @@ def imported_digest(tx: Tx) -> str | None:
 def set_imported_digest(tx: Tx, digest: str, *, at: str) -> None:
     """Remember which catalog file was taken in, so that what is deleted later stays deleted."""
     settings.put(tx, IMPORTED_DIGEST, digest, at=at)
+
+
+def bound_counts(tx: Tx) -> dict[str, int]:
+    """How many machines are bound to each ref that any is bound to, known here or not."""
+    sql = (
+        "SELECT bty_image_ref, count(*) FROM machines WHERE bty_image_ref IS NOT NULL"
+        " GROUP BY bty_image_ref"
+    )
+    return {str(ref): int(count) for ref, count in tx.rows(sql)}
+
+
+def _entry(row: tuple[Any, ...]) -> CatalogEntry:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["mirrors"] = tuple(json.loads(values["mirrors"] or "[]"))
+    return CatalogEntry(**values)
+
+
+def _stored(entry: CatalogEntry, column: str) -> Any:
+    value = getattr(entry, column)
+    if column == "mirrors":
+        return json.dumps(value) if value else None
+    return value

@@ -75,7 +75,10 @@ CREATE TABLE catalog_entries (
     description    TEXT,
     added_at       TEXT NOT NULL,
     -- ours
-    arch           TEXT
+    arch           TEXT,
+    mirrors        TEXT,  -- a JSON array of URLs, in order
+    upstream       TEXT,  -- the source of the catalog that lists it; NULL: an operator added it
+    gone_at        TEXT   -- since when that catalog lists it no more; kept while machines need it
 ) STRICT;
 
 CREATE TABLE events (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bty_app import __version__
 from bty_app.cli.main import main
 from tests import original_state
 from tests.domain.test_bundle import GOLDEN
@@ -41,8 +42,8 @@ def test_a_bundle_moves_a_fleet(tmp_path: Path, capsys: pytest.CaptureFixture[st
         " new machines arrive as bty-inventory",
         "imported: 2 new, 0 updated, 0 unchanged, 0 rejected; new machines arrive as bty-inventory",
         "imported: 0 new, 2 reset (0 of them bound to an image), 0 rejected",
-        f"{tmp_path}/b/state.db: sound (database, version 0.90.0, 2 machines)",
-        f"{tmp_path}/out: sound (bundle, version 0.90.0, 2 machines)",
+        f"{tmp_path}/b/state.db: sound (database, version {__version__}, 2 machines)",
+        f"{tmp_path}/out: sound (bundle, version {__version__}, 2 machines)",
     ]
 
 
@@ -57,7 +58,7 @@ def test_json_is_one_value_and_nothing_else(
     verified = json.loads(capsys.readouterr().out)
 
     assert (imported["new"], imported["rejected"], imported["dry_run"]) == (2, 0, False)
-    assert (exported["machines"], exported["database_version"]) == (2, "0.90.0")
+    assert (exported["machines"], exported["database_version"]) == (2, __version__)
     assert exported["bytes"] == (tmp_path / "out" / "inventory.json").stat().st_size
     assert [found["sound"] for found in verified] == [True]
 
