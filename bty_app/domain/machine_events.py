@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bty_app.domain.boot import Decision, LiveEnv, Wait
 from bty_app.domain.events import Actor, Event, Kind, machine_subject
+from bty_app.domain.image_target import Cached
 from bty_app.domain.inventory import Inventory
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Machine
@@ -47,14 +48,27 @@ def offered(machine: Machine, decision: Decision, image_name: str | None, ip: st
     return _by_client(Kind.PXE_OFFERED, machine.mac, summary, ip, details)
 
 
-def planned(machine: Machine, plan: Mapping[str, object], offer_kind: str, ip: str | None) -> Event:
-    """A live environment asked for its plan."""
+def planned(
+    machine: Machine,
+    plan: Mapping[str, object],
+    offer_kind: str,
+    ip: str | None,
+    *,
+    cached: Cached | None = None,
+) -> Event:
+    """A live environment asked for its plan; `cached` tells of the image in a plan to flash."""
     summary = f"{machine.mac} was given its plan: {plan['mode']}"
-    details = {
+    details: dict[str, object] = {
         "plan": dict(plan),
         "boot_mode": machine.boot_mode.value,
         "offer_kind": offer_kind,
     }
+    if cached is not None:
+        details["withcache"] = {
+            "configured": cached.configured,
+            "hit": cached.hit,
+            "served_from": "withcache" if cached.url else "origin",
+        }
     return _by_client(Kind.PXE_PLAN, machine.mac, summary, ip, details)
 
 

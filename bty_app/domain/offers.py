@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from bty_app.domain.boot import Decision, FirmwareExit, LiveEnv, LocalDisk, Purpose, Reason, Wait
+from bty_app.domain.image_target import Target
 from bty_app.domain.machine import FLASH_MODES, BootMode, Machine
 
 _NO_REPORT = {
@@ -13,17 +13,6 @@ _NO_REPORT = {
     BootMode.FLASH_ONCE: "retry_after_armed_no_done",
     BootMode.FLASH_ALWAYS: "retry_after_armed_no_done",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The image that a machine is bound to, as far as its plan needs it."""
-
-    ref: str
-    name: str
-    url: str
-    sha256: str | None = None
-    format: str | None = None
 
 
 def offer_details(
@@ -124,4 +113,6 @@ def _flash(machine: Machine, target: Target) -> dict[str, object]:
         body["disk_image_sha"] = target.sha256
     if target.format:
         body["format"] = target.format
+    # The original's client passes over a key that it does not know; ours tries these in order.
+    body["sources"] = [{"from": source.place.value, "url": source.url} for source in target.sources]
     return body

@@ -6,6 +6,7 @@ the checked address of this server, and the configured version of the live envir
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -24,17 +25,23 @@ _LIVE_ARGUMENTS = (
     "systemd.gpt_auto=0",
 )
 RETRY_SECONDS = 10
+MAX_ECHO = 300
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,:;()/_+'-]")
 _ANSWERED = "bty-answered"  # tells the bootstrap that a script was there, whatever came of it
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where the script is served from, to whom, and which live environment it boots."""
+    """Where the script is served from, to whom, and which live environment it boots.
+
+    `not_ready` says why the live environment cannot be booted, where it cannot.
+    """
 
     base_url: str
     mac: Mac
     live_version: str
     disk_suspect: bool = False
+    not_ready: str = ""
 
 
 def artifact(version: str, suffix: str) -> str:
@@ -88,6 +95,8 @@ def script(offer: Offer, context: Context, *, because: str) -> str:
 
 
 def _live(context: Context) -> list[str]:
+    if context.not_ready:
+        return _not_ready(context)
     version, mac = context.live_version, context.mac
     arguments = " ".join(
         [
@@ -110,6 +119,22 @@ def _live(context: Context) -> list[str]:
         f"boot{guard}",
     ]
     return [*lines, *_ask_again(context, RETRY_SECONDS)] if guard else lines
+
+
+def _not_ready(context: Context) -> list[str]:
+    """Say on the machine's screen what the operator has to do; its disk may boot if it is sound."""
+    lines = [
+        f"echo bty: {context.mac}: {_echoed(context.not_ready)}",
+        f"echo bty: see {context.base_url}/ui/netboot",
+    ]
+    if context.disk_suspect:
+        return [*lines, *_ask_again(context, RETRY_SECONDS)]
+    return [*lines, f"sleep {RETRY_SECONDS}", "exit 1"]
+
+
+def _echoed(sentence: str) -> str:
+    """Nothing that iPXE would expand, or take for the end of a command."""
+    return _NOT_PLAIN.sub("?", sentence)[:MAX_ECHO]
 
 
 def _wait(context: Context, seconds: int, because: str) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bty_app.domain import machine_events
 from bty_app.domain.boot import Ask, LiveEnv, Purpose
-from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.image_target import Target, target
 from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
-from bty_app.domain.offers import Target, plan
+from bty_app.domain.offers import plan
 from bty_app.errors import ConflictError, StorageError
 from bty_app.services.clock import Clock, utc_now
+from bty_app.services.current_images import CurrentImages
 from bty_app.services.decisions import (
     Decided,
     Moment,
@@ -29,11 +30,17 @@ class Plans:
     """Answers live environments, from the same decision as the scripts."""
 
     def __init__(
-        self, database: Database, settings: Settings, bounds: Bounds, clock: Clock = utc_now
+        self,
+        database: Database,
+        settings: Settings,
+        bounds: Bounds,
+        images: CurrentImages,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._settings = settings
         self._bounds = bounds
+        self._images = images
         self._clock = clock
 
     def answer(self, mac: Mac, *, ip: str | None, base_url: str) -> Plan:
@@ -44,49 +51,61 @@ class Plans:
         """
         if not self._bounds.may_record(mac):
             return self.preview(mac, base_url=base_url)
+        found = self._target(mac)  # asks other hosts, so before the transaction
         moment = Moment(self._clock(), self._settings.limits())
         at = stamp(moment.now)
 
         def change(tx: Tx) -> Plan:
             machine = seen(tx, self._bounds, mac, ip=ip, at=at)
             what = decided(tx, machine, Ask.PLAN, moment)
-            body, offer_kind = _plan(what, base_url)
+            image = _image(what, found)
+            body, offer_kind = plan(machine, what.decision, image, base_url=base_url)
             enter_next_phase(tx, what, at=at)
-            if what.decision.offer == LiveEnv(Purpose.FLASH):
+            flashes = what.decision.offer == LiveEnv(Purpose.FLASH)
+            if flashes:
                 machines.order_flash(tx, mac, at=at)
-            events.record(tx, machine_events.planned(machine, body, offer_kind, ip), at=at)
+            cached = image.cached if image and flashes else None
+            event = machine_events.planned(machine, body, offer_kind, ip, cached=cached)
+            events.record(tx, event, at=at)
             return body
 
         try:
             return self._database.write(change)
         except (StorageError, ConflictError):
-            return self._read(mac, Moment(moment.now, moment.limits, storable=False), base_url)
+            unstorable = Moment(moment.now, moment.limits, storable=False)
+            return self._read(mac, unstorable, base_url, found)
 
     def preview(self, mac: Mac, *, base_url: str) -> Plan:
-        """The plan as it would be given, changing nothing at all."""
-        return self._read(mac, Moment(self._clock(), self._settings.limits()), base_url)
+        """The plan as it would be given, changing nothing of the machine."""
+        moment = Moment(self._clock(), self._settings.limits())
+        return self._read(mac, moment, base_url, self._target(mac))
 
-    def _read(self, mac: Mac, moment: Moment, base_url: str) -> Plan:
+    def _target(self, mac: Mac) -> Target | None:
+        """The image as it is now, where the machine is about to be told to flash it."""
+        moment = Moment(self._clock(), self._settings.limits())
+
+        def query(tx: Tx) -> Decided | None:
+            machine = machines.get(tx, mac)
+            return decided(tx, machine, Ask.PLAN, moment) if machine else None
+
+        what = self._database.read(query)
+        if what is None or what.entry is None or what.decision.offer != LiveEnv(Purpose.FLASH):
+            return None
+        return self._images.target(what.entry)
+
+    def _read(self, mac: Mac, moment: Moment, base_url: str, found: Target | None) -> Plan:
         def query(tx: Tx) -> Plan:
             machine = stored_or_unknown(tx, mac, at=stamp(moment.now))
-            body, _kind = _plan(decided(tx, machine, Ask.PLAN, moment), base_url)
-            return body
+            what = decided(tx, machine, Ask.PLAN, moment)
+            return plan(machine, what.decision, _image(what, found), base_url=base_url)[0]
 
         return self._database.read(query)
 
 
-def _plan(what: Decided, base_url: str) -> tuple[Plan, str]:
-    target = _target(what.entry) if what.entry else None
-    return plan(what.machine, what.decision, target, base_url=base_url)
-
-
-def _target(entry: CatalogEntry) -> Target:
-    """Where the client gets the image: a registry reference as it stands, else a URL."""
-    is_registry = entry.src.lower().startswith("oras://")
-    return Target(
-        ref=entry.bty_image_ref,
-        name=entry.name,
-        url=entry.src if is_registry else (entry.resolved_src or entry.src),
-        sha256=entry.disk_image_sha,
-        format=entry.format,
-    )
+def _image(what: Decided, found: Target | None) -> Target | None:
+    """The image of the decision: `found`, unless the machine was bound to another meanwhile."""
+    if what.entry is None:
+        return None
+    if found is not None and found.ref == what.entry.bty_image_ref:
+        return found
+    return target(what.entry)

@@ -26,7 +26,7 @@ _EXAMPLES = {"mac": "52:54:00:12:34:56", "name": "file", "event_id": "1"}
 _CLOSED = {("PUT", "/boot/{name}")}
 # Where the code says less than a reader of the reference needs.
 _ABOUT = {
-    "GET /version": 'The release: `{"version": "0.90.0"}`.',
+    "GET /version": f'The release: `{{"version": "{__version__}"}}`.',
     "GET /": "303 to the login page.",
     "GET /healthz": '200 `{"status": "ok"}` for as long as the process answers.',
     "GET /metrics": "Counts and gauges in the text format of Prometheus.",

@@ -18,12 +18,16 @@ from bty_app.domain.boot import (
     Wait,
     decide,
 )
+from bty_app.domain.image_target import Place, Source, Target
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import BootMode, Machine, Phase, Serial
-from bty_app.domain.offers import Target, offer_details, plan
+from bty_app.domain.offers import offer_details, plan
 from tests.domain.test_boot import EVERY, LIMITS
 
-TARGET = Target("a" * 64, "debian", "http://i.test/d.img.zst", "b" * 64, "img.zst")
+TARGET = Target(
+    *("a" * 64, "debian", "http://i.test/d.img.zst", "b" * 64, "img.zst"),
+    sources=(Source(Place.MIRROR, "http://m.test/d.img.zst"),),
+)
 BASE = "http://h:8080"
 
 
@@ -81,7 +85,7 @@ def test_a_plan_orders_a_flash_where_the_decision_does_and_nowhere_else() -> Non
         assert kind.startswith(f"plan:{body['mode']}")
         assert set(body) <= {
             "mode", "image", "target_disk_serial", "name", "disk_image_sha", "format", "catalog",
-            "retry_after",
+            "retry_after", "sources",
         }  # fmt: skip
 
 
@@ -99,8 +103,9 @@ def test_a_plan_has_its_keys_in_the_order_of_the_contract() -> None:
     body, kind = plan(machine(BootMode.FLASH_ONCE), order, TARGET, base_url=BASE)
 
     assert list(body) == [
-        "mode", "image", "target_disk_serial", "name", "disk_image_sha", "format",
+        "mode", "image", "target_disk_serial", "name", "disk_image_sha", "format", "sources",
     ]  # fmt: skip
+    assert body["sources"] == [{"from": "mirror", "url": "http://m.test/d.img.zst"}]
     assert kind == "plan:flash:bty-flash-once"
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bty_app.domain.boot import FirmwareExit, LiveEnv, LocalDisk, Offer, Purpose, Reason, Wait
 from bty_app.domain.mac import Mac
@@ -96,8 +100,48 @@ def test_a_suspect_disk_is_not_reached_by_a_missing_file(purpose: Purpose) -> No
     assert not any(line.startswith(("exit", "sanboot")) for line in lines)
 
 
+def test_a_live_environment_that_is_not_there_is_said_on_the_screen_and_not_fetched() -> None:
+    context = replace(PLAIN, not_ready="no live environment is installed")
+
+    assert ipxe.script(LiveEnv(Purpose.FLASH), context, because="as-bound") == (
+        "#!ipxe\n"
+        "set bty-answered yes\n"
+        "echo bty: 52:54:00:12:34:56: no live environment is installed\n"
+        "echo bty: see http://bty:8080/ui/netboot\n"
+        "sleep 10\n"
+        "exit 1\n"
+    )
+
+
+def test_without_a_live_environment_a_suspect_disk_is_still_not_booted() -> None:
+    context = replace(SUSPECT, not_ready="no live environment is installed")
+
+    lines = ipxe.script(LiveEnv(Purpose.FLASH), context, because="retry").splitlines()
+
+    assert lines[-1].startswith("chain --replace ")
+    assert lines[-1].endswith(" || goto again")
+    assert not any(line.startswith(("exit", "sanboot", "kernel")) for line in lines)
+
+
+@given(st.text(max_size=600))
+def test_no_sentence_about_the_live_environment_becomes_a_command(sentence: str) -> None:
+    context = replace(PLAIN, not_ready="x" + sentence)
+
+    script = ipxe.script(LiveEnv(Purpose.WIZARD), context, because="x")
+
+    lines = script.split("\n")
+    assert len(lines) == 7
+    assert script.isascii()
+    assert not set(lines[2]) & set('${}|&`\\"<>;#') - {";"}
+    assert max(map(len, lines)) < 400
+
+
 @pytest.mark.parametrize("offer", OFFERS, ids=repr)
-@pytest.mark.parametrize("context", [PLAIN, SUSPECT], ids=["plain", "suspect"])
+@pytest.mark.parametrize(
+    "context",
+    [PLAIN, SUSPECT, replace(PLAIN, not_ready="gone"), replace(SUSPECT, not_ready="gone")],
+    ids=["plain", "suspect", "not ready", "suspect and not ready"],
+)
 def test_every_script_is_ascii_of_short_lines_and_known_commands(
     offer: Offer, context: ipxe.Context
 ) -> None:

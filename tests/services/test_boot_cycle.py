@@ -15,10 +15,12 @@ from bty_app.domain.bounds import Rate
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.image_source import ImageRef
 from bty_app.domain.inventory import parse_inventory
+from bty_app.domain.image_target import NO_CACHE
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import FLASH_MODES, Assignment, BootMode, Machine, Phase, Serial
 from bty_app.errors import NotFoundError
 from bty_app.services.contacts import Contacts
+from bty_app.services.current_images import CurrentImages, Origin
 from bty_app.services.discovery import Bounds
 from bty_app.services.machines import Machines
 from bty_app.services.plans import Plans
@@ -48,6 +50,10 @@ PLENTY = Rate(1e9, 1e9)
 MOSTLY = st.sampled_from([True, True, True, False])
 
 
+def _no_source(_entry: CatalogEntry, _seconds: float) -> Origin:
+    raise AssertionError("nothing here rolls")
+
+
 class BootCycle(RuleBasedStateMachine):
     """One box, its disk, its operator; the real services over a real database file."""
 
@@ -70,7 +76,8 @@ class BootCycle(RuleBasedStateMachine):
         chosen = Settings(self.database, revisions)
         bounds = Bounds(discovery=PLENTY, contacts=PLENTY)
         self.contacts = Contacts(self.database, chosen, bounds, self.clock)
-        self.plans = Plans(self.database, chosen, bounds, self.clock)
+        images = CurrentImages(self.database, _no_source, lambda _entry: NO_CACHE)
+        self.plans = Plans(self.database, chosen, bounds, images, self.clock)
         self.reports = Reports(self.database, chosen, bounds, self.clock)
         self.operator = Machines(self.database, self.clock)
 

@@ -51,6 +51,7 @@ FLASH_PLAN = {
     "name": "debian",
     "disk_image_sha": "b" * 64,
     "format": "img.zst",
+    "sources": [{"from": "origin", "url": "http://images.test/debian.img.zst"}],
 }
 INTERACTIVE = {"mode": "interactive", "catalog": f"{BASE}/catalog.toml"}
 FLASH_MODES = ("bty-flash-once", "bty-flash-always")
@@ -336,6 +337,7 @@ def test_a_plan_leaves_out_what_is_not_known_of_the_image(server: Site) -> None:
         ("image", "http://mirror.test/x"),
         ("target_disk_serial", "S1"),
         ("name", "debian"),
+        ("sources", [{"from": "origin", "url": "http://mirror.test/x"}]),
     ]
 
 

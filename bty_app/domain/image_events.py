@@ -1,0 +1,39 @@
+"""The audit rows of an image whose source was asked what it serves now."""
+
+from __future__ import annotations
+
+from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.catalog_events import plain
+from bty_app.domain.events import Actor, Event, Kind, Subject
+from bty_app.errors import BtyError
+
+
+def refreshed(before: CatalogEntry, now: CatalogEntry) -> Event:
+    """The source serves other bytes than were known."""
+    fields = ("disk_image_sha", "size_bytes")
+    return Event(
+        Kind.CATALOG_ENTRY_REFRESHED,
+        Actor.SYSTEM,
+        f"{plain(now.name)}: its source serves another image now",
+        Subject("catalog", plain(now.src)),
+        details={
+            "name": now.name,
+            "bty_image_ref": now.bty_image_ref,
+            **{f: {"old": getattr(before, f), "new": getattr(now, f)} for f in fields},
+        },
+    )
+
+
+def resolve_failed(entry: CatalogEntry, error: BtyError) -> Event:
+    """The source does not say what it serves: plans are made of what is stored."""
+    return Event(
+        Kind.CATALOG_ENTRY_RESOLVE_FAILED,
+        Actor.SYSTEM,
+        f"{plain(entry.name)}: its source does not answer: {plain(error.message)}",
+        Subject("catalog", plain(entry.src)),
+        details={
+            "name": entry.name,
+            "error": plain(error.message),
+            "planned_with": entry.disk_image_sha,
+        },
+    )
