@@ -22,7 +22,6 @@ MAX_FILE_BYTES: Final = 2**20
 MAX_SHOWN: Final = 200  # characters of a refused value
 
 _STATE_DIR = KEYS_BY_NAME["paths.state_dir"]
-_ALIASES = {"BTY_BOOT_RELEASE_REPO": "upstream.netboot_repo"}
 _LEGACY = {"BTY_CATALOG_FILE": "paths.catalog_file", "BTY_STATE_DIR": "paths.state_dir"}
 _PUBLISHED_PASSWORD = "bty-lab"  # noqa: S105  the original's default, that everybody knows
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
@@ -178,8 +177,6 @@ def _read_environment(environment: Mapping[str, str], layers: _Layers) -> None:
         if name in _LEGACY:
             right = KEYS_BY_NAME[_LEGACY[name]]
             layers.notes.append(f"{name} has no effect: {right.env} sets {right.name}")
-        elif name in _ALIASES:
-            layers.put(KEYS_BY_NAME[_ALIASES[name]], given, source=f"env({name})", where=name)
         elif name in keys:
             layers.put(keys[name], given, source=f"env({name})", where=name)
         elif _of_a_section(name):

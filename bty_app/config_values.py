@@ -21,7 +21,6 @@ _HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?",
     re.ASCII,
 )
-_TAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}", re.ASCII)
 _PORT = re.compile(r":[0-9]{1,5}\Z", re.ASCII)
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,63}", re.ASCII)
 
@@ -149,14 +148,6 @@ def source(value: object) -> str:
     if not given or len(given) > 2048 or any(character.isspace() for character in given):
         raise ConfigError("must be a source without spaces, such as https://host/catalog.toml")
     return given
-
-
-def tag(value: object) -> str:
-    """The name of a release: letters, digits, dots, hyphens, underscores."""
-    name = text(value)
-    if not _TAG.fullmatch(name):
-        raise ConfigError("must be a tag of letters, digits and . _ - such as latest or v0.91.0")
-    return name
 
 
 def version(value: object) -> str:

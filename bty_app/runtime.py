@@ -19,10 +19,15 @@ from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_imports import CatalogImports
+from bty_app.services.catalog_source import CatalogSource
+from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.contacts import Contacts
+from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
 from bty_app.services.health import Health
+from bty_app.services.image_cache import ImageCache
+from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
@@ -33,11 +38,14 @@ from bty_app.services.settings import Settings
 from bty_app.store import locks
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
+from bty_app.upstream.registry import Login, Registry
+from bty_app.upstream.withcache import Withcache
 from bty_app.web.app import Options, Services
 
 _log = logging.getLogger(__name__)
 
 STATE_FILE = "state.db"
+AGENT = f"bty/{__version__}"
 _SAID_BY_THE_REQUEST = frozenset({Kind.PXE_OFFERED, Kind.PXE_PLAN})
 
 
@@ -88,32 +96,75 @@ def services(
     known: Secrets | None = None,
 ) -> Services:
     """The use cases over one open database; `known` are the secrets, if they were read already."""
-    settings = Settings(
-        database,
-        revisions,
-        configured={s.configured: spelled(config.value(s.configured)) for s in UPSTREAM},
-        clock=clock,
-    )
+    settings = settings_of(config, database, revisions)
     tuning = config.tuning
     bounds = Bounds(
         discovery=Rate(tuning.discovery_burst, tuning.discovery_per_minute / 60),
         contacts=Rate(tuning.contact_burst, tuning.contact_per_second),
     )
-    http = Http(agent=f"bty/{__version__}")
+    http = outgoing()
+    # What a plan waits for: machines come in crowds, so there is room, and a short queue.
+    for_plans = Http(agent=AGENT, at_once=32, wait_seconds=1.0)
+    origins = ImageOrigins(registry(config, for_plans), for_plans)
+    cache = ImageCache(settings, Withcache(for_plans), database, clock=clock)
+    images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
     return Services(
         contacts=Contacts(database, settings, bounds, clock),
-        plans=Plans(database, settings, bounds, clock),
+        plans=Plans(database, settings, bounds, images, clock),
         reports=Reports(database, settings, bounds, clock),
         machines=Machines(database, clock),
         catalog=Catalog(database, http, revisions, clock),
-        imports=CatalogImports(database, http, catalog_file=config.paths.catalog_file, clock=clock),
+        imports=CatalogImports(
+            database,
+            http,
+            registry(config, http),
+            catalog_file=config.paths.catalog_file,
+            clock=clock,
+        ),
         audit=Audit(database),
         sessions=_sessions(known or secrets(config), database, clock),
         health=Health(database, config.paths.state_dir, metrics, clock),
         metrics=metrics,
         revisions=revisions,
-        boot_files=BootFiles(config.paths.boot_dir),
+        boot_files=BootFiles(config.paths.boot_dir, config.netboot.ipxe_dir),
+    )
+
+
+def outgoing() -> Http:
+    """What an operator's act asks other hosts with."""
+    return Http(agent=AGENT)
+
+
+def registry(config: Config, http: Http) -> Registry:
+    """Registries as they are configured."""
+    known = config.registry
+    return Registry(
+        http,
+        logins={login.host: Login(login.user, login.password) for login in known.credentials},
+        plain_http=frozenset(known.plain_http),
+        arch=known.arch,
+    )
+
+
+def settings_of(config: Config, database: Database, revisions: Revisions) -> Settings:
+    """The operator's settings, over those that are configured."""
+    return Settings(
+        database,
+        revisions,
+        configured={s.configured: spelled(config.value(s.configured)) for s in UPSTREAM},
+    )
+
+
+def catalog_upstream(
+    config: Config, database: Database, revisions: Revisions, http: Http, registry: Registry
+) -> CatalogUpstream:
+    """The catalog that is followed."""
+    return CatalogUpstream(
+        database,
+        CatalogSource(http, registry),
+        settings_of(config, database, revisions),
+        catalog_file=config.paths.catalog_file,
     )
 
 

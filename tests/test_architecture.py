@@ -12,7 +12,10 @@ APP = Path(__file__).parent.parent / "bty_app"
 
 # Besides itself and the standard library.
 EVERYONE = {"errors"}
-TOP = {"errors", "logs", "config", "config_values", "config_sources", "state_dir", "native"}
+TOP = {
+    *("errors", "logs", "config", "config_sections", "config_values", "config_sources"),
+    *("state_dir", "native"),
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
     "store": {"domain"},
@@ -23,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers": {"logs"},
     "errors": set(),
     "logs": set(),
-    "config": {"config_values", "logs", "state_dir"},
+    "config": {"config_sections", "config_values"},
+    "config_sections": {"config_values", "logs", "state_dir"},
     "config_values": {"logs"},
     "config_sources": {"config", "config_values", "state_dir"},
     "state_dir": set(),

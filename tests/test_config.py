@@ -78,8 +78,10 @@ def test_every_default_is_what_its_own_parser_gives() -> None:
 def test_no_secret_has_a_default() -> None:
     secrets = [key for key in KEYS if key.secret]
 
-    assert {key.name for key in secrets} == {"admin.password", "server.session_secret"}
-    assert all(key.default == "" for key in secrets)
+    assert {key.name for key in secrets} == {
+        *("admin.password", "server.session_secret", "registry.credentials"),
+    }
+    assert not any(key.default for key in secrets)
 
 
 def test_names_and_variables_follow_the_section_and_the_option() -> None:

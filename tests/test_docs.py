@@ -36,7 +36,9 @@ ABSOLUTE = re.compile(r"(?<![\w.~:/>}$*])/[A-Za-z_.][\w.-]*")
 # What a reader may be pointed to: names set aside for examples (RFC 2606, 5737), this machine as
 # seen from itself and from a guest of QEMU, and what is written with a placeholder.
 HOSTS = re.compile(
-    r"(boot\.)?example\.com|127\.0\.0\.1|10\.0\.2\.2|192\.0\.2\.\d+|host|<[a-z-]+>|\$\{.*", re.ASCII
+    r"((boot|registry)\.)?example\.com|127\.0\.0\.1|10\.0\.2\.2|192\.0\.2\.\d+|host|<[a-z-]+>"
+    r"|\$\{.*|github\.com",  # where the default catalog is
+    re.ASCII,
 )
 # Directories that every Linux host has, or that the page itself tells to make.
 PLACES = {"/etc", "/var", "/usr", "/srv", "/dev"}

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bty_app import __version__
+from bty_app import runtime
+from bty_app.cli import catalog_upstream
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config
 from bty_app.domain.catalog import CatalogEntry
@@ -17,11 +18,12 @@ from bty_app.domain.image_source import without_credentials
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_imports import CatalogImports
 from bty_app.services.revisions import Revisions
-from bty_app.upstream.http import Http
 
 _EPILOG = """examples:
   bty catalog list
   bty catalog list --json | jq -r '.[].bty_image_ref'
+  bty catalog diff                          what a fetch would change
+  bty catalog fetch                         follow upstream.catalog_url
   bty catalog import ./catalog.toml --keep
   bty catalog import https://example.com/catalog.toml
   bty catalog add https://example.com/debian.img.zst --sha-url https://example.com/SHA256SUMS
@@ -34,17 +36,20 @@ An image's ref, which machines are bound to, is the SHA-256 of its canonical sou
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.epilog = _EPILOG
-    acts = parser.add_subparsers(dest="act", required=True, metavar="list|import|add|remove")
+    acts = parser.add_subparsers(
+        dest="act", required=True, metavar="list|diff|fetch|import|add|remove"
+    )
     listing = acts.add_parser("list", help="all images")
     listing.add_argument("--json", action="store_true", help="print the rows as a JSON array")
     importing = acts.add_parser("import", help="take in a catalog.toml")
-    importing.add_argument("source", help="a path, file://, http:// or https://")
+    importing.add_argument("source", help="a path, file://, http://, https:// or oras://")
     importing.add_argument(
         "--keep",
         action="store_true",
         help="also make it the catalog file, which a fresh database begins with",
     )
     importing.add_argument("--json", action="store_true", help="print the report as JSON")
+    catalog_upstream.configure(acts)
     adding = acts.add_parser("add", help="add the image at a URL")
     adding.add_argument("url", help="http:// or https://")
     adding.add_argument("--sha-url", help="a SHA256SUMS file that lists the image")
@@ -56,9 +61,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 0."""
     with live_database(config.paths.state_dir) as database:
-        http = Http(agent=f"bty/{__version__}")
-        if args.act == "import":
-            _import(args, CatalogImports(database, http, catalog_file=config.paths.catalog_file))
+        http = runtime.outgoing()
+        if args.act in catalog_upstream.ACTS:
+            registry = runtime.registry(config, http)
+            upstream = runtime.catalog_upstream(config, database, Revisions(), http, registry)
+            catalog_upstream.run(args, upstream)
+        elif args.act == "import":
+            place = config.paths.catalog_file
+            registry = runtime.registry(config, http)
+            _import(args, CatalogImports(database, http, registry, catalog_file=place))
         else:
             _act(args, Catalog(database, http, Revisions()))
     return 0

@@ -54,8 +54,8 @@ class Change:
     """A field of a known image that upstream says differently now."""
 
     field: str
-    old: str | int | None
-    new: str | int | None
+    old: str | int | tuple[str, ...] | None
+    new: str | int | tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,7 @@ def entry_of(listed: ManifestEntry, *, added_at: str) -> CatalogEntry:
         size_bytes=listed.size_bytes,
         description=listed.description,
         arch=listed.arch,
+        mirrors=listed.mirrors,
     )
 
 
@@ -198,6 +199,7 @@ def refreshed(known: CatalogEntry, listed: ManifestEntry) -> tuple[CatalogEntry,
         "format": listed.format,
         "arch": listed.arch,
         "description": listed.description,
+        "mirrors": listed.mirrors or None,
     }
     new = {
         field: value

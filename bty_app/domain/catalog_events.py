@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bty_app.domain.catalog import CatalogEntry, Merge, NewImage
+from bty_app.domain.catalog_diff import CatalogDiff
 from bty_app.domain.events import Actor, Event, Kind, Subject
 from bty_app.domain.image_name import UNPRINTABLE
 from bty_app.domain.image_source import without_credentials
@@ -132,3 +133,33 @@ def _changes(merge: Merge, limit: int | None) -> list[object]:
         for update in merge.updated
     )
     return list(islice(updated, limit))
+
+
+def followed(found: CatalogDiff, by: By) -> Event:
+    """The upstream catalog has been taken."""
+    merge = found.merge
+    return Event(
+        Kind.CATALOG_ENTRIES_IMPORTED,
+        by.actor,
+        f"catalog fetched from {plain(found.source)}: {len(merge.added)} new, "
+        f"{len(merge.updated)} changed, {len(found.removed)} removed, "
+        f"{len(found.kept)} gone but needed",
+        _subject(found.source),
+        by.ip,
+        {**diff_report(found, limit=MAX_LISTED), "source": plain(found.source)},
+    )
+
+
+def diff_report(found: CatalogDiff, *, limit: int | None = None) -> Mapping[str, object]:
+    """What following a catalog changes, as plain JSON data."""
+    return {
+        **import_report(found.source, found.merge, limit=limit),
+        "digest": found.digest,
+        "added": [plain(entry.name) for entry in islice(found.merge.added, limit)],
+        "removed": [plain(entry.name) for entry in islice(found.removed, limit)],
+        "kept": [
+            {"name": plain(gone.entry.name), "machines": gone.bound}
+            for gone in islice(found.kept, limit)
+        ],
+        "returned": [plain(entry.name) for entry in islice(found.returned, limit)],
+    }

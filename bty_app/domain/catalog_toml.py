@@ -21,12 +21,13 @@ from bty_app.domain.image_name import (
     detect_format,
     name_fault,
 )
-from bty_app.domain.image_source import ImageRef, image_ref
+from bty_app.domain.image_source import ImageRef, image_ref, is_http
 from bty_app.errors import InvalidInputError
 
 MAX_CATALOG_BYTES = 4 * 1024 * 1024  # a catalog of ours or of others, and what clients accept
 MAX_UPLOAD_BYTES = 1024 * 1024
 
+MAX_MIRRORS = 8
 MAX_DESCRIPTION_CHARS = 4096
 MAX_SIZE_BYTES = 2**63 - 1  # what an SQLite integer holds
 
@@ -113,6 +114,7 @@ def _entry(table: Mapping[str, object]) -> ManifestEntry:
         size_bytes=_size(table),
         description=_description(table),
         arch=_token(table, "arch") or detect_arch(name),
+        mirrors=_mirrors(table),
     )
 
 
@@ -181,6 +183,21 @@ def _description(table: Mapping[str, object]) -> str | None:
     return value
 
 
+def _mirrors(table: Mapping[str, object]) -> tuple[str, ...]:
+    """Other addresses of the same bytes: a key of ours that older clients pass over."""
+    listed = table.get("mirrors", [])
+    if not isinstance(listed, list) or len(listed) > MAX_MIRRORS:
+        raise InvalidInputError(f"mirrors: must be a list of at most {MAX_MIRRORS} URLs")
+    for url in listed:
+        if not isinstance(url, str) or not is_http(url) or UNPRINTABLE.search(url):
+            raise InvalidInputError(f"mirrors: {_shown(url)} is no http or https URL")
+        try:
+            image_ref(url)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"mirrors: {error.message}") from error
+    return tuple(listed)
+
+
 def _shown(value: object) -> str:
     """A value of a stranger's file in an error: short, and never a number of a million digits."""
     if isinstance(value, int) and abs(value) > 10**30:
@@ -232,6 +249,8 @@ def _rendered(entry: CatalogEntry, names: _UniqueNames, room: int) -> str:
         "sha256": entry.disk_image_sha,
         **{field: value for field, value in optional.items() if value is not None},
     }
+    if entry.mirrors:
+        table["mirrors"] = list(entry.mirrors)
     _entry(table)
     table["name"] = names.take(entry.name)
     text = "\n" + tomli_w.dumps({"images": [table]})

@@ -1,4 +1,4 @@
-"""The audit rows of an image whose source was asked what it serves now."""
+"""The audit rows of images whose source or cache was asked what it has now."""
 
 from __future__ import annotations
 
@@ -36,4 +36,25 @@ def resolve_failed(entry: CatalogEntry, error: BtyError) -> Event:
             "error": plain(error.message),
             "planned_with": entry.disk_image_sha,
         },
+    )
+
+
+def cache_failed(base: str, error: BtyError) -> Event:
+    """The image cache does not answer: images come from their origin."""
+    return Event(
+        Kind.WITHCACHE_FAILED,
+        Actor.SYSTEM,
+        f"the image cache does not answer, images come from their origin: {plain(error.message)}",
+        Subject("withcache", plain(base)),
+        details={"error": plain(error.message)},
+    )
+
+
+def cache_recovered(base: str) -> Event:
+    """It answers again."""
+    return Event(
+        Kind.WITHCACHE_RECOVERED,
+        Actor.SYSTEM,
+        "the image cache answers again",
+        Subject("withcache", plain(base)),
     )

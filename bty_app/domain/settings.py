@@ -44,12 +44,6 @@ def _source(text: str) -> str:
     return text
 
 
-def _tag(text: str) -> str:
-    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}", text, re.ASCII):
-        raise ValueError("a tag of letters, digits and . _ - such as latest or v0.91.0")
-    return text
-
-
 def _base_url(text: str) -> str:
     # It goes into plans and boot scripts: no space, quotes, credentials, query or fragment.
     plain = re.fullmatch(r"https?://[A-Za-z0-9.:_\[\]-]+(/[A-Za-z0-9._~/-]*)?", text, re.ASCII)
@@ -85,21 +79,6 @@ CATALOG_URL = Setting(
     "The catalog that is fetched: https://, oras://, file:// or a path.",
     configured="upstream.catalog_url",
 )
-NETBOOT_REPO = Setting(
-    "upstream.netboot_repo",
-    "",
-    _source,
-    "Where netboot artifacts are fetched: owner/name on GitHub, a URL in which {tag} stands for the"
-    " tag, or a directory.",
-    configured="upstream.netboot_repo",
-)
-NETBOOT_TAG = Setting(
-    "upstream.netboot_tag",
-    "",
-    _tag,
-    "The tag that is fetched; latest is the running version.",
-    configured="upstream.netboot_tag",
-)
 WITHCACHE_URL = Setting(
     "withcache.url",
     "",
@@ -108,7 +87,7 @@ WITHCACHE_URL = Setting(
     configured="withcache.url",
 )
 
-UPSTREAM = (CATALOG_URL, NETBOOT_REPO, NETBOOT_TAG, WITHCACHE_URL)
+UPSTREAM = (CATALOG_URL, WITHCACHE_URL)
 SETTINGS = (GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES, *UPSTREAM)
 SILENCE_FACTOR_WITHOUT_PROGRESS = 6
 

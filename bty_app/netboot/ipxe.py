@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import assert_never
 
+from bty_app.domain.artifacts import live_file
 from bty_app.domain.boot import FirmwareExit, LiveEnv, LocalDisk, Offer, Wait
 from bty_app.domain.mac import Mac
 
@@ -42,11 +43,6 @@ class Context:
     live_version: str
     disk_suspect: bool = False
     not_ready: str = ""
-
-
-def artifact(version: str, suffix: str) -> str:
-    """The name of a file of the live environment: suffix `vmlinuz`, `initrd`, `squashfs`."""
-    return f"bty-netboot-pc-x86_64-v{version}.{suffix}"
 
 
 def bootstrap(base_url: str) -> str:
@@ -102,7 +98,7 @@ def _live(context: Context) -> list[str]:
         [
             "boot=live",
             # live-boot cannot handle a query here
-            f"fetch=${{bty-base}}/boot/{artifact(version, 'squashfs')}",
+            f"fetch=${{bty-base}}/boot/{live_file(version, 'squashfs')}",
             *_LIVE_ARGUMENTS,
             "bty.server=${bty-base}",
             f"bty.mac={mac}",
@@ -110,7 +106,7 @@ def _live(context: Context) -> list[str]:
     )
     # A machine whose disk may be half written must not fall back to it when a file is missing.
     guard = " || goto again" if context.disk_suspect else ""
-    kernel, initrd = artifact(version, "vmlinuz"), artifact(version, "initrd")
+    kernel, initrd = live_file(version, "vmlinuz"), live_file(version, "initrd")
     lines = [
         f"echo bty: {mac}: booting the live environment {version}",
         f"set bty-base {context.base_url}",
@@ -125,7 +121,6 @@ def _not_ready(context: Context) -> list[str]:
     """Say on the machine's screen what the operator has to do; its disk may boot if it is sound."""
     lines = [
         f"echo bty: {context.mac}: {_echoed(context.not_ready)}",
-        f"echo bty: see {context.base_url}/ui/netboot",
     ]
     if context.disk_suspect:
         return [*lines, *_ask_again(context, RETRY_SECONDS)]

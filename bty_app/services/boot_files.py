@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from bty_app.domain.artifacts import IPXE_FILES, NEEDED, live_file, live_versions, why_not_ready
 from bty_app.errors import InvalidInputError, NotFoundError, TooLargeError
 from bty_app.store.publish import publishing_file
 
@@ -22,8 +23,21 @@ class Readable(Protocol):
 class BootFiles:
     """Reads and stores boot files."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, ipxe_dir: Path) -> None:
+        """`ipxe_dir` has the distribution's boot programs, for those that `directory` lacks."""
         self._directory = directory
+        self._ipxe_dir = ipxe_dir
+
+    def not_ready(self, version: str) -> str:
+        """Why the live environment of this version cannot be booted, or nothing where it can."""
+        needed = (live_file(version, suffix) for suffix in NEEDED)
+        if all((self._directory / name).is_file() for name in needed):
+            return ""
+        try:
+            found = live_versions(path.name for path in self._directory.iterdir())
+        except OSError:
+            found = []
+        return why_not_ready(version, found)
 
     def opened(self, name: str) -> BinaryIO:
         """The regular file `name`, open for reading.
@@ -33,19 +47,12 @@ class BootFiles:
             NotFoundError: there is no such file.
         """
         plain = plain_name(name)
-        root = Path(os.path.realpath(self._directory))
-        target = Path(os.path.realpath(root / plain))
-        if not target.is_relative_to(root):
-            raise InvalidInputError(f"{plain!r} leads out of the boot directory")
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            descriptor = os.open(target, flags)
-        except OSError as error:
-            raise NotFoundError(f"no such file: {plain}") from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise NotFoundError(f"no such file: {plain}")
-        return os.fdopen(descriptor, "rb")
+            return _opened(self._directory, plain)
+        except NotFoundError:
+            if plain not in IPXE_FILES:
+                raise
+        return _opened(self._ipxe_dir, plain)
 
     def store(self, name: str, source: Readable, *, max_bytes: int) -> tuple[Path, int]:
         """Store a file under `name`, whole or not at all; return its path and size in bytes.
@@ -65,6 +72,22 @@ class BootFiles:
                     raise TooLargeError(f"the file is larger than {max_bytes} bytes")
                 out.write(chunk)
         return path, written
+
+
+def _opened(directory: Path, name: str) -> BinaryIO:
+    root = Path(os.path.realpath(directory))
+    target = Path(os.path.realpath(root / name))
+    if not target.is_relative_to(root):
+        raise InvalidInputError(f"{name!r} leads out of the boot directory")
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(target, flags)
+    except OSError as error:
+        raise NotFoundError(f"no such file: {name}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotFoundError(f"no such file: {name}")
+    return os.fdopen(descriptor, "rb")
 
 
 def plain_name(name: str) -> str:

@@ -23,6 +23,7 @@ from bty_app.store import catalog, events
 from bty_app.store.database import Database, Tx
 from bty_app.store.publish import publish_file
 from bty_app.upstream.http import Http
+from bty_app.upstream.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +40,24 @@ class CatalogImports:
     """Takes manifests into the catalog. Any thread may call."""
 
     def __init__(
-        self, database: Database, http: Http, *, catalog_file: Path, clock: Clock = utc_now
+        self,
+        database: Database,
+        http: Http,
+        registry: Registry,
+        *,
+        catalog_file: Path,
+        clock: Clock = utc_now,
     ) -> None:
         """`catalog_file` holds the manifest that is taken in at each start of the server."""
         self._database = database
         self._http = http
+        self._registry = registry
         self._catalog_file = catalog_file
         self._clock = clock
         self._replacing_file = threading.Lock()
 
     def import_from(self, source: str, *, ip: str | None, keep: bool = False) -> Imported:
-        """Take in the manifest at a path, file://, http:// or https:// (CONTRACT 8.1, 8.4).
+        """Take in the manifest at a path or URL, oras:// included (CONTRACT 8.1, 8.4).
 
         Args:
             source: where it is.
@@ -63,7 +71,7 @@ class CatalogImports:
         limit = MAX_UPLOAD_BYTES if keep else MAX_CATALOG_BYTES
         by = audit.By(Actor.OPERATOR, ip)
         with self._failure_recorded(source, by):
-            data = load(source, self._http, limit=limit)
+            data = load(source, self._http, self._registry, limit=limit)
             return self._take_in(data, source, by, limit=limit, keep=keep)
 
     def import_bytes(self, data: bytes, *, name: str, ip: str | None) -> Imported:

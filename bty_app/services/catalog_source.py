@@ -1,28 +1,67 @@
-"""Where a catalog comes from: a file of this host, or another host over HTTP."""
+"""Where a catalog comes from: a file of this host, another host, or a registry."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app.domain.image_source import is_http
+from bty_app.domain.image_target import is_registry
 from bty_app.errors import (
     InvalidInputError,
     NotFoundError,
     TooLargeError,
     UnavailableError,
 )
-from bty_app.upstream.http import Http
+from bty_app.upstream.http import Http, Request
+from bty_app.upstream.registry import Registry
 
 FETCH_SECONDS = 30.0
+_NOT_MODIFIED = 304
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def load(source: str, http: Http, *, limit: int) -> bytes:
-    """The bytes of the catalog at `source`: a path, file://, http:// or https://.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A catalog's bytes, and what the host calls this version of them, if it does."""
+
+    data: bytes
+    etag: str | None = None
+
+
+class CatalogSource:
+    """Other hosts, asked for a catalog only if it is another one than last time."""
+
+    def __init__(self, http: Http, registry: Registry) -> None:
+        self._http = http
+        self._registry = registry
+
+    def load(self, source: str, *, limit: int, etag: str | None = None) -> Loaded | None:
+        """The catalog at `source`; None when the host says that it is still that of `etag`.
+
+        Raises:
+            As the function `load`.
+        """
+        if not is_http(source):
+            return Loaded(load(source, self._http, self._registry, limit=limit))
+        headers = {"If-None-Match": etag} if etag else {}
+        request = Request(source, headers=headers)
+        answer = self._http.ask(request, limit=limit, seconds=FETCH_SECONDS)
+        if answer.status == _NOT_MODIFIED and etag:
+            return None
+        if answer.status != 200:
+            raise UnavailableError(f"{answer.url} answers {answer.status}, not 200")
+        told = answer.headers.get("ETag", "")
+        plain = told if 0 < len(told) <= 256 and told.isascii() and told.isprintable() else None
+        return Loaded(answer.body, plain)
+
+
+def load(source: str, http: Http, registry: Registry, *, limit: int) -> bytes:
+    """The bytes of the catalog at `source`: a path, file://, http://, https:// or oras://.
 
     Raises:
         InvalidInputError: a kind of source that cannot be read.
@@ -32,14 +71,12 @@ def load(source: str, http: Http, *, limit: int) -> bytes:
     """
     if is_http(source):
         return http.get(source, limit=limit, seconds=FETCH_SECONDS)
-    if source[:7].lower() == "oras://":
-        raise InvalidInputError(
-            "catalogs at oras:// cannot be read yet; fetch the file and import it from its path"
-        )
+    if is_registry(source):
+        return registry.fetch(source, limit=limit, seconds=FETCH_SECONDS)
     path = source[7:] if source[:7].lower() == "file://" else source
     if not path or "\0" in path or _SCHEME.match(path):
         raise InvalidInputError(
-            f"{source[:200]!r} is no catalog source: give a path, file://, http:// or https://"
+            f"{source[:200]!r} is no catalog source: give a path, file://, http://, https:// or oras://"
         )
     return read_file(Path(path), limit=limit)
 

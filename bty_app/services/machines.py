@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -36,17 +36,9 @@ class Shown:
 class Machines:
     """The operator's acts on machine records."""
 
-    def __init__(
-        self,
-        database: Database,
-        clock: Clock = utc_now,
-        *,
-        bound: Callable[[str], None] = lambda _ref: None,
-    ) -> None:
-        """`bound` hears the ref of each image that a machine was bound to; it must not fail."""
+    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
         self._database = database
         self._clock = clock
-        self._bound = bound
 
     def get(self, mac: Mac) -> Shown:
         """One machine.
@@ -97,10 +89,7 @@ class Machines:
             assert machine is not None  # noqa: S101 - written above, in this transaction
             return _shown(tx, machine)
 
-        shown = self._database.write(change)
-        if wanted.image_ref is not None:
-            self._bound(wanted.image_ref)
-        return shown
+        return self._database.write(change)
 
     def forget(self, mac: Mac, *, ip: str | None) -> None:
         """Delete a record with its labels and hardware.

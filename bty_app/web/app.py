@@ -98,14 +98,16 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
 
 def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Options) -> None:
     """Open to every machine on the network."""
-    reports = services.reports
+    reports, files = services.reports, services.boot_files
     app.add_route("/", health.Home())
     app.add_route("/healthz", health.Alive())
     app.add_route("/readyz", health.Ready(services.health))
     app.add_route("/version", health.Version())
     app.add_route("/metrics", health.MetricsText(services.health))
     app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap())
-    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, live_version=options.live_version))
+    app.add_route(
+        "/pxe/{mac}", pxe.Script(services.contacts, files, live_version=options.live_version)
+    )
     app.add_route("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
     app.add_route(
         "/pxe/{mac}/inventory", pxe.InventoryOf(reports, max_bytes=options.inventory_max_bytes)
@@ -115,7 +117,7 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/pxe/{mac}/progress", pxe.ProgressOf(reports))
     app.add_route(
         "/boot/{name:path}",
-        boot.BootFile(services.boot_files, reports, max_upload_bytes=options.max_upload_bytes),
+        boot.BootFile(files, reports, max_upload_bytes=options.max_upload_bytes),
     )
     app.add_route("/images", catalog_api.Images(services.catalog))
     app.add_route("/catalog.toml", catalog_api.CatalogToml(services.catalog))

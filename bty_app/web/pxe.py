@@ -10,6 +10,7 @@ from bty_app.domain.mac import Mac, parse_mac
 from bty_app.domain.progress import parse_progress, parse_reason
 from bty_app.errors import ThrottledError, ValidationError
 from bty_app.netboot import ipxe
+from bty_app.services.boot_files import BootFiles
 from bty_app.services.contacts import Contacts
 from bty_app.services.decisions import Decided
 from bty_app.services.plans import Plans
@@ -38,8 +39,9 @@ class Script:
 
     open_to_all = True
 
-    def __init__(self, contacts: Contacts, *, live_version: str) -> None:
+    def __init__(self, contacts: Contacts, files: BootFiles, *, live_version: str) -> None:
         self._contacts = contacts
+        self._files = files
         self._live_version = live_version
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
@@ -74,7 +76,9 @@ class Script:
     def _context(
         self, req: falcon.Request, mac: Mac, *, disk_suspect: bool = False
     ) -> ipxe.Context:
-        return ipxe.Context(req.context.base_url, mac, self._live_version, disk_suspect)
+        not_ready = self._files.not_ready(self._live_version)
+        base_url = req.context.base_url
+        return ipxe.Context(base_url, mac, self._live_version, disk_suspect, not_ready)
 
 
 class PlanOf:

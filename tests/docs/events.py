@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import bty_app
-from bty_app.domain import catalog_events, machine_events
+from bty_app.domain import catalog_events, image_events, machine_events
 from bty_app.domain.boot import Decision, LiveEnv, Purpose, Reason
 from bty_app.domain.catalog import CatalogEntry, Merge, NewImage
 from bty_app.domain.events import Actor, Event, Kind, Subject
@@ -152,6 +152,21 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             ),
             "A backup was taken before the database of another version was archived.",
         ),
+        (
+            image_events.refreshed(_ENTRY, _ENTRY),
+            "The source of a rolling image serves other bytes than were known. Found out while a"
+            " plan was made.",
+        ),
+        (
+            image_events.resolve_failed(_ENTRY, _WRONG),
+            "The source of a rolling image does not say what it serves: plans are made of what is"
+            " stored. Once, until it answers again.",
+        ),
+        (
+            image_events.cache_failed("http://192.0.2.1:8081", _WRONG),
+            "withcache does not answer: images come from their origin. Once, until it answers.",
+        ),
+        (image_events.cache_recovered("http://192.0.2.1:8081"), "withcache answers again."),
         (
             Event(
                 Kind.SCHEMA_RESET,

@@ -15,13 +15,29 @@ EDGES = [
 ]
 
 
+TEXTS = [
+    (
+        table.CATALOG_URL,
+        ["https://h/catalog.toml", "oras://r/o/c:1", "/srv/catalog.toml"],
+        ["a b", "a\nb", "x" * 3000],
+    ),
+    (
+        table.WITHCACHE_URL,
+        ["http://192.0.2.1:8081", "https://cache.example.com/base", "http://[::1]:8081"],
+        ["cache", "ftp://h", "http://me:pw@h", "http://h/?q", "http://h\nx", "http://h/$(x)"],
+    ),
+]
+
+
 def test_every_setting_is_in_the_table_once_with_a_valid_default_and_help() -> None:
     keys = [setting.key for setting in table.SETTINGS]
 
     assert sorted(keys) == sorted({*keys})
-    assert {setting.key for setting, _, _ in EDGES} == set(keys)
+    tested = {setting.key for setting, _, _ in EDGES} | {key.key for key, _, _ in TEXTS}
+    assert tested == set(keys)
     for setting in table.SETTINGS:
-        assert setting.parse(str(setting.default)) == setting.default
+        if not setting.configured:
+            assert setting.parse(str(setting.default)) == setting.default
         assert setting.help.endswith(".")
 
 
@@ -33,6 +49,18 @@ def test_a_number_is_taken_within_its_bounds(setting: table.Setting, low: int, h
     for text in (str(low - 1), str(high + 1), "", "x", "1.5", "-1", "\u0661", "9" * 5000):
         with pytest.raises(ValidationError, match=f"{setting.key}.* from {low} to {high}"):
             table.checked(setting, text)
+
+
+@pytest.mark.parametrize(("setting", "good", "bad"), TEXTS)
+def test_an_address_is_taken_by_its_rule(
+    setting: table.Setting, good: list[str], bad: list[str]
+) -> None:
+    for text in good:
+        assert table.value(setting, {setting.key: table.checked(setting, text)}) == text
+    for text in bad:
+        with pytest.raises(ValidationError, match=f"{setting.key}: .* is not a"):
+            table.checked(setting, text)
+        assert table.value(setting, {setting.key: text}) == ""
 
 
 @pytest.mark.parametrize("bad", ["", "x", "-1", "9" * 5000, "1 ", "0x10"])

@@ -107,7 +107,6 @@ def test_a_live_environment_that_is_not_there_is_said_on_the_screen_and_not_fetc
         "#!ipxe\n"
         "set bty-answered yes\n"
         "echo bty: 52:54:00:12:34:56: no live environment is installed\n"
-        "echo bty: see http://bty:8080/ui/netboot\n"
         "sleep 10\n"
         "exit 1\n"
     )
@@ -130,7 +129,7 @@ def test_no_sentence_about_the_live_environment_becomes_a_command(sentence: str)
     script = ipxe.script(LiveEnv(Purpose.WIZARD), context, because="x")
 
     lines = script.split("\n")
-    assert len(lines) == 7
+    assert len(lines) == 6
     assert script.isascii()
     assert not set(lines[2]) & set('${}|&`\\"<>;#') - {";"}
     assert max(map(len, lines)) < 400
@@ -155,8 +154,3 @@ def test_every_script_is_ascii_of_short_lines_and_known_commands(
                  "chain ", ":again")  # fmt: skip
         assert all(line.startswith(known) for line in lines[1:-1])
         assert max(map(len, lines)) < 1024  # a kernel's command line is bounded
-
-
-@pytest.mark.parametrize("suffix", ["vmlinuz", "initrd", "squashfs"])
-def test_files_are_named_by_the_version_of_the_live_environment(suffix: str) -> None:
-    assert ipxe.artifact("1.2", suffix) == f"bty-netboot-pc-x86_64-v1.2.{suffix}"

@@ -14,8 +14,8 @@ from bty_app.domain.boot import FirmwareExit, LiveEnv, LocalDisk, Purpose
 from bty_app.domain.bounds import Rate
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.image_source import ImageRef
-from bty_app.domain.inventory import parse_inventory
 from bty_app.domain.image_target import NO_CACHE
+from bty_app.domain.inventory import parse_inventory
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import FLASH_MODES, Assignment, BootMode, Machine, Phase, Serial
 from bty_app.errors import NotFoundError

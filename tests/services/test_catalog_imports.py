@@ -28,6 +28,7 @@ from bty_app.services.revisions import Revisions
 from bty_app.store import events
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
+from bty_app.upstream.registry import Registry
 from tests.fresh_state import make_state
 from tests.other_host import answer, other_host
 
@@ -73,7 +74,7 @@ def started(state_dir: Path) -> Iterator[Bench]:
         make_state(state_dir)
     file = state_dir / "catalog.toml"
     with Database(path) as database:
-        imports = CatalogImports(database, Http(), catalog_file=file)
+        imports = CatalogImports(database, Http(), Registry(Http()), catalog_file=file)
         yield Bench(imports, Catalog(database, Http(), Revisions()), database, file)
 
 
@@ -172,7 +173,8 @@ def test_a_large_import_has_a_bounded_event(bench: Bench) -> None:
     ("source", "error"),
     [
         ("", InvalidInputError),
-        ("oras://ghcr.io/o/r:1", InvalidInputError),
+        ("oras://127.0.0.1:1/o/r:1", UnavailableError),
+        ("oras://127.0.0.1/r:1", InvalidInputError),
         ("ftp://h/catalog.toml", InvalidInputError),
         ("a\0b", InvalidInputError),
         ("/nonexistent/catalog.toml", NotFoundError),
@@ -341,7 +343,10 @@ def test_a_catalog_file_that_is_a_directory_is_no_crash(bench: Bench) -> None:
 def test_an_upload_that_cannot_be_written_changes_no_row(tmp_path: Path) -> None:
     with started(tmp_path) as bench:
         imports = CatalogImports(
-            bench.database, Http(), catalog_file=tmp_path / "missing" / "catalog.toml"
+            bench.database,
+            Http(),
+            Registry(Http()),
+            catalog_file=tmp_path / "missing" / "catalog.toml",
         )
 
         with pytest.raises(StorageError):

@@ -22,6 +22,7 @@ from bty_app.services.revisions import Revisions
 from bty_app.store import events
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
+from bty_app.upstream.registry import Registry
 from bty_app.web import errors
 from bty_app.web.api.catalog import CatalogToml, Entries, Images, Import
 from tests.fresh_state import make_state
@@ -73,7 +74,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     ):
         http = Http()
         catalog = Catalog(database, http, revisions)
-        imports = CatalogImports(database, http, catalog_file=tmp_path / "catalog.toml")
+        imports = CatalogImports(
+            database, http, Registry(http), catalog_file=tmp_path / "catalog.toml"
+        )
         app = falcon.App(middleware=[Caller()])
         errors.install(app)
         app.add_route("/catalog.toml", CatalogToml(catalog))

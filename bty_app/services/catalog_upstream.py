@@ -1,0 +1,168 @@
+"""The catalog that is followed: what it would change, and taking it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from bty_app.domain import catalog_events as audit
+from bty_app.domain.catalog_diff import CatalogDiff, Offered, diff
+from bty_app.domain.catalog_toml import MAX_CATALOG_BYTES, parse_catalog
+from bty_app.domain.events import Actor
+from bty_app.domain.image_source import without_credentials
+from bty_app.domain.moments import stamp
+from bty_app.domain.settings import CATALOG_URL
+from bty_app.errors import BtyError, ConflictError, StorageError
+from bty_app.services.catalog_source import CatalogSource, Loaded
+from bty_app.services.clock import Clock, utc_now
+from bty_app.services.settings import Settings
+from bty_app.store import catalog, events
+from bty_app.store import settings as rows
+from bty_app.store.database import Database, Tx
+from bty_app.store.publish import publish_file
+
+TAKEN = "catalog.taken"  # what was taken last: source, digest, etag
+
+
+class CatalogUpstream:
+    """Follows `upstream.catalog_url`, or another source that is named. Any thread may call."""
+
+    def __init__(
+        self,
+        database: Database,
+        source: CatalogSource,
+        settings: Settings,
+        *,
+        catalog_file: Path,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._database = database
+        self._source = source
+        self._settings = settings
+        self._catalog_file = catalog_file
+        self._clock = clock
+
+    def diff(self, source: str | None = None) -> CatalogDiff:
+        """What taking the catalog would change; nothing is written.
+
+        Raises:
+            InvalidInputError: it is no valid catalog.
+            NotFoundError, TooLargeError, UnavailableError: it cannot be loaded.
+        """
+        place = source or self._settings.text(CATALOG_URL)
+        loaded = self._source.load(place, limit=MAX_CATALOG_BYTES)
+        assert loaded is not None  # noqa: S101 - asked without condition
+        offered = _offered(place, loaded)
+        at = stamp(self._clock())
+        return self._database.read(lambda tx: _diff(tx, offered, at))
+
+    def take(
+        self,
+        source: str | None = None,
+        *,
+        ip: str | None,
+        expected: str | None = None,
+        allow_shrink: bool = False,
+    ) -> CatalogDiff | None:
+        """Follow the catalog; None when its host says that it is the one that was taken last.
+
+        Args:
+            source: in place of the one that is set.
+            ip: who asks.
+            expected: refuse another catalog than the one of this digest, which was shown.
+            allow_shrink: also when more than half of its images would be gone.
+
+        Raises:
+            ConflictError: it is not the one expected, or it has shrunk.
+            InvalidInputError: it is no valid catalog, and changed nothing.
+            NotFoundError, TooLargeError, UnavailableError: it cannot be loaded.
+        """
+        place = source or self._settings.text(CATALOG_URL)
+        by = audit.By(Actor.OPERATOR, ip)
+        try:
+            before = self._taken()
+            same = before.get("source") == without_credentials(place) and not expected
+            etag = str(before.get("etag") or "") if same else ""
+            loaded = self._source.load(place, limit=MAX_CATALOG_BYTES, etag=etag or None)
+            if loaded is None:
+                return None
+            offered = _offered(place, loaded)
+            _check_expected(offered, expected)
+            return self._take(loaded, offered, by, allow_shrink=allow_shrink)
+        except BtyError as error:
+            failed = audit.import_failed(place, error, by)
+            at = stamp(self._clock())
+            with contextlib.suppress(StorageError, ConflictError):  # the first is the one to tell
+                self._database.write(lambda tx: events.record(tx, failed, at=at))
+            raise
+
+    def _take(
+        self, loaded: Loaded, offered: Offered, by: audit.By, *, allow_shrink: bool
+    ) -> CatalogDiff:
+        at = stamp(self._clock())
+
+        def plan(tx: Tx) -> CatalogDiff:
+            found = _diff(tx, offered, at)
+            if found.shrinks and not allow_shrink:
+                raise ConflictError(
+                    f"{offered.source} lists {len(found.removed) + len(found.kept)} of"
+                    f" {found.followed} images no more; allow it to shrink if that is meant"
+                )
+            return found
+
+        def change(tx: Tx) -> CatalogDiff:
+            found = plan(tx)
+            _apply(tx, found, at)
+            told = {"source": offered.source, "digest": offered.digest, "etag": loaded.etag}
+            rows.put(tx, TAKEN, json.dumps(told), at=at)
+            catalog.set_imported_digest(tx, offered.digest, at=at)
+            events.record(tx, audit.followed(found, by), at=at)
+            return found
+
+        self._database.read(plan)  # a refusal leaves the file as it is
+        # First: after a failure between the two, the next start takes the file in.
+        publish_file(self._catalog_file, loaded.data)
+        return self._database.write(change)
+
+    def _taken(self) -> Mapping[str, object]:
+        try:
+            told = json.loads(self._database.read(rows.every).get(TAKEN, "{}"))
+        except ValueError:
+            return {}
+        return told if isinstance(told, dict) else {}
+
+
+def _offered(place: str, loaded: Loaded) -> Offered:
+    images = parse_catalog(loaded.data)
+    digest = hashlib.sha256(loaded.data).hexdigest()
+    return Offered(without_credentials(place), digest, images)
+
+
+def _diff(tx: Tx, offered: Offered, at: str) -> CatalogDiff:
+    return diff(catalog.listed(tx), offered, catalog.bound_counts(tx), at=at)
+
+
+def _check_expected(offered: Offered, expected: str | None) -> None:
+    if expected is not None and offered.digest != expected:
+        raise ConflictError(f"{offered.source} has changed since it was shown: look again")
+
+
+def _apply(tx: Tx, found: CatalogDiff, at: str) -> None:
+    for entry in found.merge.added:
+        catalog.insert(tx, entry)
+    for entry in found.removed:
+        catalog.delete(tx, entry.bty_image_ref)
+    changed = {update.entry.bty_image_ref: update.entry for update in found.merge.updated}
+    for entry in found.returned:
+        changed[entry.bty_image_ref] = changed.get(entry.bty_image_ref, entry)
+    for ref, entry in changed.items():
+        changed[ref] = replace(entry, gone_at=None)
+    for gone in found.kept:
+        if gone.entry.gone_at is None:
+            changed[gone.entry.bty_image_ref] = replace(gone.entry, gone_at=at)
+    for entry in changed.values():
+        catalog.update(tx, entry)

@@ -1,0 +1,63 @@
+"""Boot files: what people put there, and the distribution's iPXE where they put none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bty_app.domain.artifacts import live_file
+from bty_app.errors import InvalidInputError, NotFoundError
+from bty_app.services.boot_files import BootFiles
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> BootFiles:
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "ipxe").mkdir()
+    for name in ("ipxe.efi", "undionly.kpxe", "ipxe.iso"):
+        (tmp_path / "ipxe" / name).write_bytes(b"packaged")
+    (tmp_path / "ipxe" / "snponly.efi").symlink_to("ipxe.efi")
+    return BootFiles(tmp_path / "boot", tmp_path / "ipxe")
+
+
+def content(files: BootFiles, name: str) -> bytes:
+    with files.opened(name) as file:
+        return file.read()
+
+
+def test_ipxe_comes_from_the_package_unless_somebody_put_another_one(
+    files: BootFiles, tmp_path: Path
+) -> None:
+    assert content(files, "ipxe.efi") == content(files, "snponly.efi") == b"packaged"
+    (tmp_path / "boot" / "ipxe.efi").write_bytes(b"ours")
+
+    assert content(files, "ipxe.efi") == b"ours"
+
+
+def test_nothing_else_of_the_package_is_served(files: BootFiles, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "ipxe" / "ipxe-arm64.efi").symlink_to(tmp_path / "secret")
+
+    with pytest.raises(NotFoundError):
+        files.opened("ipxe.iso")
+    with pytest.raises(InvalidInputError, match="leads out"):
+        files.opened("ipxe-arm64.efi")
+
+
+def test_the_live_environment_is_ready_while_its_files_are_there(
+    files: BootFiles, tmp_path: Path
+) -> None:
+    assert files.not_ready("1.0").startswith("no live environment is installed")
+    for suffix in ("vmlinuz", "initrd"):
+        (tmp_path / "boot" / live_file("1.0", suffix)).write_bytes(b"x")
+    assert files.not_ready("1.0") == ""
+    assert "this server boots 2.0" in files.not_ready("2.0")
+
+    (tmp_path / "boot" / live_file("1.0", "initrd")).unlink()
+
+    assert "is not complete" in files.not_ready("1.0")
+
+
+def test_a_boot_directory_that_is_not_there_is_no_live_environment(tmp_path: Path) -> None:
+    assert BootFiles(tmp_path / "none", tmp_path).not_ready("1.0").startswith("no live")
