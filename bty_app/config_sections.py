@@ -166,7 +166,7 @@ class Upstream:
         "https://github.com/safl/nosi/releases/latest/download/catalog.toml",
         values.source,
         "source",
-        "The catalog that is fetched: https://, oras://, file:// or a path.",
+        "The catalog that is fetched: an http, https, oras or file URL, or a path.",
     )
 
 

@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing = acts.add_parser("list", help="all images")
     listing.add_argument("--json", action="store_true", help="print the rows as a JSON array")
     importing = acts.add_parser("import", help="take in a catalog.toml")
-    importing.add_argument("source", help="a path, file://, http://, https:// or oras://")
+    importing.add_argument("source", help="a path, or an http, https, oras or file URL")
     importing.add_argument(
         "--keep",
         action="store_true",

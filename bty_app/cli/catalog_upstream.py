@@ -24,7 +24,7 @@ def configure(acts: Any) -> None:
         parser.add_argument(
             "source",
             nargs="?",
-            help="a path, file://, http://, https:// or oras://; without: upstream.catalog_url",
+            help="a path, or an http, https, oras or file URL; without: upstream.catalog_url",
         )
         parser.add_argument("--json", action="store_true", help="print the report as JSON")
         if act == "fetch":

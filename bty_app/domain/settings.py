@@ -76,7 +76,7 @@ CATALOG_URL = Setting(
     "upstream.catalog_url",
     "",
     _source,
-    "The catalog that is fetched: https://, oras://, file:// or a path.",
+    "The catalog that is fetched: an http, https, oras or file URL, or a path.",
     configured="upstream.catalog_url",
 )
 WITHCACHE_URL = Setting(

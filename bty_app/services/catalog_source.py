@@ -61,7 +61,7 @@ class CatalogSource:
 
 
 def load(source: str, http: Http, registry: Registry, *, limit: int) -> bytes:
-    """The bytes of the catalog at `source`: a path, file://, http://, https:// or oras://.
+    """The bytes of the catalog at `source`: a path, or an http, https, oras or file URL.
 
     Raises:
         InvalidInputError: a kind of source that cannot be read.
@@ -76,7 +76,7 @@ def load(source: str, http: Http, registry: Registry, *, limit: int) -> bytes:
     path = source[7:] if source[:7].lower() == "file://" else source
     if not path or "\0" in path or _SCHEME.match(path):
         raise InvalidInputError(
-            f"{source[:200]!r} is no catalog source: give a path, file://, http://, https:// or oras://"
+            f"{source[:200]!r} is no catalog source: give a path, or an http, https, oras or file URL"
         )
     return read_file(Path(path), limit=limit)
 
