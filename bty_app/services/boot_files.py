@@ -48,11 +48,20 @@ class BootFiles:
         """
         plain = plain_name(name)
         try:
-            return _opened(self._directory, plain)
+            return _opened(self._within(plain), plain)
         except NotFoundError:
             if plain not in IPXE_FILES:
                 raise
-        return _opened(self._ipxe_dir, plain)
+        # The package itself has links that lead elsewhere: Debian 12 keeps ipxe.efi in /boot.
+        return _opened(self._ipxe_dir / plain, plain)
+
+    def _within(self, name: str) -> Path:
+        """Where `name` leads, which must be in the boot directory."""
+        root = Path(os.path.realpath(self._directory))
+        target = Path(os.path.realpath(root / name))
+        if not target.is_relative_to(root):
+            raise InvalidInputError(f"{name!r} leads out of the boot directory")
+        return target
 
     def store(self, name: str, source: Readable, *, max_bytes: int) -> tuple[Path, int]:
         """Store a file under `name`, whole or not at all; return its path and size in bytes.
@@ -74,14 +83,10 @@ class BootFiles:
         return path, written
 
 
-def _opened(directory: Path, name: str) -> BinaryIO:
-    root = Path(os.path.realpath(directory))
-    target = Path(os.path.realpath(root / name))
-    if not target.is_relative_to(root):
-        raise InvalidInputError(f"{name!r} leads out of the boot directory")
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+def _opened(path: Path, name: str) -> BinaryIO:
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(target, flags)
+        descriptor = os.open(path, flags)
     except OSError as error:
         raise NotFoundError(f"no such file: {name}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -76,7 +76,8 @@ def load(source: str, http: Http, registry: Registry, *, limit: int) -> bytes:
     path = source[7:] if source[:7].lower() == "file://" else source
     if not path or "\0" in path or _SCHEME.match(path):
         raise InvalidInputError(
-            f"{source[:200]!r} is no catalog source: give a path, or an http, https, oras or file URL"
+            f"{source[:200]!r} is no catalog source:"
+            " give a path, or an http, https, oras or file URL"
         )
     return read_file(Path(path), limit=limit)
 

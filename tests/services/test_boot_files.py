@@ -35,14 +35,30 @@ def test_ipxe_comes_from_the_package_unless_somebody_put_another_one(
     assert content(files, "ipxe.efi") == b"ours"
 
 
-def test_nothing_else_of_the_package_is_served(files: BootFiles, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_bytes(b"secret")
-    (tmp_path / "ipxe" / "ipxe-arm64.efi").symlink_to(tmp_path / "secret")
-
+def test_nothing_else_of_the_package_is_served(files: BootFiles) -> None:
     with pytest.raises(NotFoundError):
         files.opened("ipxe.iso")
+
+
+def test_the_links_of_the_package_are_followed_and_those_of_the_boot_directory_only_within(
+    files: BootFiles, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"elsewhere")
+    (tmp_path / "ipxe" / "ipxe-arm64.efi").symlink_to(tmp_path / "elsewhere")
+    assert content(files, "ipxe-arm64.efi") == b"elsewhere"
+
+    (tmp_path / "boot" / "ipxe-arm64.efi").symlink_to(tmp_path / "elsewhere")
+
     with pytest.raises(InvalidInputError, match="leads out"):
         files.opened("ipxe-arm64.efi")
+
+
+def test_the_binaries_of_the_real_package_are_found(tmp_path: Path) -> None:
+    """Debian's package `ipxe`, which tests/run installs."""
+    files = BootFiles(tmp_path, Path("/usr/lib/ipxe"))
+
+    assert content(files, "ipxe.efi")[:2] == b"MZ"
+    assert len(content(files, "undionly.kpxe")) > 10_000
 
 
 def test_the_live_environment_is_ready_while_its_files_are_there(
