@@ -53,7 +53,7 @@ class BootFiles:
             if plain not in IPXE_FILES:
                 raise
         # The package itself has links that lead elsewhere: Debian 12 keeps ipxe.efi in /boot.
-        return _opened(self._ipxe_dir / plain, plain)
+        return _opened(Path(os.path.realpath(self._ipxe_dir / plain)), plain)
 
     def _within(self, name: str) -> Path:
         """Where `name` leads, which must be in the boot directory."""
@@ -84,7 +84,7 @@ class BootFiles:
 
 
 def _opened(path: Path, name: str) -> BinaryIO:
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags)
     except OSError as error:

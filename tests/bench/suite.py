@@ -112,7 +112,8 @@ def storm(pyz: Path, scratch: Path, sizes: Sizes) -> dict[str, object]:
     boot_dir = state_dir / "boot"
     boot_dir.mkdir(mode=0o700, exist_ok=True)
     kernel = f"bty-netboot-pc-x86_64-v{__version__}.vmlinuz"
-    (boot_dir / kernel).write_bytes(b"kernel " * 2000)
+    for name in (kernel, kernel.replace(".vmlinuz", ".initrd")):
+        (boot_dir / name).write_bytes(b"kernel " * 2000)
     told = [_boot(n, f"/boot/{kernel}", flash=n % 2 == 0) for n in range(count)]
     with programs.serve(pyz, state_dir) as server:
         stored.bind(server, range(0, count, 2))
