@@ -130,6 +130,13 @@ class Withcache:
     url: str = _key(
         "", values.url, "URL", "The withcache that images come from. None: from their origin."
     )
+    password: str = _key(
+        "",
+        values.secret,
+        "text",
+        "withcache's own password, WITHCACHE_ADMIN_PASSWORD there: to have it fetch images.",
+        secret=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from bty_app.services.discovery import Bounds
 from bty_app.services.health import Health
 from bty_app.services.image_cache import ImageCache
 from bty_app.services.image_origins import ImageOrigins
+from bty_app.services.image_warming import Warming
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
@@ -166,6 +167,12 @@ def catalog_upstream(
         settings_of(config, database, revisions),
         catalog_file=config.paths.catalog_file,
     )
+
+
+def warming(config: Config, database: Database, http: Http) -> Warming:
+    """What has the cache fetch images."""
+    settings = settings_of(config, database, Revisions())
+    return Warming(database, Withcache(http), settings, password=config.withcache.password)
 
 
 def _sessions(known: Secrets, database: Database, clock: Clock) -> Sessions:

@@ -44,7 +44,7 @@ def registry(directory: Path, *, htpasswd: str = "") -> Iterator[int]:
 
 
 @contextmanager
-def withcache(directory: Path, version: str) -> Iterator[int]:
+def withcache(directory: Path, version: str, *, password: str = "") -> Iterator[int]:
     """A real withcache, "0.8" or "0.13"; its port."""
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WITHCACHE")}
@@ -52,6 +52,8 @@ def withcache(directory: Path, version: str) -> Iterator[int]:
         place = PREFIX / "withcache-0.8"
         assert place.is_dir(), f"{place} is missing: tests/run installs it"
         environment["PYTHONPATH"] = str(place)
+    if password:
+        environment["WITHCACHE_ADMIN_PASSWORD"] = password
     code = "from withcache.server import main; main()"
     command = [sys.executable, "-c", code, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--data-dir", str(directory / "cache")]

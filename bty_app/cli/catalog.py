@@ -17,6 +17,7 @@ from bty_app.domain.catalog_events import import_report
 from bty_app.domain.image_source import without_credentials
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_imports import CatalogImports
+from bty_app.services.image_warming import Warming
 from bty_app.services.revisions import Revisions
 
 _EPILOG = """examples:
@@ -24,6 +25,7 @@ _EPILOG = """examples:
   bty catalog list --json | jq -r '.[].bty_image_ref'
   bty catalog diff                          what a fetch would change
   bty catalog fetch                         follow upstream.catalog_url
+  bty catalog warm debian.img.zst           have the cache ready before the rack boots
   bty catalog import ./catalog.toml --keep
   bty catalog import https://example.com/catalog.toml
   bty catalog add https://example.com/debian.img.zst --sha-url https://example.com/SHA256SUMS
@@ -37,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.epilog = _EPILOG
     acts = parser.add_subparsers(
-        dest="act", required=True, metavar="list|diff|fetch|import|add|remove"
+        dest="act", required=True, metavar="list|diff|fetch|import|add|warm|remove"
     )
     listing = acts.add_parser("list", help="all images")
     listing.add_argument("--json", action="store_true", help="print the rows as a JSON array")
@@ -54,6 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     adding.add_argument("url", help="http:// or https://")
     adding.add_argument("--sha-url", help="a SHA256SUMS file that lists the image")
     adding.add_argument("--ref", help="refuse unless the image's ref is this one")
+    warming = acts.add_parser("warm", help="have withcache fetch an image, and wait for it")
+    warming.add_argument("image", help="its source, its ref or its name")
+    warming.add_argument("--force", action="store_true", help="fetch it anew")
     removing = acts.add_parser("remove", help="remove an image that no machine is bound to")
     removing.add_argument("image", help="its source or its ref")
 
@@ -70,6 +75,10 @@ def run(args: argparse.Namespace, config: Config) -> int:
             place = config.paths.catalog_file
             registry = runtime.registry(config, http)
             _import(args, CatalogImports(database, http, registry, catalog_file=place))
+        elif args.act == "warm":
+            _warm(
+                args, Catalog(database, http, Revisions()), runtime.warming(config, database, http)
+            )
         else:
             _act(args, Catalog(database, http, Revisions()))
     return 0
@@ -85,6 +94,11 @@ def _act(args: argparse.Namespace, catalog: Catalog) -> None:
         _say(f"added {entry.name}" + ("" if entry.disk_image_sha else ", without a digest"))
     else:
         _say(f"removed {catalog.remove(args.image, ip=None).name}")
+
+
+def _warm(args: argparse.Namespace, catalog: Catalog, warming: Warming) -> None:
+    held = warming.warm(catalog.find(args.image), force=args.force, tell=_say)
+    sys.stdout.write(f"{held.url}\n")
 
 
 def _import(args: argparse.Namespace, imports: CatalogImports) -> None:

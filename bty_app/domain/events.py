@@ -44,6 +44,8 @@ class Kind(StrEnum):
     CATALOG_IMPORT_FAILED = "catalog.import.failed"
     CATALOG_ENTRY_REFRESHED = "catalog.entry.refreshed"
     CATALOG_ENTRY_RESOLVE_FAILED = "catalog.entry.resolve.failed"
+    IMAGE_WARMED = "catalog.warmed"
+    IMAGE_WARM_FAILED = "catalog.warm.failed"
     WITHCACHE_FAILED = "withcache.lookup.failed"
     WITHCACHE_RECOVERED = "withcache.recovered"
     BACKUP_CREATED = "backup.created"

@@ -58,3 +58,25 @@ def cache_recovered(base: str) -> Event:
         "the image cache answers again",
         Subject("withcache", plain(base)),
     )
+
+
+def warmed(entry: CatalogEntry, sha256: str, size_bytes: int | None) -> Event:
+    """The cache has the image, with the bytes that the catalog names."""
+    return Event(
+        Kind.IMAGE_WARMED,
+        Actor.OPERATOR,
+        f"{plain(entry.name)} is in the cache",
+        Subject("catalog", plain(entry.src)),
+        details={"name": entry.name, "sha256": sha256, "size_bytes": size_bytes},
+    )
+
+
+def warm_failed(entry: CatalogEntry, error: BtyError) -> Event:
+    """The cache does not have the image, or has other bytes."""
+    return Event(
+        Kind.IMAGE_WARM_FAILED,
+        Actor.OPERATOR,
+        f"{plain(entry.name)} is not in the cache: {plain(error.message)}",
+        Subject("catalog", plain(entry.src)),
+        details={"name": entry.name, "error": plain(error.message)},
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from urllib.parse import quote
 
 
@@ -12,3 +13,9 @@ def blob_url(base: str, origin: str) -> str:
     path = origin.partition("://")[2].partition("#")[0].partition("?")[0].partition("/")[2]
     name = path.rpartition("/")[2] or "download"
     return f"{base.strip().rstrip('/')}/b/{token}/{quote(name, safe='')}"
+
+
+def entry_name(name: str, ref: str) -> str:
+    """What an image of ours is called in withcache's catalog: readable, and no other's name."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
+    return f"{plain}-{ref[:12]}" if plain else ref[:12]

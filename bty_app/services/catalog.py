@@ -74,6 +74,20 @@ class Catalog:
         self._published = Published(revision, entries, rendered.text.encode())
         return self._published
 
+    def find(self, image: str) -> CatalogEntry:
+        """The only image with this name, source or ref.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: several have this name.
+        """
+        found = [e for e in self.entries() if image in (e.name, e.src, e.bty_image_ref)]
+        if not found:
+            raise NotFoundError(f"no catalog entry is {without_credentials(image)[:200]!r}")
+        if len(found) > 1:
+            raise ConflictError(f"{len(found)} images are called {image[:200]!r}: give the source")
+        return found[0]
+
     # -- one entry -----------------------------------------------------------------------------
 
     def add(

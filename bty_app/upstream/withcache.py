@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from bty_app.domain.withcache import blob_url
 from bty_app.errors import UnavailableError
-from bty_app.upstream.http import Http, Request, declared_size
+from bty_app.upstream.http import Answer, Http, Request, declared_size
+
+ACT_SECONDS = 10.0
+MAX_ANSWER_BYTES = 64 * 1024
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
@@ -43,3 +48,47 @@ class Withcache:
         if answer.status != 200 or not _SHA256.fullmatch(sha256):
             raise UnavailableError(f"{base} answers {answer.status}, not as withcache does")
         return Held(url, sha256.lower(), declared_size(answer.headers))
+
+    def list_image(self, base: str, name: str, src: str, *, password: str) -> bool:
+        """Put an image into the cache's catalog; False for a cache before 0.10, which has none.
+
+        Raises:
+            UnavailableError: it does not answer, or refuses.
+        """
+        body = json.dumps({"name": name, "src": src}).encode()
+        answer = self._post(f"{base}/catalog/entries", body, password)
+        if answer.status in (404, 405, 501):
+            return False
+        if answer.status not in (201, 409):  # 409: it is there
+            raise _refused(base, answer)
+        return True
+
+    def start(self, base: str, name: str, *, password: str, force: bool) -> int:
+        """Have the cache fetch an image of its catalog; the number of the fetch under way.
+
+        Raises:
+            UnavailableError: it does not answer, or refuses.
+        """
+        url = f"{base}/catalog/entries/{quote(name, safe='')}/download{'?force=1' if force else ''}"
+        answer = self._post(url, b"", password)
+        try:
+            told = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            told = None
+        job = told.get("job_id") if isinstance(told, dict) else None
+        if answer.status != 202 or type(job) is not int:
+            raise _refused(base, answer)
+        return job
+
+    def _post(self, url: str, body: bytes, password: str) -> Answer:
+        headers = {"Content-Type": "application/json"}
+        if password:
+            headers["Authorization"] = f"Bearer {password}"
+        request = Request(url, "POST", headers, body)
+        return self._http.ask(request, limit=MAX_ANSWER_BYTES, seconds=ACT_SECONDS)
+
+
+def _refused(base: str, answer: Answer) -> UnavailableError:
+    if answer.status == 401:
+        return UnavailableError(f"{base} wants its password: set withcache.password")
+    return UnavailableError(f"{base} answers {answer.status}, not as withcache does")

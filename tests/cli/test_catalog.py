@@ -139,3 +139,33 @@ def test_the_state_of_another_version_is_refused_and_not_touched(tmp_path: Path)
     assert code == 75
     assert "0.65.18" in err
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
+
+
+def test_an_upstream_catalog_is_shown_and_then_followed(home: Path) -> None:
+    source = str(home / "some.toml")
+    shown = catalog_command(home, "diff", source)
+    nothing_yet = catalog_command(home, "list", "--json")[1]
+
+    assert shown == (0, "+ deb-amd64.img.gz\n", f"{source}: 0 unchanged\n")
+    assert nothing_yet == "[]\n"
+    assert catalog_command(home, "fetch", source) == shown
+    assert catalog_command(home, "diff", source) == (0, "", f"{source}: 1 unchanged\n")
+    Path(source).write_text("version = 1\n", encoding="utf-8")
+    status, text, _ = catalog_command(home, "fetch", source, "--json")
+    assert (status, json.loads(text)["removed"]) == (0, ["deb-amd64.img.gz"])
+
+
+def test_a_catalog_in_a_registry_that_is_away_is_one_line(home: Path) -> None:
+    status, text, said = catalog_command(home, "fetch", "oras://127.0.0.1:9/o/c:1")
+
+    assert (status, text) == (69, "")
+    assert said.count("\n") == 1
+    assert "https://127.0.0.1:9/v2/o/c/manifests/1 cannot be fetched" in said
+
+
+def test_only_a_known_image_is_warmed_and_only_where_there_is_a_cache(home: Path) -> None:
+    catalog_command(home, "import", str(home / "some.toml"))
+
+    assert catalog_command(home, "warm", "none")[0] == 66
+    status, _, said = catalog_command(home, "warm", "deb-amd64.img.gz")
+    assert (status, "set withcache.url" in said) == (75, True)

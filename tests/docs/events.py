@@ -162,6 +162,11 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             "The source of a rolling image does not say what it serves: plans are made of what is"
             " stored. Once, until it answers again.",
         ),
+        (image_events.warmed(_ENTRY, "a" * 64, 1), "An image was fetched into withcache."),
+        (
+            image_events.warm_failed(_ENTRY, _WRONG),
+            "withcache could not fetch an image, or has other bytes than the catalog says.",
+        ),
         (
             image_events.cache_failed("http://192.0.2.1:8081", _WRONG),
             "withcache does not answer: images come from their origin. Once, until it answers.",

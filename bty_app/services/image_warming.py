@@ -1,0 +1,116 @@
+"""Has the cache fetch an image before a machine wants it (CONTRACT 8.7)."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+from bty_app.domain import image_events
+from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.moments import stamp
+from bty_app.domain.settings import WITHCACHE_URL
+from bty_app.domain.withcache import entry_name
+from bty_app.errors import BtyError, ConflictError, StorageError, UnavailableError
+from bty_app.services.clock import Clock, utc_now
+from bty_app.services.settings import Settings
+from bty_app.store import events
+from bty_app.store.database import Database
+from bty_app.upstream.withcache import Held, Withcache
+
+POLL_SECONDS = 2.0
+ASK_SECONDS = 10.0
+MOST_SECONDS = 6 * 3600.0
+FAILURES = 2  # fetches that the cache gave up, until we do
+
+
+class Warming:
+    """One image at a time, while its caller waits."""
+
+    def __init__(
+        self,
+        database: Database,
+        withcache: Withcache,
+        settings: Settings,
+        *,
+        password: str,
+        clock: Clock = utc_now,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._database = database
+        self._withcache = withcache
+        self._settings = settings
+        self._password = password
+        self._clock = clock
+        self._pause = pause
+
+    def warm(
+        self, entry: CatalogEntry, *, force: bool = False, tell: Callable[[str], None]
+    ) -> Held:
+        """Return when the cache has the very bytes of the catalog; `tell` hears how it goes.
+
+        Args:
+            entry: the image.
+            force: fetch it anew, also when the cache has something.
+            tell: takes a short sentence now and then.
+
+        Raises:
+            ConflictError: no cache is configured, or it has other bytes than the catalog says.
+            UnavailableError: the cache does not answer, refuses, or cannot fetch it.
+        """
+        base = self._settings.text(WITHCACHE_URL)
+        if not base:
+            raise ConflictError("no cache is configured: set withcache.url")
+        try:
+            held = self._fetched(base, entry, tell, force=force)
+            _check_bytes(entry, held)
+        except BtyError as error:
+            self._record_failure(entry, error)
+            raise
+        at = stamp(self._clock())
+        event = image_events.warmed(entry, held.sha256, held.size_bytes)
+        self._database.write(lambda tx: events.record(tx, event, at=at))
+        return held
+
+    def _fetched(
+        self, base: str, entry: CatalogEntry, tell: Callable[[str], None], *, force: bool
+    ) -> Held:
+        held = self._withcache.look(base, entry.src, seconds=ASK_SECONDS)
+        if held is not None and not force:
+            return held
+        name = entry_name(entry.name, entry.bty_image_ref)
+        told = self._withcache.list_image(base, name, entry.src, password=self._password)
+        job = self._start(base, name, force=force) if told else None
+        failures = 0
+        for turn in range(int(MOST_SECONDS / POLL_SECONDS)):
+            held = self._withcache.look(base, entry.src, seconds=ASK_SECONDS)
+            if held is not None:
+                return held
+            if told:
+                now = self._start(base, name, force=False)
+                failures += now != job  # the fetch before has ended, and there is nothing
+                job = now
+            if failures >= FAILURES:
+                raise UnavailableError(
+                    f"{base} cannot fetch {entry.name}; its own pages have the reason"
+                )
+            tell(f"the cache is fetching, {turn * POLL_SECONDS:.0f} s")
+            self._pause(POLL_SECONDS)
+        raise UnavailableError(f"{base} has not fetched {entry.name} in {MOST_SECONDS:.0f} s")
+
+    def _start(self, base: str, name: str, *, force: bool) -> int:
+        return self._withcache.start(base, name, password=self._password, force=force)
+
+    def _record_failure(self, entry: CatalogEntry, error: BtyError) -> None:
+        event = image_events.warm_failed(entry, error)
+        at = stamp(self._clock())
+        with contextlib.suppress(StorageError, ConflictError):  # the first is the one to tell
+            self._database.write(lambda tx: events.record(tx, event, at=at))
+
+
+def _check_bytes(entry: CatalogEntry, held: Held) -> None:
+    if entry.disk_image_sha is not None and held.sha256 != entry.disk_image_sha:
+        raise ConflictError(
+            f"the cache has other bytes of {entry.name} than the catalog says: an older image, or"
+            " that of another address with the same path; fetch it anew with --force"
+        )

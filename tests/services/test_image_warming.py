@@ -1,0 +1,132 @@
+"""Images are fetched into both generations of the real cache before a machine wants them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.events import Query
+from bty_app.domain.image_source import ImageRef
+from bty_app.errors import ConflictError, UnavailableError
+from bty_app.services import image_warming
+from bty_app.services.image_warming import Warming
+from bty_app.services.revisions import Revisions
+from bty_app.services.settings import Settings
+from bty_app.store import events
+from bty_app.store.database import Database
+from bty_app.upstream.http import Http
+from bty_app.upstream.withcache import Withcache
+from tests import programs
+from tests.file_host import FileHost, file_host
+from tests.fresh_state import make_state
+
+IMAGE = b"image" * 1000
+ENTRY = CatalogEntry(
+    *(ImageRef("a" * 64), "http://o.test/x.img", "Débian / x", "2026"),
+    disk_image_sha=hashlib.sha256(IMAGE).hexdigest(),
+)
+
+
+@contextmanager
+def warming(place: Path, base: str, password: str = "") -> Iterator[tuple[Warming, Database]]:
+    make_state(place)
+    with Database(place / "state.db") as database:
+        settings = Settings(database, Revisions(), configured={"withcache.url": base})
+        cache = Withcache(Http())
+        yield Warming(database, cache, settings, password=password), database
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_warming, "POLL_SECONDS", 0.1)
+
+
+@pytest.fixture
+def origin() -> Iterator[FileHost]:
+    with file_host(**{"x.img": IMAGE}) as running:
+        yield running
+
+
+def kinds(database: Database) -> list[str]:
+    return [event.kind for event in database.read(lambda tx: events.listed(tx, Query()))][::-1]
+
+
+def unheard(_sentence: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize("version", ["0.8", "0.13"])
+def test_a_cold_image_becomes_warm(tmp_path: Path, origin: FileHost, version: str) -> None:
+    entry = replace(ENTRY, src=origin.url("/x.img"))
+    with (
+        programs.withcache(tmp_path, version) as port,
+        warming(tmp_path, f"http://127.0.0.1:{port}") as (warm, database),
+    ):
+        told: list[str] = []
+        held = warm.warm(entry, tell=told.append)
+
+        assert Http().get(held.url, limit=10**6, seconds=9) == IMAGE
+        assert warm.warm(entry, tell=told.append) == held
+        assert origin.gets("/x.img") == 1
+        assert kinds(database) == ["catalog.warmed"] * 2
+
+
+def test_an_image_that_was_rebuilt_is_fetched_anew_by_force_alone(
+    tmp_path: Path, origin: FileHost
+) -> None:
+    entry = replace(ENTRY, src=origin.url("/x.img"))
+    with (
+        programs.withcache(tmp_path, "0.13") as port,
+        warming(tmp_path, f"http://127.0.0.1:{port}") as (warm, database),
+    ):
+        warm.warm(entry, tell=unheard)
+        rebuilt = b"rebuilt" * 999
+        origin.files["/x.img"] = rebuilt
+        entry = replace(entry, disk_image_sha=hashlib.sha256(rebuilt).hexdigest())
+
+        with pytest.raises(ConflictError, match="has other bytes"):
+            warm.warm(entry, tell=unheard)
+        assert kinds(database)[-1] == "catalog.warm.failed"
+        held = warm.warm(entry, force=True, tell=unheard)
+
+        assert held.sha256 == entry.disk_image_sha
+
+
+def test_what_the_cache_cannot_fetch_is_given_up(tmp_path: Path, origin: FileHost) -> None:
+    entry = replace(ENTRY, src=origin.url("/none.img"))
+    with (
+        programs.withcache(tmp_path, "0.13") as port,
+        warming(tmp_path, f"http://127.0.0.1:{port}") as (warm, _database),
+        pytest.raises(UnavailableError, match=r"cannot fetch .*its own pages have the reason"),
+    ):
+        warm.warm(entry, tell=unheard)
+
+
+def test_a_cache_with_a_password_wants_it(
+    tmp_path: Path, origin: FileHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = replace(ENTRY, src=origin.url("/x.img"))
+    with programs.withcache(tmp_path, "0.13", password="hunter2") as port:
+        base = f"http://127.0.0.1:{port}"
+        with (
+            warming(tmp_path, base, "wrong") as (warm, _database),
+            pytest.raises(UnavailableError, match=r"withcache\.password"),
+        ):
+            warm.warm(entry, tell=unheard)
+        (tmp_path / "two").mkdir()
+        with warming(tmp_path / "two", base, "hunter2") as (warm, _database):
+            assert warm.warm(entry, tell=unheard).sha256 == entry.disk_image_sha
+
+
+def test_without_a_cache_there_is_nothing_to_warm(tmp_path: Path) -> None:
+    with (
+        warming(tmp_path, "") as (warm, _database),
+        pytest.raises(ConflictError, match=r"set withcache\.url"),
+    ):
+        warm.warm(ENTRY, tell=unheard)
