@@ -99,7 +99,8 @@ def parse_document(data: bytes) -> Mapping[str, Any]:
 
 def is_index(document: Mapping[str, Any], media_type: str) -> bool:
     """Whether it lists manifests, one for each architecture, rather than layers."""
-    kind = document.get("mediaType") or media_type.partition(";")[0].strip()
+    told = document.get("mediaType")
+    kind = told if isinstance(told, str) else media_type.partition(";")[0].strip()
     return kind in INDEX_TYPES or ("manifests" in document and "layers" not in document)
 
 
@@ -158,11 +159,17 @@ def _layer(entry: Mapping[str, Any]) -> Layer:
     size, media_type = entry.get("size"), entry.get("mediaType")
     if type(size) is not int or not 0 <= size <= _SIZE_LIMIT:
         raise InvalidInputError("the registry's manifest lists a layer without a proper size")
-    annotations = entry.get("annotations")
-    title = annotations.get("org.opencontainers.image.title") if annotations else None
-    good = isinstance(title, str) and 0 < len(title) <= 255 and not UNPRINTABLE.search(title)
     kind = media_type if isinstance(media_type, str) else ""
-    return Layer(_digest(entry), size, kind, title if good else None)
+    return Layer(_digest(entry), size, kind, _title(entry.get("annotations")))
+
+
+def _title(annotations: object) -> str | None:
+    if not isinstance(annotations, dict):
+        return None
+    title = annotations.get("org.opencontainers.image.title")
+    if not isinstance(title, str) or not 0 < len(title) <= 255 or UNPRINTABLE.search(title):
+        return None
+    return title
 
 
 def _digest(entry: Mapping[str, Any]) -> str:
