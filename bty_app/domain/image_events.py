@@ -11,10 +11,12 @@ from bty_app.errors import BtyError
 def refreshed(before: CatalogEntry, now: CatalogEntry) -> Event:
     """The source serves other bytes than were known."""
     fields = ("disk_image_sha", "size_bytes")
+    known = before.disk_image_sha is not None
+    what = "its source serves another image now" if known else "its digest is known now"
     return Event(
         Kind.CATALOG_ENTRY_REFRESHED,
         Actor.SYSTEM,
-        f"{plain(now.name)}: its source serves another image now",
+        f"{plain(now.name)}: {what}",
         Subject("catalog", plain(now.src)),
         details={
             "name": now.name,

@@ -38,6 +38,7 @@ class Origin:
     sha256: str
     size_bytes: int | None = None
     resolved_src: str | None = None
+    format: str | None = None
 
 
 Resolve = Callable[[CatalogEntry, float], Origin]
@@ -119,6 +120,7 @@ def _with(entry: CatalogEntry, origin: Origin) -> CatalogEntry:
         return entry
     return replace(
         entry,
+        format=entry.format or origin.format,
         disk_image_sha=origin.sha256,
         size_bytes=origin.size_bytes,
         resolved_src=origin.resolved_src if is_registry(entry.src) else entry.resolved_src,

@@ -33,7 +33,7 @@ class ImageOrigins:
         if is_registry(entry.src):
             arch = _ARCHITECTURES.get(entry.arch or "")
             found = self._registry.resolve(entry.src, arch=arch, seconds=seconds)
-            return Origin(found.digest, found.size, found.blob_url)
+            return Origin(found.digest, found.size, found.blob_url, found.format)
         data = self._http.get(entry.sha_url or "", limit=MAX_MANIFEST_BYTES, seconds=seconds)
         return Origin(listed_digest(data, basename(entry.src)))
 

@@ -91,6 +91,14 @@ def test_a_tag_that_moved_is_planned_stored_and_told_with_its_new_digest(bench: 
     assert json.loads(event.details or "")["disk_image_sha"] == {"old": OLD, "new": NEW}
 
 
+def test_a_format_is_learnt_where_none_is_known(bench: Bench) -> None:
+    bench.registry.says = Origin(NEW, format="img.zst")
+    given = replace(ENTRY, format="img")
+
+    assert bench.images.refreshed(ENTRY).format == "img.zst"
+    assert bench.images.refreshed(given).format == "img"
+
+
 def test_a_tag_that_stayed_writes_nothing(bench: Bench) -> None:
     bench.registry.says = Origin(OLD, 99)
 
