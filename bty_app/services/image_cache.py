@@ -21,6 +21,7 @@ from bty_app.services.recent import Recent
 from bty_app.services.settings import Settings
 from bty_app.store import events
 from bty_app.store.database import Database
+from bty_app.upstream.http import BusyError
 from bty_app.upstream.withcache import Held, Withcache
 
 LOOK_SECONDS = 2.0
@@ -84,6 +85,8 @@ class ImageCache:
             self._breakers = {base: breaker.asking(self._steady(), seconds=LOOK_SECONDS)}
         try:
             held = self._withcache.look(base, origin, seconds=LOOK_SECONDS)
+        except BusyError:
+            raise  # our own crowd, and no fault of the cache
         except BtyError as error:
             self._judged(base, error)
             raise

@@ -19,6 +19,7 @@ from bty_app.store.database import Database
 from bty_app.upstream.withcache import Held, Withcache
 
 POLL_SECONDS = 2.0
+ASK_EVERY = 15  # polls: whether the fetch is still under way
 ASK_SECONDS = 10.0
 MOST_SECONDS = 6 * 3600.0
 FAILURES = 2  # fetches that the cache gave up, until we do
@@ -82,11 +83,13 @@ class Warming:
         told = self._withcache.list_image(base, name, entry.src, password=self._password)
         job = self._start(base, name, force=force) if told else None
         failures = 0
-        for turn in range(int(MOST_SECONDS / POLL_SECONDS)):
+        for turn in range(1, int(MOST_SECONDS / POLL_SECONDS)):
+            self._pause(POLL_SECONDS)
             held = self._withcache.look(base, entry.src, seconds=ASK_SECONDS)
             if held is not None:
                 return held
-            if told:
+            if told and turn % ASK_EVERY == 0:
+                # Seldom: a fetch that ends just before this is begun once more.
                 now = self._start(base, name, force=False)
                 failures += now != job  # the fetch before has ended, and there is nothing
                 job = now
@@ -95,7 +98,6 @@ class Warming:
                     f"{base} cannot fetch {entry.name}; its own pages have the reason"
                 )
             tell(f"the cache is fetching, {turn * POLL_SECONDS:.0f} s")
-            self._pause(POLL_SECONDS)
         raise UnavailableError(f"{base} has not fetched {entry.name} in {MOST_SECONDS:.0f} s")
 
     def _start(self, base: str, name: str, *, force: bool) -> int:

@@ -42,6 +42,10 @@ _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
 _FOR_ONE_ORIGIN = frozenset({"authorization", "cookie"})
 
 
+class BusyError(UnavailableError):
+    """All places for exchanges are taken here; nobody was asked."""
+
+
 class StatusError(UnavailableError):
     """An answer that is no success; `status` says which."""
 
@@ -169,7 +173,7 @@ class Http:
     @contextmanager
     def _slot(self) -> Iterator[None]:
         if not self._slots.acquire(timeout=self._wait_seconds or None, blocking=self._waits):
-            raise UnavailableError("too many requests to other hosts are under way; try again soon")
+            raise BusyError("too many requests to other hosts are under way; try again soon")
         try:
             yield
         finally:
