@@ -1,21 +1,38 @@
-"""Another host on the network: an HTTP server that answers each path as badly as it is told."""
+"""Another host on the network: an HTTP server that answers each path as badly as it is told.
+
+Threads: each connection has one.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import socketserver
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 Answer = Callable[[socket.socket], None]
 
 
-class OtherHost:
-    """Answers by `routes`, and remembers the heads of the requests."""
+@dataclass(frozen=True)
+class Identity:
+    """A certificate that signed itself, and its key."""
 
-    def __init__(self) -> None:
+    certificate: Path
+    key: Path
+
+
+class OtherHost:
+    """Answers by `routes`, and remembers the heads of the requests; over TLS with an identity."""
+
+    def __init__(self, identity: Identity | None = None) -> None:
+        self._tls = _server_context(identity) if identity else None
         self.routes: dict[str, Answer] = {}
         self.heads: list[str] = []
         self.stopping = threading.Event()
@@ -23,8 +40,8 @@ class OtherHost:
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                with contextlib.suppress(OSError):
-                    host.serve(self.request)
+                with contextlib.suppress(OSError), host.talking(self.request) as client:
+                    host.serve(client)
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -36,7 +53,16 @@ class OtherHost:
         return int(self._server.server_address[1])
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}{path}"
+
+    @contextmanager
+    def talking(self, client: socket.socket) -> Iterator[socket.socket]:
+        """The connection as it is spoken over."""
+        if self._tls is None:
+            yield client
+            return
+        with self._tls.wrap_socket(client, server_side=True) as wrapped:
+            yield wrapped
 
     def serve(self, client: socket.socket) -> None:
         head = b""
@@ -74,13 +100,32 @@ class OtherHost:
 
 
 @contextmanager
-def other_host() -> Iterator[OtherHost]:
+def other_host(identity: Identity | None = None) -> Iterator[OtherHost]:
     """An `OtherHost`, for as long as the block lasts."""
-    host = OtherHost()
+    host = OtherHost(identity)
     try:
         yield host
     finally:
         host.close()
+
+
+def identity(directory: Path, *names: str) -> Identity:
+    """A new one for `names`, such as "IP:127.0.0.1" or "DNS:files.example"."""
+    openssl = shutil.which("openssl")
+    assert openssl, "the program openssl is missing: it makes the certificates of the tests"
+    made = Identity(directory / "certificate.pem", directory / "key.pem")
+    command = [openssl, "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=other-host"]
+    command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    command += ["-addext", f"subjectAltName={','.join(names)}"]
+    command += ["-keyout", str(made.key), "-out", str(made.certificate)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return made
+
+
+def _server_context(identity: Identity) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity.certificate, identity.key)
+    return context
 
 
 def raw(data: bytes) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -114,11 +115,15 @@ CASES: list[tuple[str, Answer, str]] = [
         "broke off",
     ),
     ("compression", answer(b"abc", Content_Encoding="gzip"), "compressed"),
-    ("a part of nothing", answer(b"abc", status="206 Partial Content"), "without saying which"),
     (
-        "a part past its end",
-        answer(b"abc", status="206 Partial Content", Content_Range="bytes 5-7/6"),
-        "without saying which",
+        "a chunk's head without end",
+        endless(OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 100_000),
+        "broke off after 0 bytes",
+    ),
+    (
+        "trailers without end",
+        endless(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n" * 1000),
+        "broke off after 0 bytes: fewer than 1000 bytes",
     ),
     ("another scheme", redirect("file:///etc/passwd"), "redirects to 'file:///etc/passwd'"),
     ("a loop", redirect("/x"), "redirects more than 5 times"),
@@ -197,23 +202,161 @@ def test_who_waits_for_a_place_gets_it(host: OtherHost) -> None:
     first.join(10)
 
 
+# -- parts -------------------------------------------------------------------------------------
+
+
+def part(told: str) -> Answer:
+    return answer(b"abc", status="206 Partial Content", Content_Range=told)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "offset", "total"),
+    [
+        ("bytes=5-", "bytes 5-7/8", 5, 8),
+        ("bytes=5-", "bytes 5-7/*", 5, None),
+        ("bytes=0-2", "bytes 0-2/8", 0, 8),
+        ("bytes=5-99", "bytes 5-7/8", 5, 8),
+    ],
+)
+def test_a_part_that_was_asked_for_arrives(
+    host: OtherHost, asked: str, told: str, offset: int, total: int | None
+) -> None:
+    host.routes["/x"] = part(told)
+
+    with Http().download(Request(host.url("/x"), headers={"range": asked}), limit=99) as body:
+        assert (body.offset, body.total) == (offset, total)
+        assert b"".join(body.chunks()) == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "sentence"),
+    [
+        ("bytes=5-", "", "a part without saying which"),
+        ("bytes=5-", "bytes 5-7", "a part without saying which"),
+        ("bytes=5-", "bytes 5-7/8, bytes 1-2/8", "a part without saying which"),
+        ("bytes=5-", "bytes 5-7/6", "a part that cannot be: 'bytes 5-7/6'"),
+        ("bytes=5-", "bytes 7-5/8", "a part that cannot be"),
+        ("bytes=5-", "bytes 5-4/8", "a part that cannot be"),
+        ("bytes=5-", "bytes 5-8/9", "a part that cannot be"),  # its length is 3
+        ("bytes=5-", "bytes 4-6/7", "another part than was asked for: 'bytes 4-6/7'"),
+        ("bytes=5-", "bytes 5-7/9", "another part than was asked for"),
+        ("bytes=5-6", "bytes 5-7/8", "another part than was asked for"),
+        ("none", "bytes 0-2/3", "another part than was asked for"),
+    ],
+)
+def test_any_other_part_is_refused(host: OtherHost, asked: str, told: str, sentence: str) -> None:
+    host.routes["/x"] = part(told)
+
+    with pytest.raises(UnavailableError, match=sentence):
+        fetched(host.url("/x"), Range=asked)
+
+
+@pytest.mark.parametrize("sent", [b"2\r\nab\r\n0\r\n\r\n", b"4\r\nabcd\r\n0\r\n\r\n"])
+def test_a_part_is_as_long_as_it_declares(host: OtherHost, sent: bytes) -> None:
+    head = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-7/8\r\n"
+    host.routes["/x"] = raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + sent)
+
+    with pytest.raises(UnavailableError, match=r"after \d of 8 bytes: it is not as long as it"):
+        fetched(host.url("/x"), Range="bytes=5-")
+
+
+def test_a_part_of_a_file_over_the_limit_is_refused(host: OtherHost) -> None:
+    host.routes["/x"] = part("bytes 0-2/1000001")
+
+    with pytest.raises(TooLargeError, match="larger than 976 KiB"):
+        fetched(host.url("/x"), Range="bytes=0-2")
+
+
+def test_the_rest_is_asked_for_also_where_a_redirect_leads(files: FileHost) -> None:
+    with other_host() as first:
+        first.routes["/x"] = redirect(files.url("/image"))
+
+        assert fetched(first.url("/x"), Range="bytes=299000-") == DATA[299000:]
+
+
+# -- pace --------------------------------------------------------------------------------------
+
+
+def test_slow_is_no_stall_while_it_keeps_the_pace(host: OtherHost) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n"
+    host.routes["/x"] = host.drip(b"x" * 40, first=head)
+
+    assert fetched(host.url("/x"), pace=Pace(least_bytes=1, seconds=0.3)) == b"x" * 40
+
+
+def test_a_reader_that_takes_its_time_is_no_stall(files: FileHost) -> None:
+    pace = Pace(least_bytes=1000, seconds=0.1)
+    busy = threading.Event()
+
+    with Http().download(Request(files.url("/image")), limit=LIMIT, pace=pace) as body:
+        chunks = body.chunks()
+        first = next(chunks)
+        assert not busy.wait(0.8)
+        assert first + b"".join(chunks) == DATA
+
+
+def test_a_stall_after_a_pause_of_the_reader_is_one(files: FileHost) -> None:
+    files.stall_after = 100_000
+    busy = threading.Event()
+
+    with Http().download(Request(files.url("/image")), limit=LIMIT, pace=QUICK) as body:
+        chunks = body.chunks()
+        next(chunks)
+        assert not busy.wait(0.5)
+        with pytest.raises(UnavailableError, match="after 100000 of 300000 bytes: fewer than"):
+            list(chunks)
+
+
+# -- what is left ------------------------------------------------------------------------------
+
+
+def ours() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("http-")]
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def eventually(fact: Callable[[], bool]) -> bool:
+    """The other host's threads, and our cancelled timers, end a moment after the answer."""
+    end = time.monotonic() + 10
+    while not fact() and time.monotonic() < end:
+        threading.Event().wait(0.01)
+    return fact()
+
+
 def test_failures_leave_no_thread_and_no_socket_behind(host: OtherHost) -> None:
-    host.routes["/x"] = raw(OK + b"Content-Length: 9\r\n\r\nabc")
-    threads = threading.active_count
+    host.routes["/short"] = raw(OK + b"Content-Length: 9\r\n\r\nabc")
+    host.routes["/zipped"] = answer(b"abc", Content_Encoding="gzip")
+    host.routes["/away"] = redirect("file:///etc/passwd")
+    host.routes["/none"] = raw(b"")
+    acts: list[Callable[[str], object]] = [
+        fetched,
+        lambda url: Http().get(url, limit=9, seconds=5),
+        lambda url: Http().get(url.replace("http:", "https:"), limit=9, seconds=0.05),
+    ]
+    before = open_files()
 
-    def failing(act: Callable[[], object]) -> None:
+    for number in range(60):
+        path = ("/short", "/zipped", "/away", "/none", "/missing")[number % 5]
         with pytest.raises(BtyError):
-            act()
+            acts[number % 3](host.url(path))
 
-    failing(lambda: fetched(host.url("/x")))
-    before = (threads(), open_files())
-    for _ in range(30):
-        failing(lambda: fetched(host.url("/x")))
-        failing(lambda: Http().get(host.url("/x"), limit=9, seconds=5))
+    assert eventually(lambda: not ours()), ours()
+    assert eventually(lambda: open_files() <= before), (before, open_files())
 
-    assert threads() <= before[0] + 4  # those of the other host, about to end
-    assert open_files() <= before[1] + 4
+
+def test_a_download_that_nobody_finishes_leaves_nothing_behind(files: FileHost) -> None:
+    before = open_files()
+
+    for _ in range(20):
+        with Http().download(Request(files.url("/image")), limit=LIMIT):
+            pass
+        with Http().download(Request(files.url("/image")), limit=LIMIT) as body:
+            chunks = body.chunks()
+            next(chunks)
+            del chunks
+
+    assert eventually(lambda: not ours()), ours()
+    assert eventually(lambda: open_files() <= before), (before, open_files())
