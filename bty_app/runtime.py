@@ -18,6 +18,7 @@ from bty_app.services import passwords
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
+from bty_app.services.catalog_checks import CatalogChecks
 from bty_app.services.catalog_imports import CatalogImports
 from bty_app.services.catalog_source import CatalogSource
 from bty_app.services.catalog_upstream import CatalogUpstream
@@ -115,7 +116,7 @@ def services(
         plans=Plans(database, settings, bounds, images, clock),
         reports=Reports(database, settings, bounds, clock),
         machines=Machines(database, clock),
-        catalog=Catalog(database, http, revisions, clock),
+        catalog=Catalog(database, http, registry(config, http), revisions, clock),
         imports=CatalogImports(
             database,
             http,
@@ -167,6 +168,11 @@ def catalog_upstream(
         settings_of(config, database, revisions),
         catalog_file=config.paths.catalog_file,
     )
+
+
+def catalog_checks(config: Config, http: Http) -> CatalogChecks:
+    """What asks the origins of images."""
+    return CatalogChecks(http, ImageOrigins(registry(config, http), http).resolve)
 
 
 def warming(config: Config, database: Database, http: Http) -> Warming:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from bty_app import runtime
-from bty_app.cli import catalog_upstream
+from bty_app.cli import catalog_check, catalog_upstream
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config
 from bty_app.domain.catalog import CatalogEntry
@@ -25,6 +25,7 @@ _EPILOG = """examples:
   bty catalog list --json | jq -r '.[].bty_image_ref'
   bty catalog diff                          what a fetch would change
   bty catalog fetch                         follow upstream.catalog_url
+  bty catalog check --all                   are the images still there, and the same?
   bty catalog warm debian.img.zst           have the cache ready before the rack boots
   bty catalog import ./catalog.toml --keep
   bty catalog import https://example.com/catalog.toml
@@ -39,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.epilog = _EPILOG
     acts = parser.add_subparsers(
-        dest="act", required=True, metavar="list|diff|fetch|import|add|warm|remove"
+        dest="act", required=True, metavar="list|diff|fetch|import|add|check|warm|remove"
     )
     listing = acts.add_parser("list", help="all images")
     listing.add_argument("--json", action="store_true", help="print the rows as a JSON array")
@@ -53,9 +54,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     importing.add_argument("--json", action="store_true", help="print the report as JSON")
     catalog_upstream.configure(acts)
     adding = acts.add_parser("add", help="add the image at a URL")
-    adding.add_argument("url", help="http:// or https://")
+    adding.add_argument("url", help="an http, https or oras URL")
     adding.add_argument("--sha-url", help="a SHA256SUMS file that lists the image")
     adding.add_argument("--ref", help="refuse unless the image's ref is this one")
+    catalog_check.configure(acts)
     warming = acts.add_parser("warm", help="have withcache fetch an image, and wait for it")
     warming.add_argument("image", help="its source, its ref or its name")
     warming.add_argument("--force", action="store_true", help="fetch it anew")
@@ -64,23 +66,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    """Do one act; the exit status is 0."""
+    """Do one act; the exit status is 0, but of a check that has found something."""
     with live_database(config.paths.state_dir) as database:
         http = runtime.outgoing()
+        registry = runtime.registry(config, http)
+        images = Catalog(database, http, registry, Revisions())
         if args.act in catalog_upstream.ACTS:
-            registry = runtime.registry(config, http)
             upstream = runtime.catalog_upstream(config, database, Revisions(), http, registry)
             catalog_upstream.run(args, upstream)
         elif args.act == "import":
             place = config.paths.catalog_file
-            registry = runtime.registry(config, http)
             _import(args, CatalogImports(database, http, registry, catalog_file=place))
+        elif args.act == "check":
+            return catalog_check.run(args, images, runtime.catalog_checks(config, http))
         elif args.act == "warm":
-            _warm(
-                args, Catalog(database, http, Revisions()), runtime.warming(config, database, http)
-            )
+            _warm(args, images, runtime.warming(config, database, http))
         else:
-            _act(args, Catalog(database, http, Revisions()))
+            _act(args, images)
     return 0
 
 
@@ -110,7 +112,8 @@ def _import(args: argparse.Namespace, imports: CatalogImports) -> None:
     _say(f"{report['imported']} new, {report['updated']} changed, {report['skipped']} unchanged")
     for update in done.merge.updated:
         for change in update.changes:
-            _say(f"{update.entry.name}: {change.field} was {change.old}, is {change.new}")
+            old, new = (catalog_upstream.shown(value) for value in (change.old, change.new))
+            _say(f"{update.entry.name}: {change.field} was {old}, is {new}")
     for repeated in done.merge.repeated:
         _say(f"{repeated.name}: skipped, the same image as {repeated.first_name}")
 

@@ -7,8 +7,8 @@ import json
 import sys
 from typing import Any
 
-from bty_app.domain.catalog_diff import CatalogDiff
-from bty_app.domain.catalog_events import diff_report
+from bty_app.domain.catalog_diff import CatalogDiff, Gone
+from bty_app.domain.catalog_events import diff_report, plain
 from bty_app.services.catalog_upstream import CatalogUpstream
 
 ACTS = ("diff", "fetch")
@@ -33,6 +33,11 @@ def configure(acts: Any) -> None:
                 action="store_true",
                 help="also when more than half of its images would be gone",
             )
+            parser.add_argument(
+                "--force",
+                action="store_true",
+                help="compare it even if its host says that it is the one taken last",
+            )
 
 
 def run(args: argparse.Namespace, upstream: CatalogUpstream) -> None:
@@ -40,7 +45,7 @@ def run(args: argparse.Namespace, upstream: CatalogUpstream) -> None:
     if args.act == "diff":
         _show(upstream.diff(args.source), as_json=args.json)
         return
-    taken = upstream.take(args.source, ip=None, allow_shrink=args.allow_shrink)
+    taken = upstream.take(args.source, ip=None, allow_shrink=args.allow_shrink, force=args.force)
     if taken is not None:
         _show(taken, as_json=args.json)
     elif args.json:
@@ -55,13 +60,25 @@ def _show(found: CatalogDiff, *, as_json: bool) -> None:
         return
     lines = [f"+ {entry.name}" for entry in found.merge.added]
     for update in found.merge.updated:
-        told = (f"{c.field} was {c.old}, is {c.new}" for c in update.changes)
+        told = (f"{c.field} was {shown(c.old)}, is {shown(c.new)}" for c in update.changes)
         lines.append(f"~ {update.entry.name}: {'; '.join(told)}")
     lines += [f"- {entry.name}" for entry in found.removed]
     lines += [
-        f"! {gone.entry.name}: gone upstream, kept for {gone.bound} machine(s)"
+        f"! {gone.entry.name}: gone upstream, kept for {gone.bound} machine(s): {_macs(gone)}"
         for gone in found.kept
     ]
     lines += [f"  {entry.name}: listed again" for entry in found.returned]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stderr.write(f"{found.source}: {found.merge.kept} unchanged\n")
+
+
+def shown(value: str | int | tuple[str, ...] | None) -> str:
+    """A value of a stranger's file, on one line of a terminal."""
+    if value is None or value == ():
+        return "nothing"
+    return plain(", ".join(value) if isinstance(value, tuple) else str(value))
+
+
+def _macs(gone: Gone) -> str:
+    more = gone.bound - len(gone.machines)
+    return ", ".join(gone.machines) + (f" and {more} more" if more > 0 else "")

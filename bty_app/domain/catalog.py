@@ -98,29 +98,46 @@ def new_image(image_url: str, *, sha_url: str | None, ref: str | None) -> NewIma
     """What an operator wants to add (CONTRACT 8.4).
 
     Raises:
-        ValidationError: no http(s) URL of a file, or `ref` is not the ref of that URL.
+        ValidationError: no http(s) URL of a file and no oras:// reference, or `ref` is not its ref.
     """
+    if image_url[:7].lower() == "oras://":
+        return _in_registry(image_url, sha_url=sha_url, ref=ref)
     found = _checked_url("image_url", image_url)
     name = basename(image_url)
     fault = "is missing" if name in ("", ".", "..") else name_fault(name)
     if fault:
         raise ValidationError(f"image_url: the file name at the end of its path {fault}")
-    if ref is not None and ref != found:
-        raise ValidationError(f"ref: {ref[:80]!r} is not the ref of image_url, which is {found}")
+    _check_ref(ref, found)
     if sha_url is not None:
         _checked_url("sha_url", sha_url)
     return NewImage(found, image_url, name, sha_url)
 
 
+def _in_registry(src: str, *, sha_url: str | None, ref: str | None) -> NewImage:
+    """Named as its repository until the registry tells a title."""
+    if sha_url is not None:
+        raise ValidationError("sha_url: leave it out, a registry tells the digest itself")
+    found = _checked_ref("image_url", src)
+    _check_ref(ref, found)
+    name = src.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return NewImage(found, src, name, None)
+
+
+def _check_ref(given: str | None, found: ImageRef) -> None:
+    if given is not None and given != found:
+        raise ValidationError(f"ref: {given[:80]!r} is not the ref of image_url, which is {found}")
+
+
 def _checked_url(field: str, url: str) -> ImageRef:
-    if url[:7].lower() == "oras://":
-        raise ValidationError(
-            f"{field}: oras:// images cannot be added one by one; list them in a catalog.toml"
-        )
     if not _ADDRESS.match(url):
-        raise ValidationError(f"{field}: must start with http:// or https:// and name a host")
+        kinds = "http:// or https://" + (" or oras://" if field == "image_url" else "")
+        raise ValidationError(f"{field}: must start with {kinds} and name a host")
     if UNPRINTABLE.search(url):
         raise ValidationError(f"{field}: has control characters or line breaks")
+    return _checked_ref(field, url)
+
+
+def _checked_ref(field: str, url: str) -> ImageRef:
     try:
         return image_ref(url)
     except InvalidInputError as error:

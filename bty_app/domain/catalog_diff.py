@@ -12,10 +12,11 @@ SMALL = 4  # a catalog of fewer images may lose any number of them
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """An image that the catalog lists no more, and how many machines are bound to it."""
+    """An image that the catalog lists no more, how many machines are bound to it, and some."""
 
     entry: CatalogEntry
     bound: int
+    machines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class CatalogDiff:
     """What taking the catalog of `digest` from `source` does.
 
     `removed` goes; `kept` is gone upstream as well but stays, since machines are bound to it;
-    `returned` was gone and is listed again.
+    `returned` was gone and is listed again. `followed` counts the images that came from there and
+    were not gone before.
     """
 
     source: str
@@ -37,15 +39,19 @@ class CatalogDiff:
     @property
     def is_empty(self) -> bool:
         """Whether nothing would change."""
-        newly_kept = any(gone.entry.gone_at is None for gone in self.kept)
         changes = self.merge.added or self.merge.updated or self.removed or self.returned
-        return not (changes or newly_kept)
+        return not (changes or self.newly_gone)
+
+    @property
+    def newly_gone(self) -> int:
+        """How many images are gone that were there when the catalog was taken last."""
+        gone = (*self.removed, *(kept.entry for kept in self.kept))
+        return sum(entry.gone_at is None for entry in gone)
 
     @property
     def shrinks(self) -> bool:
         """Whether so many images would be gone that a mistake upstream is likely."""
-        gone = len(self.removed) + len(self.kept)
-        return self.followed >= SMALL and gone * 2 > self.followed
+        return self.followed >= SMALL and self.newly_gone * 2 > self.followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +83,5 @@ def diff(
         removed=tuple(e for e in gone if not bound.get(e.bty_image_ref)),
         kept=tuple(Gone(e, n) for e in gone if (n := bound.get(e.bty_image_ref, 0))),
         returned=tuple(e for e in followed if e.gone_at and e.bty_image_ref in listed),
-        followed=len(followed),
+        followed=sum(e.gone_at is None for e in followed),
     )

@@ -158,7 +158,11 @@ def diff_report(found: CatalogDiff, *, limit: int | None = None) -> Mapping[str,
         "added": [plain(entry.name) for entry in islice(found.merge.added, limit)],
         "removed": [plain(entry.name) for entry in islice(found.removed, limit)],
         "kept": [
-            {"name": plain(gone.entry.name), "machines": gone.bound}
+            {
+                "name": plain(gone.entry.name),
+                "machines": gone.bound,
+                "macs": list(gone.machines),
+            }
             for gone in islice(found.kept, limit)
         ],
         "returned": [plain(entry.name) for entry in islice(found.returned, limit)],

@@ -21,12 +21,13 @@ from bty_app.domain.image_name import (
     detect_format,
     name_fault,
 )
-from bty_app.domain.image_source import ImageRef, image_ref, is_http
+from bty_app.domain.image_source import ImageRef, image_ref, is_http, without_credentials
 from bty_app.errors import InvalidInputError
 
 MAX_CATALOG_BYTES = 4 * 1024 * 1024  # a catalog of ours or of others, and what clients accept
 MAX_UPLOAD_BYTES = 1024 * 1024
 
+MAX_IMAGES = 10_000  # more would keep every booting machine waiting while they are stored
 MAX_MIRRORS = 8
 MAX_DESCRIPTION_CHARS = 4096
 MAX_SIZE_BYTES = 2**63 - 1  # what an SQLite integer holds
@@ -72,6 +73,8 @@ def parse_catalog(data: bytes, *, limit: int = MAX_CATALOG_BYTES) -> tuple[Manif
     tables = document.get("images", [])
     if not isinstance(tables, list):
         raise InvalidInputError("the catalog's `images` is not an array of tables ([[images]])")
+    if len(tables) > MAX_IMAGES:
+        raise InvalidInputError(f"the catalog lists {len(tables)} images; at most {MAX_IMAGES}")
     entries = tuple(_numbered(table, number) for number, table in enumerate(tables, 1))
     _check_unique(entries)
     return entries
@@ -190,7 +193,10 @@ def _mirrors(table: Mapping[str, object]) -> tuple[str, ...]:
         raise InvalidInputError(f"mirrors: must be a list of at most {MAX_MIRRORS} URLs")
     for url in listed:
         if not isinstance(url, str) or not is_http(url) or UNPRINTABLE.search(url):
-            raise InvalidInputError(f"mirrors: {_shown(url)} is no http or https URL")
+            shown = _shown(without_credentials(url) if isinstance(url, str) else url)
+            raise InvalidInputError(f"mirrors: {shown} is no http or https URL")
+        if without_credentials(url) != url:
+            raise InvalidInputError("mirrors: boxes read these URLs, and one has credentials in it")
         try:
             image_ref(url)
         except InvalidInputError as error:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from bty_app.domain import catalog_events as audit
 from bty_app.domain.catalog import CatalogEntry, NewImage, added_entry, new_image
 from bty_app.domain.catalog_toml import render_catalog
+from bty_app.domain.image_name import name_fault
 from bty_app.domain.image_source import IMAGE_REF, image_ref, without_credentials
+from bty_app.domain.image_target import is_registry
 from bty_app.domain.moments import stamp
+from bty_app.domain.oci import DEFAULT_FORMAT
 from bty_app.domain.sha_manifest import MAX_MANIFEST_BYTES, digest_of
 from bty_app.errors import (
     BtyError,
@@ -26,6 +29,7 @@ from bty_app.services.revisions import Revisions
 from bty_app.store import catalog, events, machines
 from bty_app.store.database import Database, Tx
 from bty_app.upstream.http import Http
+from bty_app.upstream.registry import Registry
 
 HEAD_SECONDS = 10.0
 SHA_SECONDS = 30.0
@@ -47,10 +51,16 @@ class Catalog:
     """The use cases of the catalog. Any thread may call."""
 
     def __init__(
-        self, database: Database, http: Http, revisions: Revisions, clock: Clock = utc_now
+        self,
+        database: Database,
+        http: Http,
+        registry: Registry,
+        revisions: Revisions,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._http = http
+        self._registry = registry
         self._revisions = revisions
         self._clock = clock
         self._published: Published | None = None
@@ -93,13 +103,16 @@ class Catalog:
     def add(
         self, image_url: str, *, sha_url: str | None, ref: str | None, ip: str | None
     ) -> CatalogEntry:
-        """Add the image at an http(s) URL, with its size and digest where the network tells them.
+        """Add the image at an http(s) URL or an oras:// reference (CONTRACT 8.4).
+
+        A registry must tell its digest; of a URL, size and digest are kept where they are told.
 
         Raises:
             ValidationError: the request itself is wrong.
             ConflictError: the image is in the catalog already.
-            InvalidInputError: what `sha_url` serves does not say the image's digest.
-            TooLargeError, UnavailableError: `sha_url` cannot be fetched.
+            InvalidInputError: what `sha_url` or the registry serves does not say the digest.
+            NotFoundError: the registry does not have it.
+            TooLargeError, UnavailableError: `sha_url` cannot be fetched, or the registry asked.
         """
         image = new_image(image_url, sha_url=sha_url, ref=ref)
         try:
@@ -139,10 +152,9 @@ class Catalog:
 
     def _add(self, image: NewImage, *, ip: str | None) -> CatalogEntry:
         self._database.read(lambda tx: _check_new(tx, image))  # before the network is asked
-        digest = self._digest(image) if image.sha_url else None
-        size = self._http.size(image.src, seconds=HEAD_SECONDS)
+        found = self._in_registry(image) if is_registry(image.src) else self._at_url(image)
         at = stamp(self._clock())
-        entry = added_entry(image, sha256=digest, size_bytes=size, added_at=at)
+        entry = replace(found, added_at=at)
 
         def change(tx: Tx) -> CatalogEntry:
             _check_new(tx, image)
@@ -151,6 +163,18 @@ class Catalog:
             return entry
 
         return self._database.write(change)
+
+    def _at_url(self, image: NewImage) -> CatalogEntry:
+        digest = self._digest(image) if image.sha_url else None
+        size = self._http.size(image.src, seconds=HEAD_SECONDS)
+        return added_entry(image, sha256=digest, size_bytes=size, added_at="")
+
+    def _in_registry(self, image: NewImage) -> CatalogEntry:
+        found = self._registry.resolve(image.src, seconds=HEAD_SECONDS)
+        title = found.title if found.title and not name_fault(found.title) else image.name
+        named = replace(image, name=title)
+        entry = added_entry(named, sha256=found.digest, size_bytes=found.size, added_at="")
+        return replace(entry, resolved_src=found.blob_url, format=found.format or DEFAULT_FORMAT)
 
     def _digest(self, image: NewImage) -> str:
         data = self._http.get(image.sha_url or "", limit=MAX_MANIFEST_BYTES, seconds=SHA_SECONDS)

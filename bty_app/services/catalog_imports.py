@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bty_app.domain import catalog_events as audit
@@ -17,6 +17,7 @@ from bty_app.domain.catalog_toml import MAX_CATALOG_BYTES, MAX_UPLOAD_BYTES, par
 from bty_app.domain.events import Actor
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError, ConflictError, NotFoundError, StorageError
+from bty_app.services import followed_file
 from bty_app.services.catalog_source import load, read_file
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import catalog, events
@@ -88,7 +89,8 @@ class CatalogImports:
     def import_catalog_file(self) -> Imported | None:
         """Take in the catalog file, unless it is what was taken in last: None then.
 
-        What an operator has removed since stays removed, and a fresh database gets everything.
+        What an operator has removed since stays removed, and a fresh database gets everything;
+        where the file was fetched from an upstream catalog, what is new goes on following that.
         A file that cannot be taken in is an event and a line in the log, for machines must boot.
         """
         by = audit.By(Actor.SYSTEM, None)
@@ -110,13 +112,16 @@ class CatalogImports:
         self, data: bytes, source: str, by: audit.By, *, limit: int, keep: bool
     ) -> Imported:
         listed = parse_catalog(data, limit=limit)
+        upstream = None
+        if by.actor is Actor.SYSTEM:
+            upstream = followed_file.source_of(self._catalog_file, digest=_digest(data))
         at = stamp(self._clock())
 
         def change(tx: Tx) -> Imported:
             known = {str(entry.bty_image_ref): entry for entry in catalog.listed(tx)}
             merge = merged(known, listed, added_at=at)
             for entry in merge.added:
-                catalog.insert(tx, entry)
+                catalog.insert(tx, replace(entry, upstream=upstream))
             for update in merge.updated:
                 catalog.update(tx, update.entry)
             if keep or by.actor is Actor.SYSTEM:

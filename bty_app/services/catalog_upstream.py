@@ -10,22 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from bty_app.domain import catalog_events as audit
-from bty_app.domain.catalog_diff import CatalogDiff, Offered, diff
+from bty_app.domain.catalog_diff import CatalogDiff, Gone, Offered, diff
 from bty_app.domain.catalog_toml import MAX_CATALOG_BYTES, parse_catalog
 from bty_app.domain.events import Actor
 from bty_app.domain.image_source import without_credentials
 from bty_app.domain.moments import stamp
 from bty_app.domain.settings import CATALOG_URL
-from bty_app.errors import BtyError, ConflictError, StorageError
+from bty_app.errors import BtyError, ConflictError, InvalidInputError, StorageError
+from bty_app.services import followed_file
 from bty_app.services.catalog_source import CatalogSource, Loaded
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.settings import Settings
-from bty_app.store import catalog, events
+from bty_app.store import catalog, events, machines
 from bty_app.store import settings as rows
 from bty_app.store.database import Database, Tx
 from bty_app.store.publish import publish_file
 
 TAKEN = "catalog.taken"  # what was taken last: source, digest, etag
+MACHINES_NAMED = 20
 
 
 class CatalogUpstream:
@@ -50,10 +52,10 @@ class CatalogUpstream:
         """What taking the catalog would change; nothing is written.
 
         Raises:
-            InvalidInputError: it is no valid catalog.
+            InvalidInputError: it is no valid catalog, or none is followed.
             NotFoundError, TooLargeError, UnavailableError: it cannot be loaded.
         """
-        place = source or self._settings.text(CATALOG_URL)
+        place = self._place(source)
         loaded = self._source.load(place, limit=MAX_CATALOG_BYTES)
         assert loaded is not None  # noqa: S101 - asked without condition
         offered = _offered(place, loaded)
@@ -67,6 +69,7 @@ class CatalogUpstream:
         ip: str | None,
         expected: str | None = None,
         allow_shrink: bool = False,
+        force: bool = False,
     ) -> CatalogDiff | None:
         """Follow the catalog; None when its host says that it is the one that was taken last.
 
@@ -75,19 +78,18 @@ class CatalogUpstream:
             ip: who asks.
             expected: refuse another catalog than the one of this digest, which was shown.
             allow_shrink: also when more than half of its images would be gone.
+            force: compare it even if its host says that it is the one that was taken last.
 
         Raises:
             ConflictError: it is not the one expected, or it has shrunk.
-            InvalidInputError: it is no valid catalog, and changed nothing.
+            InvalidInputError: it is no valid catalog, and changed nothing; or none is followed.
             NotFoundError, TooLargeError, UnavailableError: it cannot be loaded.
         """
-        place = source or self._settings.text(CATALOG_URL)
+        place = self._place(source)
         by = audit.By(Actor.OPERATOR, ip)
         try:
-            before = self._taken()
-            same = before.get("source") == without_credentials(place) and not expected
-            etag = str(before.get("etag") or "") if same else ""
-            loaded = self._source.load(place, limit=MAX_CATALOG_BYTES, etag=etag or None)
+            etag = None if expected or force else self._etag(without_credentials(place))
+            loaded = self._source.load(place, limit=MAX_CATALOG_BYTES, etag=etag)
             if loaded is None:
                 return None
             offered = _offered(place, loaded)
@@ -109,8 +111,8 @@ class CatalogUpstream:
             found = _diff(tx, offered, at)
             if found.shrinks and not allow_shrink:
                 raise ConflictError(
-                    f"{offered.source} lists {len(found.removed) + len(found.kept)} of"
-                    f" {found.followed} images no more; allow it to shrink if that is meant"
+                    f"{offered.source} lists {found.newly_gone} of {found.followed} images no"
+                    " more; allow it to shrink if that is meant"
                 )
             return found
 
@@ -124,16 +126,46 @@ class CatalogUpstream:
             return found
 
         self._database.read(plan)  # a refusal leaves the file as it is
-        # First: after a failure between the two, the next start takes the file in.
+        # First: after a failure in between, the next start takes the file in, as followed.
+        followed_file.note(self._catalog_file, source=offered.source, digest=offered.digest)
         publish_file(self._catalog_file, loaded.data)
         return self._database.write(change)
 
-    def _taken(self) -> Mapping[str, object]:
-        try:
-            told = json.loads(self._database.read(rows.every).get(TAKEN, "{}"))
-        except ValueError:
-            return {}
-        return told if isinstance(told, dict) else {}
+    def _place(self, source: str | None) -> str:
+        place = source or self._settings.text(CATALOG_URL)
+        if not place:
+            raise InvalidInputError(
+                "no catalog is followed: set upstream.catalog_url, or name a source"
+            )
+        return place
+
+    def _etag(self, source: str) -> str | None:
+        """What `source` called the catalog that was taken from it last.
+
+        None as well while there is something to do with the same catalog: an image that is gone,
+        and that machines needed and need no more.
+        """
+
+        def query(tx: Tx) -> str | None:
+            taken = _taken(tx)
+            etag = taken.get("etag")
+            same = taken.get("source") == source and isinstance(etag, str)
+            return str(etag) if same and not _unneeded(tx, source) else None
+
+        return self._database.read(query)
+
+
+def _taken(tx: Tx) -> Mapping[str, object]:
+    try:
+        told = json.loads(rows.every(tx).get(TAKEN, "{}"))
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _unneeded(tx: Tx, source: str) -> bool:
+    gone = [e for e in catalog.listed(tx) if e.gone_at and e.upstream == source]
+    return any(not catalog.bound_count(tx, entry.bty_image_ref) for entry in gone)
 
 
 def _offered(place: str, loaded: Loaded) -> Offered:
@@ -143,7 +175,13 @@ def _offered(place: str, loaded: Loaded) -> Offered:
 
 
 def _diff(tx: Tx, offered: Offered, at: str) -> CatalogDiff:
-    return diff(catalog.listed(tx), offered, catalog.bound_counts(tx), at=at)
+    found = diff(catalog.listed(tx), offered, catalog.bound_counts(tx), at=at)
+    return replace(found, kept=tuple(_named(tx, gone) for gone in found.kept))
+
+
+def _named(tx: Tx, gone: Gone) -> Gone:
+    macs = machines.bound_to(tx, gone.entry.bty_image_ref, limit=MACHINES_NAMED)
+    return replace(gone, machines=tuple(macs))
 
 
 def _check_expected(offered: Offered, expected: str | None) -> None:

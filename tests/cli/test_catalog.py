@@ -169,3 +169,52 @@ def test_only_a_known_image_is_warmed_and_only_where_there_is_a_cache(home: Path
     assert catalog_command(home, "warm", "none")[0] == 66
     status, _, said = catalog_command(home, "warm", "deb-amd64.img.gz")
     assert (status, "set withcache.url" in said) == (75, True)
+
+
+def test_a_check_says_what_an_origin_has_and_its_status_is_for_scripts(home: Path) -> None:
+    with other_host() as host:
+        host.routes["/a.img"] = answer(b"xyz")
+        host.routes["/b.img"] = answer(b"stays")
+        for name in ("a.img", "b.img"):
+            catalog_command(home, "add", host.url(f"/{name}"))
+        assert catalog_command(home, "check", "a.img") == (0, "a.img: as the catalog says\n", "")
+        host.routes["/a.img"] = answer(b"wxyz")
+
+        code, out, _ = catalog_command(home, "check", "--all")
+
+        assert (code, out) == (
+            1,
+            "a.img: size_bytes is 4, not 3\nb.img: as the catalog says\n",
+        )
+    code, out, _ = catalog_command(home, "check", "--all", "--json")
+    assert (code, json.loads(out)[0]["origin"]["reachable"]) == (1, False)
+    assert catalog_command(home, "check")[0] == 65
+    assert catalog_command(home, "check", "a.img", "--all")[0] == 65
+
+
+def test_a_catalog_cannot_write_on_the_terminal(home: Path) -> None:
+    source = home / "some.toml"
+    catalog_command(home, "import", str(source))
+    source.write_text(source.read_text() + 'description = "x\\n\\u009b2Jy"\n', encoding="utf-8")
+
+    code, out, _ = catalog_command(home, "diff", str(source))
+
+    assert (code, out.count("\n")) == (0, 1)
+    assert "\x9b" not in out
+
+
+def test_a_fetch_names_the_machines_that_keep_an_image(home: Path) -> None:
+    source = home / "some.toml"
+    assert catalog_command(home, "fetch", str(source))[0] == 0
+    done = bty(
+        *("machine", "set", "52:54:00:00:00:01", "--mode", "bty-flash-once"),
+        *("--image", image_ref(SRC), "--serial", "S1"),
+        home=home,
+    )
+    assert done.returncode == 0, done.stderr
+    source.write_text("version = 1\n")
+
+    code, out, _ = catalog_command(home, "fetch", str(source))
+
+    assert code == 0
+    assert out == ("! deb-amd64.img.gz: gone upstream, kept for 1 machine(s): 52:54:00:00:00:01\n")

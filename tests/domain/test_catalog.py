@@ -130,7 +130,7 @@ def test_a_url_gives_name_format_and_architecture() -> None:
         ("ftp://h/a.img", "must start with"),
         ("HTTP://h/a.img", "must start with"),
         ("file:///a.img", "must start with"),
-        ("oras://g.io/o/r:1", "oras:// images cannot be added one by one"),
+        ("oras://g.io/o/r", "oras://host[:port]"),
         ("http:///a.img", "must start with"),
         ("http://host:notaport/x.img", "port"),
         ("http://[::1/x.img", "brackets"),
@@ -152,6 +152,20 @@ def test_a_bad_address_is_refused_with_a_sentence(url: str, reason: str) -> None
 
     assert caught.value.message.startswith("image_url: ")
     assert reason in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "src",
+    [
+        "oras://g.io:5000/o/Debian:12",
+        "ORAS://g.io/o/sub/Debian:12",
+        f"oras://g.io/o/Debian@sha256:{'a' * 64}",
+    ],
+)
+def test_an_image_in_a_registry_is_called_as_its_repository(src: str) -> None:
+    image = new_image(src, sha_url=None, ref=None)
+
+    assert (image.name, image.ref, image.src) == ("Debian", image_ref(src), src)
 
 
 def test_a_bad_checksum_address_is_refused() -> None:

@@ -282,3 +282,14 @@ def test_what_is_written_is_always_read_by_any_toml_parser_and_by_ours(
         assert [table["src"] for table in tables] == [row.src for row in kept]
         assert [table.get("size_bytes") for table in tables] == [row.size_bytes for row in kept]
         assert [table.get("format") for table in tables] == [row.format for row in kept]
+
+
+def test_a_catalog_of_very_many_images_is_refused() -> None:
+    rows = [
+        f'[[images]]\nname = "{number}"\nsrc = "http://h/{number}"\n' for number in range(10_001)
+    ]
+    most = "version = 1\n" + "".join(rows[:-1])
+
+    assert len(parse_catalog(most.encode())) == 10_000
+    with pytest.raises(InvalidInputError, match="lists 10001 images; at most 10000"):
+        parse_catalog((most + rows[-1]).encode())

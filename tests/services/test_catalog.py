@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.catalog_toml import parse_catalog
 from bty_app.domain.events import StoredEvent
 from bty_app.domain.image_source import ImageRef, image_ref
+from bty_app.domain.oci import MANIFEST_TYPES
 from bty_app.errors import (
     ConflictError,
     InvalidInputError,
@@ -29,6 +31,7 @@ from bty_app.store import catalog as rows
 from bty_app.store import events
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
+from bty_app.upstream.registry import Registry
 from tests.fresh_state import make_state
 from tests.other_host import OtherHost, answer, other_host, raw
 
@@ -48,6 +51,9 @@ class Bench:
     def add(self, path: str, *, sha: str | None = None, ref: str | None = None) -> CatalogEntry:
         url = self.host.url(path)
         return self.catalog.add(url, sha_url=self.host.url(sha) if sha else None, ref=ref, ip=IP)
+
+    def registry(self) -> Registry:
+        return Registry(Http(), plain_http=frozenset({f"127.0.0.1:{self.host.port}"}))
 
     def events(self) -> list[StoredEvent]:
         """Oldest first."""
@@ -73,7 +79,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
             made.now += timedelta(seconds=1)
             return made.now
 
-        made.catalog = Catalog(database, Http(), revisions, clock)
+        made.catalog = Catalog(database, Http(), made.registry(), revisions, clock)
         yield made
 
 
@@ -201,6 +207,73 @@ def test_a_ref_is_checked_before_anything_else(bench: Bench) -> None:
         bench.add("/a.img", ref="0" * 64)
 
     assert bench.host.heads == []
+
+
+# -- adding from a registry --------------------------------------------------------------------
+
+
+def serve_image(host: OtherHost, title: str | None, *, data: bytes = b"bytes") -> str:
+    """A registry with one image under `o/debian:12`; its digest."""
+    digest = hashlib.sha256(data).hexdigest()
+    layer: dict[str, object] = {"mediaType": "x/y", "digest": f"sha256:{digest}", "size": len(data)}
+    if title is not None:
+        layer["annotations"] = {"org.opencontainers.image.title": title}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST_TYPES[0], "layers": [layer]}
+    host.routes["/v2/o/debian/manifests/12"] = answer(
+        json.dumps(manifest).encode(), Content_Type=MANIFEST_TYPES[0]
+    )
+    return digest
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "image_format"),
+    [
+        ("deb-arm64.img.zst", "deb-arm64.img.zst", "img.zst"),
+        (None, "debian", "img.gz"),
+        ("  ", "debian", "img.gz"),
+        ("a\nb", "debian", "img.gz"),
+    ],
+)
+def test_an_image_in_a_registry_is_added_as_it_is_now(
+    bench: Bench, title: str | None, name: str, image_format: str
+) -> None:
+    digest = serve_image(bench.host, title)
+    src = f"oras://127.0.0.1:{bench.host.port}/o/debian:12"
+
+    entry = bench.catalog.add(src, sha_url=None, ref=image_ref(src), ip=IP)
+
+    assert bench.catalog.entries() == [entry]
+    assert entry.src == src
+    assert (entry.name, entry.format) == (name, image_format)
+    assert (entry.disk_image_sha, entry.size_bytes) == (digest, 5)
+    assert entry.resolved_src == bench.host.url(f"/v2/o/debian/blobs/sha256:{digest}")
+    assert bench.events()[-1].kind == "catalog.entry.added"
+    assert [image.src for image in parse_catalog(bench.catalog.published().toml)] == [src]
+
+
+def test_an_image_that_a_digest_names_is_added(bench: Bench) -> None:
+    src = f"oras://127.0.0.1:{bench.host.port}/o/debian@sha256:{SHA}"
+    bench.host.routes[f"/v2/o/debian/blobs/sha256:{SHA}"] = answer(b"bytes")
+
+    entry = bench.catalog.add(src, sha_url=None, ref=None, ip=IP)
+
+    assert (entry.name, entry.format, entry.disk_image_sha) == ("debian", "img.gz", SHA)
+    assert entry.size_bytes == 5
+
+
+def test_a_registry_that_has_it_not_adds_nothing_and_is_an_event(bench: Bench) -> None:
+    src = f"oras://127.0.0.1:{bench.host.port}/o/none:12"
+
+    with pytest.raises(NotFoundError):
+        bench.catalog.add(src, sha_url=None, ref=None, ip=IP)
+
+    assert bench.catalog.entries() == []
+    assert [event.kind for event in bench.events()] == ["catalog.entry.add.failed"]
+
+
+def test_a_checksum_file_for_an_image_in_a_registry_is_refused(bench: Bench) -> None:
+    with pytest.raises(ValidationError, match=r"^sha_url: "):
+        bench.catalog.add("oras://g.io/o/r:1", sha_url="http://h/sums", ref=None, ip=IP)
 
 
 # -- removing ----------------------------------------------------------------------------------

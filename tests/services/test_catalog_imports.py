@@ -75,7 +75,9 @@ def started(state_dir: Path) -> Iterator[Bench]:
     file = state_dir / "catalog.toml"
     with Database(path) as database:
         imports = CatalogImports(database, Http(), Registry(Http()), catalog_file=file)
-        yield Bench(imports, Catalog(database, Http(), Revisions()), database, file)
+        yield Bench(
+            imports, Catalog(database, Http(), Registry(Http()), Revisions()), database, file
+        )
 
 
 @pytest.fixture

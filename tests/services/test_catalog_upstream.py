@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Registry
 from tests.file_host import FileHost, file_host
 from tests.fresh_state import make_state
+from tests.other_host import OtherHost, answer, other_host
 from tests.serving import Clock
 
 AT = "2026-11-22T19:00:00.000000+00:00"
@@ -62,9 +64,15 @@ class Bench:
         assert found is not None
         return found
 
-    def bind(self, name: str) -> None:
+    def bind(self, name: str, mac: Mac = MAC) -> None:
         wanted = Assignment(image_ref=ref(name))
-        self.database.write(lambda tx: machines.assign(tx, MAC, wanted, at=AT))
+        self.database.write(lambda tx: machines.assign(tx, mac, wanted, at=AT))
+
+    @contextmanager
+    def fresh(self, state_dir: Path) -> Iterator[Bench]:
+        """The same catalog file and upstream, and a database that knows nothing."""
+        with Database(make_state(state_dir)) as database:
+            yield made(database, self.host, self.file)
 
     def kinds(self) -> list[str]:
         found = self.database.read(lambda tx: events.listed(tx, Query()))
@@ -74,19 +82,22 @@ class Bench:
         self.upstream.take(ip=None, allow_shrink=allow_shrink)
 
 
+def made(database: Database, host: FileHost, file: Path) -> Bench:
+    configured = {"upstream.catalog_url": host.url("/catalog.toml")}
+    settings = Settings(database, Revisions(), configured=configured)
+    http, clock = Http(), Clock()
+    registry = Registry(http)
+    source = CatalogSource(http, registry)
+    upstream = CatalogUpstream(database, source, settings, catalog_file=file, clock=clock)
+    imports = CatalogImports(database, http, registry, catalog_file=file, clock=clock)
+    return Bench(database, host, upstream, imports, file)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     make_state(tmp_path)
-    file = tmp_path / "catalog.toml"
     with file_host() as host, Database(tmp_path / "state.db") as database:
-        configured = {"upstream.catalog_url": host.url("/catalog.toml")}
-        settings = Settings(database, Revisions(), configured=configured)
-        http, clock = Http(), Clock()
-        registry = Registry(http)
-        source = CatalogSource(http, registry)
-        upstream = CatalogUpstream(database, source, settings, catalog_file=file, clock=clock)
-        imports = CatalogImports(database, http, registry, catalog_file=file, clock=clock)
-        yield Bench(database, host, upstream, imports, file)
+        yield made(database, host, tmp_path / "catalog.toml")
 
 
 def test_a_diff_shows_everything_and_writes_nothing(bench: Bench) -> None:
@@ -104,7 +115,9 @@ def test_a_diff_shows_everything_and_writes_nothing(bench: Bench) -> None:
         ("disk_image_sha", "1" * 64, "2" * 64)
     ]
     assert [entry.name for entry in found.removed] == ["c"]
-    assert [(gone.entry.name, gone.bound) for gone in found.kept] == [("b", 1)]
+    assert [(gone.entry.name, gone.bound, gone.machines) for gone in found.kept] == [
+        ("b", 1, (MAC,))
+    ]
     assert (bench.kinds(), bench.file.read_bytes(), bench.names()) == before
 
 
@@ -139,16 +152,61 @@ def test_what_did_not_come_from_there_is_never_removed(bench: Bench) -> None:
     assert bench.entry("mine").upstream is None
 
 
-def test_a_catalog_that_stayed_is_not_sent_again(bench: Bench) -> None:
-    bench.offers(image("a"))
-    bench.take()
-    stored = bench.database.read(lambda tx: tx.value("SELECT value FROM settings WHERE key = ?",
-                                                     "catalog.taken"))  # fmt: skip
-    assert json.loads(stored)["etag"]
-    bench.host.statuses["/catalog.toml"] = [304]
+def conditional(host: OtherHost, data: bytes) -> None:
+    """Serve `data` as RFC 9110 13.1.2 has it: 304 to whoever has it already."""
 
-    assert bench.upstream.take(ip=None) is None
-    assert bench.kinds() == ["catalog.entries.imported"]
+    def serve(client: socket.socket) -> None:
+        has_it = 'if-none-match: "v1"' in host.heads[-1].lower()
+        answer(b"" if has_it else data, status="304 -" if has_it else "200 OK", ETag='"v1"')(client)
+
+    host.routes["/catalog.toml"] = serve
+
+
+def manifest(*images: dict[str, object]) -> bytes:
+    return tomli_w.dumps({"version": 1, "images": list(images)}).encode()
+
+
+def test_a_catalog_that_stayed_is_not_sent_again(bench: Bench) -> None:
+    with other_host() as host:
+        conditional(host, manifest(image("a")))
+        source = host.url("/catalog.toml")
+
+        first, second = (bench.upstream.take(source, ip=None) for _ in range(2))
+        forced = bench.upstream.take(source, ip=None, force=True)
+
+        assert first is not None
+        assert second is None
+        assert forced is not None
+        assert forced.is_empty
+        conditions = ["If-None-Match" in head for head in host.heads]
+        assert conditions == [False, True, False]
+    assert bench.kinds() == ["catalog.entries.imported"] * 2
+
+
+def test_an_entity_tag_is_for_the_source_that_gave_it(bench: Bench) -> None:
+    with other_host() as host, other_host() as mirror:
+        conditional(host, manifest(image("a")))
+        conditional(mirror, manifest(image("a")))
+        bench.upstream.take(host.url("/catalog.toml"), ip=None)
+
+        assert bench.upstream.take(mirror.url("/catalog.toml"), ip=None) is not None
+
+
+def test_an_image_that_is_gone_goes_once_no_machine_needs_it(bench: Bench) -> None:
+    with other_host() as host:
+        source = host.url("/catalog.toml")
+        host.routes["/catalog.toml"] = answer(manifest(image("a"), image("b")))
+        bench.upstream.take(source, ip=None)
+        bench.bind("b")
+        conditional(host, manifest(image("a")))
+        bench.upstream.take(source, ip=None)
+        assert bench.names() == ["a", "b"]
+        assert bench.upstream.take(source, ip=None) is None
+
+        bench.bind("a")  # the machine needs it no more
+        assert bench.upstream.take(source, ip=None) is not None
+
+    assert bench.names() == ["a"]
 
 
 def test_another_catalog_than_the_one_shown_is_refused(bench: Bench) -> None:
@@ -224,3 +282,105 @@ def test_mirrors_are_kept_and_refreshed(bench: Bench) -> None:
     bench.offers(image("a", mirrors=["file:///etc/passwd"]))
     with pytest.raises(InvalidInputError, match=r"mirrors: .* is no http or https URL"):
         bench.take()
+
+
+def test_what_is_kept_for_machines_does_not_refuse_every_later_catalog(bench: Bench) -> None:
+    bench.offers(*(image(name) for name in "abcd"))
+    bench.take()
+    for number, name in enumerate("bcd"):
+        bench.bind(name, mac=Mac(f"52:54:00:00:00:0{number}"))
+    bench.offers(image("a"))
+    bench.take(allow_shrink=True)
+    assert bench.names() == list("abcd")
+
+    bench.offers(image("a"), image("e"))
+    bench.take()
+
+    assert bench.names() == list("abcde")
+
+
+def test_a_fresh_database_goes_on_following(bench: Bench, tmp_path: Path) -> None:
+    bench.offers(image("a"), image("b"))
+    bench.take()
+    label = bench.entry("a").upstream
+
+    with bench.fresh(tmp_path / "next") as later:
+        later.imports.import_catalog_file()
+        assert [e.upstream for e in later.database.read(catalog.listed)] == [label, label]
+        bench.offers(image("a"))
+        later.take()
+        assert later.names() == ["a"]
+
+
+def test_a_file_that_somebody_put_there_is_followed_by_nobody(bench: Bench, tmp_path: Path) -> None:
+    bench.offers(image("a"))
+    bench.take()
+    bench.file.write_bytes(manifest(image("a"), image("b")))
+
+    with bench.fresh(tmp_path / "next") as later:
+        later.imports.import_catalog_file()
+        assert [e.upstream for e in later.database.read(catalog.listed)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "note",
+    [b"", b"[]", b"\xff", b'{"source": 1}', b"[" * 9999, b"x" * 99999],
+    ids=lambda n: str(n)[:9],
+)
+def test_a_spoilt_note_beside_the_file_says_nothing(
+    bench: Bench, tmp_path: Path, note: bytes
+) -> None:
+    bench.offers(image("a"))
+    bench.take()
+    bench.file.with_name("catalog.toml.source").write_bytes(note)
+
+    with bench.fresh(tmp_path / "next") as later:
+        assert later.imports.import_catalog_file()
+        assert later.entry("a").upstream is None
+
+
+def test_a_crash_between_file_and_database_is_made_good_at_the_next_start(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.offers(image("a"))
+    bench.take()
+    bench.offers(image("a", sha256="1" * 64), image("b"))
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.database, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.take()
+    assert bench.names() == ["a"]
+
+    assert bench.imports.import_catalog_file()
+
+    assert bench.names() == ["a", "b"]
+    assert bench.entry("a").disk_image_sha == "1" * 64
+    assert bench.entry("b").upstream == bench.entry("a").upstream is not None
+
+
+def interrupted(_change: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("act", ["diff", "take"])
+def test_nothing_to_follow_is_said_and_is_no_event(bench: Bench, act: str) -> None:
+    settings = Settings(bench.database, Revisions())
+    http = Http()
+    source = CatalogSource(http, Registry(http))
+    upstream = CatalogUpstream(bench.database, source, settings, catalog_file=bench.file)
+
+    with pytest.raises(InvalidInputError, match=r"set upstream\.catalog_url"):
+        upstream.diff() if act == "diff" else upstream.take(ip=None)
+    assert bench.kinds() == []
+
+
+def test_the_credentials_of_a_source_are_stored_and_told_nowhere(bench: Bench) -> None:
+    bench.offers(image("a"))
+    bench.upstream.take(bench.host.url("/catalog.toml").replace("//", "//me:s3cret@"), ip=None)
+    bench.offers(image("a", mirrors=["https://me:s3cret@m.test/a.img"]))
+    with pytest.raises(InvalidInputError, match="credentials") as caught:
+        bench.take()
+
+    assert "s3cret" not in caught.value.message
+    for file in bench.file.parent.iterdir():
+        assert b"s3cret" not in file.read_bytes(), file

@@ -91,7 +91,7 @@ class Entries:
                 ref=wanted["ref"],
                 ip=req.context.client_ip,
             )
-        except (TooLargeError, UnavailableError) as error:
+        except (NotFoundError, TooLargeError, UnavailableError) as error:
             raise _not_loaded(error) from error
         _answer(resp, next(iter(_rows([entry], _ADDED))))
         resp.status = 201

@@ -73,7 +73,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         other_host() as host,
     ):
         http = Http()
-        catalog = Catalog(database, http, revisions)
+        catalog = Catalog(database, http, Registry(http), revisions)
         imports = CatalogImports(
             database, http, Registry(http), catalog_file=tmp_path / "catalog.toml"
         )
@@ -190,7 +190,7 @@ def test_machines_need_no_session_and_operators_do() -> None:
         "https://h/",
         "https://h",
         "ftp://h/x.img",
-        "oras://ghcr.io/o/r:1",
+        "oras://ghcr.io/o:1",
         "file:///etc/passwd",
         "",
         "x",
