@@ -105,10 +105,12 @@ def services(
         contacts=Rate(tuning.contact_burst, tuning.contact_per_second),
     )
     http = outgoing()
-    # What a plan waits for: machines come in crowds, so there is room, and a short queue.
-    for_plans = Http(agent=AGENT, at_once=32, wait_seconds=1.0)
-    origins = ImageOrigins(registry(config, for_plans), for_plans)
-    cache = ImageCache(settings, Withcache(for_plans), database, clock=clock)
+    registries = registry(config, http)
+    # What a plan waits for: machines come in crowds, so there is room, and a short queue. A crowd
+    # at a slow registry takes none of the places at the cache.
+    to_sources, to_cache = (Http(agent=AGENT, at_once=32, wait_seconds=1.0) for _ in range(2))
+    origins = ImageOrigins(registry(config, to_sources), to_sources)
+    cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
     return Services(
@@ -116,11 +118,11 @@ def services(
         plans=Plans(database, settings, bounds, images, clock),
         reports=Reports(database, settings, bounds, clock),
         machines=Machines(database, clock),
-        catalog=Catalog(database, http, registry(config, http), revisions, clock),
+        catalog=Catalog(database, http, registries, revisions, clock),
         imports=CatalogImports(
             database,
             http,
-            registry(config, http),
+            registries,
             catalog_file=config.paths.catalog_file,
             clock=clock,
         ),

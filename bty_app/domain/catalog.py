@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bty_app.domain.image_name import UNPRINTABLE, detect_arch, detect_format, name_fault
-from bty_app.domain.image_source import ImageRef, basename, image_ref, is_http
+from bty_app.domain.image_source import ImageRef, basename, image_ref, is_http, is_registry
 from bty_app.errors import InvalidInputError, ValidationError
 
 _ADDRESS = re.compile(r"https?://[^/?#]", re.ASCII)  # lower case, as the API has it
@@ -100,7 +100,7 @@ def new_image(image_url: str, *, sha_url: str | None, ref: str | None) -> NewIma
     Raises:
         ValidationError: no http(s) URL of a file and no oras:// reference, or `ref` is not its ref.
     """
-    if image_url[:7].lower() == "oras://":
+    if is_registry(image_url):
         return _in_registry(image_url, sha_url=sha_url, ref=ref)
     found = _checked_url("image_url", image_url)
     name = basename(image_url)

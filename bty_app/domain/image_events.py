@@ -10,75 +10,57 @@ from bty_app.errors import BtyError
 
 def refreshed(before: CatalogEntry, now: CatalogEntry) -> Event:
     """The source serves other bytes than were known."""
-    fields = ("disk_image_sha", "size_bytes")
     known = before.disk_image_sha is not None
     what = "its source serves another image now" if known else "its digest is known now"
-    return Event(
-        Kind.CATALOG_ENTRY_REFRESHED,
-        Actor.SYSTEM,
-        f"{plain(now.name)}: {what}",
-        Subject("catalog", plain(now.src)),
-        details={
-            "name": now.name,
-            "bty_image_ref": now.bty_image_ref,
-            **{f: {"old": getattr(before, f), "new": getattr(now, f)} for f in fields},
-        },
-    )
+    changes = {
+        field: {"old": getattr(before, field), "new": getattr(now, field)}
+        for field in ("disk_image_sha", "size_bytes")
+    }
+    more = {"bty_image_ref": now.bty_image_ref, **changes}
+    return _of(now, Actor.SYSTEM, Kind.CATALOG_ENTRY_REFRESHED, what, **more)
 
 
 def resolve_failed(entry: CatalogEntry, error: BtyError) -> Event:
     """The source does not say what it serves: plans are made of what is stored."""
-    return Event(
-        Kind.CATALOG_ENTRY_RESOLVE_FAILED,
-        Actor.SYSTEM,
-        f"{plain(entry.name)}: its source does not answer: {plain(error.message)}",
-        Subject("catalog", plain(entry.src)),
-        details={
-            "name": entry.name,
-            "error": plain(error.message),
-            "planned_with": entry.disk_image_sha,
-        },
-    )
+    why = plain(error.message)
+    what = f"its source does not answer: {why}"
+    more = {"error": why, "planned_with": entry.disk_image_sha}
+    return _of(entry, Actor.SYSTEM, Kind.CATALOG_ENTRY_RESOLVE_FAILED, what, **more)
+
+
+def warmed(entry: CatalogEntry, sha256: str, size_bytes: int | None) -> Event:
+    """The cache has the image, with the bytes that the catalog names."""
+    what = "it is in the cache"
+    more = {"sha256": sha256, "size_bytes": size_bytes}
+    return _of(entry, Actor.OPERATOR, Kind.IMAGE_WARMED, what, **more)
+
+
+def warm_failed(entry: CatalogEntry, error: BtyError) -> Event:
+    """The cache does not have the image, or has other bytes."""
+    why = plain(error.message)
+    what = f"it is not in the cache: {why}"
+    return _of(entry, Actor.OPERATOR, Kind.IMAGE_WARM_FAILED, what, error=why)
 
 
 def cache_failed(base: str, error: BtyError) -> Event:
     """The image cache does not answer: images come from their origin."""
+    why = plain(error.message)
     return Event(
         Kind.WITHCACHE_FAILED,
         Actor.SYSTEM,
-        f"the image cache does not answer, images come from their origin: {plain(error.message)}",
+        f"the image cache does not answer, images come from their origin: {why}",
         Subject("withcache", plain(base)),
-        details={"error": plain(error.message)},
+        details={"error": why},
     )
 
 
 def cache_recovered(base: str) -> Event:
     """It answers again."""
-    return Event(
-        Kind.WITHCACHE_RECOVERED,
-        Actor.SYSTEM,
-        "the image cache answers again",
-        Subject("withcache", plain(base)),
-    )
+    summary = "the image cache answers again"
+    return Event(Kind.WITHCACHE_RECOVERED, Actor.SYSTEM, summary, Subject("withcache", plain(base)))
 
 
-def warmed(entry: CatalogEntry, sha256: str, size_bytes: int | None) -> Event:
-    """The cache has the image, with the bytes that the catalog names."""
-    return Event(
-        Kind.IMAGE_WARMED,
-        Actor.OPERATOR,
-        f"{plain(entry.name)} is in the cache",
-        Subject("catalog", plain(entry.src)),
-        details={"name": entry.name, "sha256": sha256, "size_bytes": size_bytes},
-    )
-
-
-def warm_failed(entry: CatalogEntry, error: BtyError) -> Event:
-    """The cache does not have the image, or has other bytes."""
-    return Event(
-        Kind.IMAGE_WARM_FAILED,
-        Actor.OPERATOR,
-        f"{plain(entry.name)} is not in the cache: {plain(error.message)}",
-        Subject("catalog", plain(entry.src)),
-        details={"name": entry.name, "error": plain(error.message)},
-    )
+def _of(entry: CatalogEntry, actor: Actor, kind: Kind, what: str, **more: object) -> Event:
+    subject = Subject("catalog", plain(entry.src))
+    summary = f"{plain(entry.name)}: {what}"
+    return Event(kind, actor, summary, subject, details={"name": entry.name, **more})

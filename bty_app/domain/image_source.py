@@ -68,6 +68,11 @@ def is_http(src: str) -> bool:
     return src[:8].lower().startswith(("http://", "https://"))
 
 
+def is_registry(src: str) -> bool:
+    """Whether an OCI registry has it."""
+    return src[:7].lower() == "oras://"
+
+
 def basename(src: str) -> str:
     """The last segment of the path of an http(s) source as it is written; may be empty."""
     scheme = _SCHEME.match(src)

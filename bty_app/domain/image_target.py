@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.image_source import is_registry
 
 
 class Place(StrEnum):
@@ -74,11 +75,6 @@ def sources(entry: CatalogEntry, cached: Cached) -> tuple[Source, ...]:
     found = [Source(Place.CACHE, cached.url)] if cached.url else []
     found += [Source(Place.MIRROR, url) for url in entry.mirrors]
     return (*found, Source(Place.ORIGIN, _pinned(entry)))
-
-
-def is_registry(src: str) -> bool:
-    """Whether an OCI registry has it."""
-    return src[:7].lower() == "oras://"
 
 
 def is_rolling(entry: CatalogEntry) -> bool:

@@ -51,6 +51,21 @@ def decode(text: str, *, strict: bool = False, most: int = MAX_NODES) -> Any:
     return value
 
 
+def object_of(data: bytes) -> dict[str, Any]:
+    """The object that a stranger's JSON is.
+
+    Raises:
+        InvalidInputError: it is not JSON, or no object; too deep, or too many values.
+    """
+    try:
+        value = decode(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidInputError("not UTF-8") from error
+    if not isinstance(value, dict):
+        raise InvalidInputError("not a JSON object")
+    return value
+
+
 def too_deep() -> InvalidInputError:
     """The refusal of a value that is nested too deep."""
     return InvalidInputError(f"nested deeper than {MAX_DEPTH} levels")

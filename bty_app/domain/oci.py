@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from bty_app.domain.image_name import UNPRINTABLE, detect_format
 from bty_app.domain.image_source import canonical_src
+from bty_app.domain.json_bounds import object_of
 from bty_app.errors import InvalidInputError
 
 MANIFEST_TYPES = (
@@ -89,12 +89,9 @@ def parse_document(data: bytes) -> Mapping[str, Any]:
         InvalidInputError: it is no JSON object.
     """
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError("the registry's manifest is not JSON") from error
-    if not isinstance(document, dict):
-        raise InvalidInputError("the registry's manifest is not a JSON object")
-    return document
+        return object_of(data)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"the registry's manifest is {error.message[:200]}") from error
 
 
 def is_index(document: Mapping[str, Any], media_type: str) -> bool:

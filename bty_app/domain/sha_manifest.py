@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from bty_app.errors import InvalidInputError
 
@@ -33,6 +34,25 @@ def digest_of(text: str, target: str | None) -> str:
     if len(found) > 1:
         raise InvalidInputError(f"the checksum file lists several digests for {wanted}")
     return found.pop()
+
+
+def listed_digest(data: bytes, name: str) -> str:
+    """The digest that a checksum file has for the file `name` of a URL.
+
+    Raises:
+        InvalidInputError: it has none, or is no checksum file.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError("the checksum file is not UTF-8 text") from error
+    try:
+        return digest_of(text, name)
+    except InvalidInputError:
+        plain = unquote(name)
+        if plain == name:
+            raise
+    return digest_of(text, plain)  # the URL spells a name as %20 that the list has as it is
 
 
 def _parse(line: str, number: int) -> tuple[str, str | None]:

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from bty_app.domain.events import Query, StoredEvent
-from bty_app.errors import NotFoundError
+import logging
+
+from bty_app import logs
+from bty_app.domain.events import Event, Query, StoredEvent
+from bty_app.errors import ConflictError, NotFoundError, StorageError
 from bty_app.store import events
 from bty_app.store.database import Database
+
+_log = logging.getLogger(__name__)
+
+
+def record_if_possible(database: Database, event: Event, *, at: str) -> None:
+    """Record what stands beside another fact or failure: a full disk is no second failure."""
+    try:
+        database.write(lambda tx: events.record(tx, event, at=at))
+    except (StorageError, ConflictError) as error:
+        logs.event(_log, logging.WARNING, "unwritten", what=event.summary, error=error.message)
 
 
 class Audit:

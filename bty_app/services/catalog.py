@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from dataclasses import dataclass, replace
-from urllib.parse import unquote
 
 from bty_app.domain import catalog_events as audit
 from bty_app.domain.catalog import CatalogEntry, NewImage, added_entry, new_image
 from bty_app.domain.catalog_toml import render_catalog
 from bty_app.domain.image_name import name_fault
-from bty_app.domain.image_source import IMAGE_REF, image_ref, without_credentials
-from bty_app.domain.image_target import is_registry
+from bty_app.domain.image_source import IMAGE_REF, image_ref, is_registry, without_credentials
 from bty_app.domain.moments import stamp
 from bty_app.domain.oci import DEFAULT_FORMAT
-from bty_app.domain.sha_manifest import MAX_MANIFEST_BYTES, digest_of
+from bty_app.domain.sha_manifest import MAX_MANIFEST_BYTES, listed_digest
 from bty_app.errors import (
     BtyError,
     ConflictError,
@@ -24,6 +21,7 @@ from bty_app.errors import (
     StorageError,
     ValidationError,
 )
+from bty_app.services.audit import record_if_possible
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.revisions import Revisions
 from bty_app.store import catalog, events, machines
@@ -121,11 +119,7 @@ class Catalog:
             raise  # there is nowhere to record it
         except BtyError as error:
             failure = audit.add_failed(image, error, ip=ip)
-            with contextlib.suppress(
-                StorageError, ConflictError
-            ):  # the first failure is the one to tell
-                at = stamp(self._clock())
-                self._database.write(lambda tx: events.record(tx, failure, at=at))
+            record_if_possible(self._database, failure, at=stamp(self._clock()))
             raise
 
     def remove(self, src: str, *, ip: str | None) -> CatalogEntry:
@@ -179,16 +173,9 @@ class Catalog:
     def _digest(self, image: NewImage) -> str:
         data = self._http.get(image.sha_url or "", limit=MAX_MANIFEST_BYTES, seconds=SHA_SECONDS)
         try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InvalidInputError("sha_url: the checksum file is not UTF-8 text") from error
-        try:
-            return digest_of(text, image.name)
+            return listed_digest(data, image.name)
         except InvalidInputError as error:
-            plain = unquote(image.name)
-            if plain == image.name:
-                raise InvalidInputError(f"sha_url: {error.message}") from error
-        return digest_of(text, plain)  # the URL spells a name as %20 that the list has as it is
+            raise InvalidInputError(f"sha_url: {error.message}") from error
 
 
 def _ref_of(src: str) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bty_app.domain.catalog import CatalogEntry, Change
-from bty_app.domain.image_source import without_credentials
-from bty_app.domain.image_target import is_registry
+from bty_app.domain.image_source import is_registry, without_credentials
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError, UnavailableError
 from bty_app.services.clock import Clock, utc_now

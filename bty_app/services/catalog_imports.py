@@ -16,8 +16,9 @@ from bty_app.domain.catalog import Merge, merged
 from bty_app.domain.catalog_toml import MAX_CATALOG_BYTES, MAX_UPLOAD_BYTES, parse_catalog
 from bty_app.domain.events import Actor
 from bty_app.domain.moments import stamp
-from bty_app.errors import BtyError, ConflictError, NotFoundError, StorageError
+from bty_app.errors import BtyError, NotFoundError
 from bty_app.services import followed_file
+from bty_app.services.audit import record_if_possible
 from bty_app.services.catalog_source import load, read_file
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import catalog, events
@@ -104,8 +105,7 @@ class CatalogImports:
             return None
         except BtyError as error:
             log.warning("the catalog file is not taken in: %s", error.message)
-            with contextlib.suppress(StorageError, ConflictError):  # it stands in the log
-                self._record_failure(source, by, error)
+            self._record_failure(source, by, error)
             return None
 
     def _take_in(
@@ -139,16 +139,12 @@ class CatalogImports:
         try:
             yield
         except BtyError as error:
-            with contextlib.suppress(
-                StorageError, ConflictError
-            ):  # the first failure is the one to tell
-                self._record_failure(source, by, error)
+            self._record_failure(source, by, error)
             raise
 
     def _record_failure(self, source: str, by: audit.By, error: BtyError) -> None:
         event = audit.import_failed(source, error, by)
-        at = stamp(self._clock())
-        self._database.write(lambda tx: events.record(tx, event, at=at))
+        record_if_possible(self._database, event, at=stamp(self._clock()))
 
 
 def _digest(data: bytes) -> str:

@@ -8,8 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from bty_app.domain.image_source import is_http
-from bty_app.domain.image_target import is_registry
+from bty_app.domain.image_source import is_http, is_registry
 from bty_app.errors import (
     InvalidInputError,
     NotFoundError,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -16,8 +15,9 @@ from bty_app.domain.events import Actor
 from bty_app.domain.image_source import without_credentials
 from bty_app.domain.moments import stamp
 from bty_app.domain.settings import CATALOG_URL
-from bty_app.errors import BtyError, ConflictError, InvalidInputError, StorageError
+from bty_app.errors import BtyError, ConflictError, InvalidInputError
 from bty_app.services import followed_file
+from bty_app.services.audit import record_if_possible
 from bty_app.services.catalog_source import CatalogSource, Loaded
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.settings import Settings
@@ -97,9 +97,7 @@ class CatalogUpstream:
             return self._take(loaded, offered, by, allow_shrink=allow_shrink)
         except BtyError as error:
             failed = audit.import_failed(place, error, by)
-            at = stamp(self._clock())
-            with contextlib.suppress(StorageError, ConflictError):  # the first is the one to tell
-                self._database.write(lambda tx: events.record(tx, failed, at=at))
+            record_if_possible(self._database, failed, at=stamp(self._clock()))
             raise
 
     def _take(

@@ -6,19 +6,20 @@ slow or dead costs a boot a bounded wait, once; the plan is made of what is stor
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bty_app import logs
 from bty_app.domain import image_events
 from bty_app.domain.catalog import CatalogEntry
-from bty_app.domain.image_target import Cached, Target, is_registry, is_rolling, target
+from bty_app.domain.image_source import is_registry
+from bty_app.domain.image_target import Cached, Target, is_rolling, target
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError, ConflictError, StorageError
+from bty_app.services.audit import record_if_possible
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.recent import Recent
 from bty_app.store import catalog, events
@@ -100,8 +101,10 @@ class CurrentImages:
             catalog.update(tx, current)
             events.record(tx, image_events.refreshed(entry, current), at=at)
 
-        with _unwritten("the new digest", entry):
+        try:
             self._database.write(change)
+        except (StorageError, ConflictError) as failure:  # it does not keep a machine from its plan
+            logs.event(_log, logging.WARNING, "unwritten", image=entry.name, error=failure.message)
 
     def _failed(self, entry: CatalogEntry, error: BtyError) -> None:
         """An event when it begins to fail; the plans that follow say nothing more."""
@@ -109,10 +112,8 @@ class CurrentImages:
             if entry.bty_image_ref in self._failing:
                 return
             self._failing.add(entry.bty_image_ref)
-        at = stamp(self._clock())
         event = image_events.resolve_failed(entry, error)
-        with _unwritten("the failure", entry):
-            self._database.write(lambda tx: events.record(tx, event, at=at))
+        record_if_possible(self._database, event, at=stamp(self._clock()))
 
 
 def _with(entry: CatalogEntry, origin: Origin) -> CatalogEntry:
@@ -125,14 +126,3 @@ def _with(entry: CatalogEntry, origin: Origin) -> CatalogEntry:
         size_bytes=origin.size_bytes,
         resolved_src=origin.resolved_src if is_registry(entry.src) else entry.resolved_src,
     )
-
-
-@contextlib.contextmanager
-def _unwritten(what: str, entry: CatalogEntry) -> Iterator[None]:
-    """A full disk does not keep a machine from its plan."""
-    try:
-        yield
-    except (StorageError, ConflictError) as error:
-        logs.event(
-            _log, logging.WARNING, "unwritten", what=what, image=entry.name, error=error.message
-        )

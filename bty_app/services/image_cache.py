@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bty_app import logs
 from bty_app.domain.breaker import Breaker
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.image_events import cache_failed, cache_recovered
 from bty_app.domain.image_target import NO_CACHE, Cached
 from bty_app.domain.moments import stamp
 from bty_app.domain.settings import WITHCACHE_URL
-from bty_app.errors import BtyError, ConflictError, StorageError, UnavailableError
+from bty_app.errors import BtyError, UnavailableError
+from bty_app.services.audit import record_if_possible
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.recent import Recent
 from bty_app.services.settings import Settings
-from bty_app.store import events
 from bty_app.store.database import Database
 from bty_app.upstream.http import BusyError
 from bty_app.upstream.withcache import Held, Withcache
 
 LOOK_SECONDS = 2.0
 FRESH_SECONDS = 5.0
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +98,4 @@ class ImageCache:
         if now.is_open == before.is_open:
             return
         event = cache_failed(base, error) if error else cache_recovered(base)
-        at = stamp(self._clock())
-        try:
-            self._database.write(lambda tx: events.record(tx, event, at=at))
-        except (StorageError, ConflictError) as failure:
-            logs.event(
-                _log, logging.WARNING, "unwritten", what=event.summary, error=failure.message
-            )
+        record_if_possible(self._database, event, at=stamp(self._clock()))

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from bty_app.domain.catalog import CatalogEntry
-from bty_app.domain.image_source import basename
-from bty_app.domain.image_target import is_registry
-from bty_app.domain.sha_manifest import MAX_MANIFEST_BYTES, digest_of
-from bty_app.errors import InvalidInputError
+from bty_app.domain.image_source import basename, is_registry
+from bty_app.domain.sha_manifest import MAX_MANIFEST_BYTES, listed_digest
 from bty_app.services.current_images import Origin
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Registry
@@ -36,22 +32,3 @@ class ImageOrigins:
             return Origin(found.digest, found.size, found.blob_url, found.format)
         data = self._http.get(entry.sha_url or "", limit=MAX_MANIFEST_BYTES, seconds=seconds)
         return Origin(listed_digest(data, basename(entry.src)))
-
-
-def listed_digest(data: bytes, name: str) -> str:
-    """The digest that a checksum file has for the file `name` of a URL.
-
-    Raises:
-        InvalidInputError: it has none, or is no checksum file.
-    """
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInputError("the checksum file is not UTF-8 text") from error
-    try:
-        return digest_of(text, name)
-    except InvalidInputError:
-        plain = unquote(name)
-        if plain == name:
-            raise
-    return digest_of(text, plain)  # the URL spells a name as %20 that the list has as it is

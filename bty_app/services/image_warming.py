@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 
@@ -11,7 +10,8 @@ from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.moments import stamp
 from bty_app.domain.settings import WITHCACHE_URL
 from bty_app.domain.withcache import entry_name
-from bty_app.errors import BtyError, ConflictError, StorageError, UnavailableError
+from bty_app.errors import BtyError, ConflictError, UnavailableError
+from bty_app.services.audit import record_if_possible
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.settings import Settings
 from bty_app.store import events
@@ -22,7 +22,8 @@ POLL_SECONDS = 2.0
 ASK_EVERY = 15  # polls: whether the fetch is still under way
 ASK_SECONDS = 10.0
 MOST_SECONDS = 6 * 3600.0
-FAILURES = 2  # fetches that the cache gave up, until we do
+GIVEN_UP = 2  # fetches that the cache gave up, until we do
+SILENT = 5  # polls in a row without an answer, until we take it for dead
 
 
 class Warming:
@@ -81,19 +82,30 @@ class Warming:
             return held
         name = entry_name(entry.name, entry.bty_image_ref)
         told = self._withcache.list_image(base, name, entry.src, password=self._password)
+        if not told and held is not None:
+            raise ConflictError(
+                f"{base} is older than 0.10: remove the image on its own page first"
+            )
         job = self._start(base, name, force=force) if told else None
-        failures = 0
+        given_up = silent = 0
         for turn in range(1, int(MOST_SECONDS / POLL_SECONDS)):
             self._pause(POLL_SECONDS)
-            held = self._withcache.look(base, entry.src, seconds=ASK_SECONDS)
+            try:
+                held = self._withcache.look(base, entry.src, seconds=ASK_SECONDS)
+            except UnavailableError:
+                silent += 1  # it may be starting anew
+                if silent >= SILENT:
+                    raise
+                continue
+            silent = 0
             if held is not None:
                 return held
             if told and turn % ASK_EVERY == 0:
                 # Seldom: a fetch that ends just before this is begun once more.
                 now = self._start(base, name, force=False)
-                failures += now != job  # the fetch before has ended, and there is nothing
+                given_up += now != job  # the fetch before has ended, and there is nothing
                 job = now
-            if failures >= FAILURES:
+            if given_up >= GIVEN_UP:
                 raise UnavailableError(
                     f"{base} cannot fetch {entry.name}; its own pages have the reason"
                 )
@@ -105,9 +117,7 @@ class Warming:
 
     def _record_failure(self, entry: CatalogEntry, error: BtyError) -> None:
         event = image_events.warm_failed(entry, error)
-        at = stamp(self._clock())
-        with contextlib.suppress(StorageError, ConflictError):  # the first is the one to tell
-            self._database.write(lambda tx: events.record(tx, event, at=at))
+        record_if_possible(self._database, event, at=stamp(self._clock()))
 
 
 def _check_bytes(entry: CatalogEntry, held: Held) -> None:

@@ -76,9 +76,8 @@ class Plans:
             return self._read(mac, unstorable, base_url, found)
 
     def preview(self, mac: Mac, *, base_url: str) -> Plan:
-        """The plan as it would be given, changing nothing of the machine."""
-        moment = Moment(self._clock(), self._settings.limits())
-        return self._read(mac, moment, base_url, self._target(mac))
+        """The plan as it would be given, of what is stored: changes nothing, asks nobody."""
+        return self._read(mac, Moment(self._clock(), self._settings.limits()), base_url, None)
 
     def _target(self, mac: Mac) -> Target | None:
         """The image as it is now, where the machine is about to be told to flash it."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from bty_app.errors import BtyError
+from bty_app.services.slots import Slots
 
 T = TypeVar("T")
 
@@ -40,8 +40,7 @@ class Recent(Generic[T]):
         self._seconds = seconds
         self._failed_seconds = failed_seconds
         self._steady = steady
-        self._lock = threading.Lock()
-        self._slots: OrderedDict[str, _Slot[T]] = OrderedDict()
+        self._slots: Slots[_Slot[T]] = Slots(_Slot, capacity=CAPACITY)
 
     def get(self, key: str, find_out: Callable[[], T]) -> T:
         """The answer for `key`: a recent one, or what `find_out` says now.
@@ -49,7 +48,7 @@ class Recent(Generic[T]):
         Raises:
             BtyError: what `find_out` raised, now or a moment ago.
         """
-        slot = self._slot(key)
+        slot = self._slots.of(key)
         with slot.lock:
             if self._steady() >= slot.good_until:
                 self._fill(slot, find_out)
@@ -65,11 +64,3 @@ class Recent(Generic[T]):
             slot.failure = error
         keep = self._seconds if slot.failure is None else self._failed_seconds
         slot.good_until = self._steady() + keep
-
-    def _slot(self, key: str) -> _Slot[T]:
-        with self._lock:
-            slot = self._slots.pop(key, None) or _Slot()
-            self._slots[key] = slot
-            if len(self._slots) > CAPACITY:
-                self._slots.popitem(last=False)
-            return slot

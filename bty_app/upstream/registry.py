@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from types import MappingProxyType
 from urllib.parse import quote, urlencode, urlsplit
 
 from bty_app.domain.challenge import Challenge, parse_challenge
+from bty_app.domain.json_bounds import object_of
 from bty_app.domain.oci import (
     ACCEPT,
     MAX_METADATA_BYTES,
@@ -244,12 +244,13 @@ def _with(headers: Mapping[str, str], authorization: str | None) -> dict[str, st
 
 
 def _token(answer: Answer, host: str) -> tuple[str, float]:
+    without = f"the token server of {host} answers {answer.status}, without token"
+    if answer.status != 200:
+        raise UnavailableError(without)
     try:
-        document = json.loads(answer.body) if answer.status == 200 else None
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise UnavailableError(f"the token server of {host} answers {answer.status}, without token")
+        document = object_of(answer.body)
+    except InvalidInputError as error:
+        raise UnavailableError(without) from error
     token = document.get("token") or document.get("access_token")
     if not isinstance(token, str) or not token.isascii() or not token.isprintable():
         raise UnavailableError(f"the token server of {host} gives no token")

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from bty_app.domain.json_bounds import object_of
 from bty_app.domain.withcache import blob_url
-from bty_app.errors import UnavailableError
+from bty_app.errors import InvalidInputError, UnavailableError
 from bty_app.upstream.http import Answer, Http, Request, declared_size
 
 ACT_SECONDS = 10.0
@@ -71,12 +72,13 @@ class Withcache:
         """
         url = f"{base}/catalog/entries/{quote(name, safe='')}/download{'?force=1' if force else ''}"
         answer = self._post(url, b"", password)
+        if answer.status != 202:
+            raise _refused(base, answer)
         try:
-            told = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            told = None
-        job = told.get("job_id") if isinstance(told, dict) else None
-        if answer.status != 202 or type(job) is not int:
+            job = object_of(answer.body).get("job_id")
+        except InvalidInputError as error:
+            raise _refused(base, answer) from error
+        if type(job) is not int:
             raise _refused(base, answer)
         return job
 

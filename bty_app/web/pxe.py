@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import falcon
 
-from bty_app.domain.boot import Wait
+from bty_app.domain.boot import LiveEnv, Wait
 from bty_app.domain.inventory import parse_inventory
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.domain.progress import parse_progress, parse_reason
@@ -67,6 +69,9 @@ class Script:
     def _show(self, req: falcon.Request, resp: falcon.Response, what: Decided) -> None:
         machine, decision = what.machine, what.decision
         context = self._context(req, machine.mac, disk_suspect=machine.disk_suspect)
+        if isinstance(decision.offer, LiveEnv):
+            not_ready = self._files.not_ready(self._live_version)
+            context = replace(context, not_ready=not_ready)
         resp.content_type = SCRIPT_TYPE
         resp.text = ipxe.script(decision.offer, context, because=decision.reason.value)
         resp.cache_control = ["no-store"]
@@ -76,9 +81,7 @@ class Script:
     def _context(
         self, req: falcon.Request, mac: Mac, *, disk_suspect: bool = False
     ) -> ipxe.Context:
-        not_ready = self._files.not_ready(self._live_version)
-        base_url = req.context.base_url
-        return ipxe.Context(base_url, mac, self._live_version, disk_suspect, not_ready)
+        return ipxe.Context(req.context.base_url, mac, self._live_version, disk_suspect)
 
 
 class PlanOf:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -138,6 +139,33 @@ def test_a_cache_that_comes_back_is_used_again_and_told(tmp_path: Path) -> None:
 
         assert images.look(ENTRY).url == host.url(path)
         assert kinds(database) == ["withcache.lookup.failed", "withcache.recovered"]
+
+
+def test_our_own_crowd_is_no_failure_of_the_cache(tmp_path: Path) -> None:
+    make_state(tmp_path)
+    clock, inside, go = Clock(), threading.Event(), threading.Event()
+    with other_host() as host, Database(tmp_path / "state.db") as database:
+
+        def slow(client: socket.socket) -> None:
+            inside.set()
+            assert go.wait(10)
+            answer(X_Withcache_Sha256=SHA)(client)
+
+        host.routes["/b/aHR0cDovL28udGVzdC94LmltZw/x.img"] = slow
+        settings = Settings(database, Revisions(), configured={"withcache.url": host.url("")})
+        images = ImageCache(settings, Withcache(Http(at_once=1)), database, steady=clock.steady)
+        first = threading.Thread(target=lambda: images.look(ENTRY))
+        first.start()
+        assert inside.wait(10)
+        for number in range(5):
+            other = replace(ENTRY, src=f"http://o.test/{number}.img")
+            assert images.look(other) == Cached(configured=True)
+        go.set()
+        first.join(10)
+        clock.forward(FRESH_SECONDS)
+
+        assert images.look(ENTRY).hit
+        assert kinds(database) == []
 
 
 @pytest.mark.parametrize("sha", ["", "x" * 64, "a" * 63])

@@ -25,6 +25,7 @@ from bty_app.upstream.withcache import Withcache
 from tests import programs
 from tests.file_host import FileHost, file_host
 from tests.fresh_state import make_state
+from tests.other_host import answer, other_host
 
 IMAGE = b"image" * 1000
 ENTRY = CatalogEntry(
@@ -96,6 +97,35 @@ def test_an_image_that_was_rebuilt_is_fetched_anew_by_force_alone(
         held = warm.warm(entry, force=True, tell=unheard)
 
         assert held.sha256 == entry.disk_image_sha
+
+
+def test_an_old_cache_is_cleaned_by_hand(tmp_path: Path, origin: FileHost) -> None:
+    entry = replace(ENTRY, src=origin.url("/x.img"))
+    with (
+        programs.withcache(tmp_path, "0.8") as port,
+        warming(tmp_path, f"http://127.0.0.1:{port}") as (warm, _database),
+    ):
+        warm.warm(entry, tell=unheard)
+
+        with pytest.raises(ConflictError, match=r"older than 0\.10: remove the image"):
+            warm.warm(entry, force=True, tell=unheard)
+
+
+def test_a_cache_that_is_away_for_a_moment_is_waited_for_and_a_dead_one_is_not(
+    tmp_path: Path,
+) -> None:
+    with other_host() as host, warming(tmp_path, host.url("")) as (warm, _database):
+        path = "/b/aHR0cDovL28udGVzdC94LmltZw/x.img"
+        sha = ENTRY.disk_image_sha or ""
+        cold, broken = answer(status="404 Not Found"), answer(status="502 Bad Gateway")
+        turns = [cold, *[broken] * 4, answer(X_Withcache_Sha256=sha)]
+        host.routes[path] = lambda client: turns.pop(0)(client)
+        assert warm.warm(ENTRY, tell=unheard).sha256 == sha
+
+        turns += [cold, *[broken] * 9]
+        with pytest.raises(UnavailableError, match="answers 502"):
+            warm.warm(ENTRY, tell=unheard)
+        assert len(turns) == 4
 
 
 def test_what_the_cache_cannot_fetch_is_given_up(tmp_path: Path, origin: FileHost) -> None:

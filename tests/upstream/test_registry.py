@@ -213,7 +213,7 @@ def unauthorized(challenge: str) -> Told:
 LIES: list[tuple[str, Told, str]] = [
     ("a lying digest", answer(GOOD, Docker_Content_Digest="sha256:" + "0" * 64), "not what its"),
     ("no JSON", answer(b"{"), "not JSON"),
-    ("JSON of great depth", answer(b"[" * 10**5), "not JSON"),
+    ("JSON of great depth", answer(b"[" * 10**5), "nested deeper than 64 levels"),
     ("no layers", answer(manifest()), "no layer"),
     ("layers of nothing", answer(b'{"layers": 7}'), "no proper list"),
     ("a negative size", answer(manifest(layer(IMAGE) | {"size": -1})), "without a proper size"),

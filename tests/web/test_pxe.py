@@ -16,6 +16,7 @@ from bty_app.domain.mac import Mac
 from bty_app.netboot import ipxe
 from bty_app.store import catalog
 from tests import serving
+from tests.other_host import answer, other_host
 from tests.serving import HOST, IP, LIVE, MAC, REF, Site
 
 BASE = f"http://{HOST}"
@@ -350,6 +351,20 @@ def test_a_registry_image_is_named_to_the_client_as_it_stands(server: Site) -> N
     server.bind("bty-flash-once")
 
     assert server.plan()["image"] == "oras://r.test/a/b:1"
+
+
+def test_a_preview_of_a_plan_asks_no_other_host(server: Site) -> None:
+    with other_host() as host:
+        host.routes["/SUMS"] = answer(b"c" * 64)
+        sha_url = host.url("/SUMS")
+        server.database.write(lambda tx: tx.run("UPDATE catalog_entries SET sha_url = ?", sha_url))
+        server.bind("bty-flash-once")
+
+        shown = server.get(f"/pxe/{MAC}/plan?preview=1").json["disk_image_sha"]
+
+        assert (shown, host.heads) == ("b" * 64, [])
+        assert server.plan()["disk_image_sha"] == "c" * 64
+        assert len(host.heads) == 1
 
 
 def test_an_image_without_a_name_is_no_image(server: Site) -> None:

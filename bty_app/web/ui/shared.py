@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from bty_app.services.slots import Slots
 
 T = TypeVar("T")
 
@@ -28,15 +29,14 @@ class Shared(Generic[T]):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._slots: OrderedDict[str, _Slot[T]] = OrderedDict()
+        self._slots: Slots[_Slot[T]] = Slots(_Slot, capacity=CAPACITY)
 
     def get(self, key: str, revision: str, make: Callable[[], T], *, exact: bool = False) -> T:
         """The value of `key`: that of `revision`, or one of this last second.
 
         `exact` is for somebody who has just acted and must see it: no second of grace.
         """
-        slot = self._slot(key)
+        slot = self._slots.of(key)
         with slot.lock:
             now = self._clock()
             kept = slot.value
@@ -46,11 +46,3 @@ class Shared(Generic[T]):
             slot.value = value = make()
             slot.revision, slot.made = revision, now
             return value
-
-    def _slot(self, key: str) -> _Slot[T]:
-        with self._lock:
-            slot = self._slots.pop(key, None) or _Slot()
-            self._slots[key] = slot
-            if len(self._slots) > CAPACITY:
-                self._slots.popitem(last=False)
-            return slot
