@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -118,8 +119,14 @@ def test_a_cache_that_is_away_for_a_moment_is_waited_for_and_a_dead_one_is_not(
         path = "/b/aHR0cDovL28udGVzdC94LmltZw/x.img"
         sha = ENTRY.disk_image_sha or ""
         cold, broken = answer(status="404 Not Found"), answer(status="502 Bad Gateway")
-        turns = [cold, *[broken] * 4, answer(X_Withcache_Sha256=sha)]
-        host.routes[path] = lambda client: turns.pop(0)(client)
+        warm_now = answer(X_Withcache_Sha256=sha)
+        turns = [cold, *[broken] * 4, cold, *[broken] * 4, warm_now]
+
+        def in_turn(client: socket.socket) -> None:
+            told = turns.pop(0)
+            told(client)
+
+        host.routes[path] = in_turn
         assert warm.warm(ENTRY, tell=unheard).sha256 == sha
 
         turns += [cold, *[broken] * 9]

@@ -17,7 +17,7 @@ from bty_app.netboot import ipxe
 from bty_app.store import catalog
 from tests import serving
 from tests.other_host import answer, other_host
-from tests.serving import HOST, IP, LIVE, MAC, REF, Site
+from tests.serving import HOST, IP, KERNEL, LIVE, MAC, REF, Site
 
 BASE = f"http://{HOST}"
 NAME = f"bty-netboot-pc-x86_64-v{LIVE}"
@@ -351,6 +351,19 @@ def test_a_registry_image_is_named_to_the_client_as_it_stands(server: Site) -> N
     server.bind("bty-flash-once")
 
     assert server.plan()["image"] == "oras://r.test/a/b:1"
+
+
+def test_a_live_environment_that_is_gone_is_said_and_armed_by_nothing(server: Site) -> None:
+    server.bind("bty-flash-once")
+    (server.state_dir / "boot" / KERNEL).unlink()
+
+    script = server.contact()
+
+    assert "echo bty: 52:54:00:12:34:56: no live environment is installed" in script
+    assert commands(script) == ["sleep 10", "exit 1"]
+    assert server.phase() == "idle"
+    server.save(boot_mode="ipxe-exit")
+    assert "no live environment" not in server.contact()
 
 
 def test_a_preview_of_a_plan_asks_no_other_host(server: Site) -> None:
