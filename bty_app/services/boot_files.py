@@ -30,8 +30,8 @@ class BootFiles:
 
     def not_ready(self, version: str) -> str:
         """Why the live environment of this version cannot be booted, or nothing where it can."""
-        needed = (live_file(version, suffix) for suffix in NEEDED)
-        if all((self._directory / name).is_file() for name in needed):
+        needed = (f"{self._directory}/{live_file(version, suffix)}" for suffix in NEEDED)
+        if all(os.path.isfile(path) for path in needed):  # noqa: PTH113 - each contact asks
             return ""
         try:
             found = live_versions(path.name for path in self._directory.iterdir())
