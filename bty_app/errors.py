@@ -43,6 +43,12 @@ class ConflictError(BtyError):
     code = "conflict"
 
 
+class CancelledError(BtyError):
+    """The work was ended before it was done, because somebody asked for that."""
+
+    code = "cancelled"
+
+
 class TooLargeError(BtyError):
     """The input is over a bound that stands in the documentation."""
 

@@ -30,6 +30,7 @@ from bty_app.services.health import Health
 from bty_app.services.image_cache import ImageCache
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
+from bty_app.services.jobs import Jobs
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
@@ -48,6 +49,9 @@ _log = logging.getLogger(__name__)
 
 STATE_FILE = "state.db"
 AGENT = f"bty/{__version__}"
+# Warming is waiting for another program: it must not keep a download waiting.
+JOBS_AT_ONCE = {"warm": 2}
+JOB_THREADS = 4
 _SAID_BY_THE_REQUEST = frozenset({Kind.PXE_OFFERED, Kind.PXE_PLAN})
 
 
@@ -114,6 +118,7 @@ def services(
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
     return Services(
+        jobs=Jobs(revisions, clock, at_once=JOBS_AT_ONCE),
         contacts=Contacts(database, settings, bounds, clock),
         plans=Plans(database, settings, bounds, images, clock),
         reports=Reports(database, settings, bounds, clock),

@@ -23,6 +23,7 @@ from bty_app.store import locks
 from bty_app.store.rotation import open_state
 from bty_app.web.app import create_app
 from bty_app.workers import http
+from bty_app.workers.jobs import JobWorker
 from bty_app.workers.scheduler import Scheduler
 from bty_app.workers.supervisor import Supervisor
 
@@ -79,9 +80,10 @@ def run(_args: argparse.Namespace, config: Config) -> int:
             spool_dir=place,
         )
         watch = Scheduler({"silence": services.reports.report_silence}, seconds=SCHEDULER_SECONDS)
+        jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         _announce(host, port, config, secrets.password)
-        _supervise(Supervisor([worker, watch]))
+        _supervise(Supervisor([worker, watch, *jobs]))
     return 0
 
 

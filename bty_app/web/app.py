@@ -15,6 +15,7 @@ from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_imports import CatalogImports
 from bty_app.services.contacts import Contacts
 from bty_app.services.health import Health
+from bty_app.services.jobs import Jobs
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
@@ -24,12 +25,14 @@ from bty_app.services.sessions import Sessions
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import catalog as catalog_api
 from bty_app.web.api import events as events_api
+from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
 from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
 from bty_app.web.ui import events as events_page
+from bty_app.web.ui import jobs as jobs_page
 from bty_app.web.ui import login as login_page
 from bty_app.web.ui import machine as machine_page
 from bty_app.web.ui import machines as machines_page
@@ -44,6 +47,7 @@ _COMPACT = partial(json.dumps, separators=(",", ":"))
 class Services:
     """The use cases that the routes call."""
 
+    jobs: Jobs
     contacts: Contacts
     plans: Plans
     reports: Reports
@@ -132,6 +136,8 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services) -> None:
     app.add_route("/machines/{mac}/disks.json", machines_api.Hardware(machines, what="disks"))
     app.add_route("/catalog/entries", catalog_api.Entries(services.catalog))
     app.add_route("/catalog/import", catalog_api.Import(services.imports))
+    app.add_route("/api/v1/jobs", jobs_api.JobList(services.jobs))
+    app.add_route("/api/v1/jobs/{job_id}", jobs_api.JobById(services.jobs))
     app.add_route("/events", events_api.EventList(audit))
     # No row of SQLite has an id of more digits.
     app.add_route(
@@ -169,3 +175,4 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/events", events_page.EventsPage(pages, events))
     app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
     app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))
+    app.add_route("/ui/jobs/{job_id}/cancel", jobs_page.JobCancel(services.jobs))

@@ -111,6 +111,13 @@ def see_other(resp: falcon.Response, path: str) -> None:
     resp.set_header("Cache-Control", "no-store")
 
 
+def way_back(wanted: str | None, otherwise: str) -> str:
+    """Where a form leads: only to a page of ours, never to another site."""
+    if wanted and wanted.startswith("/ui/") and wanted.isascii() and wanted.isprintable():
+        return wanted
+    return otherwise
+
+
 def environment(assets: Assets) -> Environment:
     """The template environment: escaping always, undefined names an error, nothing on disk."""
     made = Environment(
@@ -126,6 +133,7 @@ def environment(assets: Assets) -> Environment:
     made.globals["version"] = __version__
     made.filters["moment"] = moment
     made.filters["size"] = human_size
+    made.filters["duration"] = duration
     return made
 
 
@@ -152,6 +160,14 @@ def human_size(count: int | None) -> str:
             return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def duration(seconds: int) -> str:
+    """A time to wait as people say it: 40 s, 3 min, 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes = -(-seconds // 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _source(name: str) -> tuple[str, str | None, None]:

@@ -12,7 +12,7 @@ from bty_app.errors import NotFoundError, ValidationError
 from bty_app.services.audit import Audit
 from bty_app.services.revisions import Revisions
 from bty_app.web.forms import form_of
-from bty_app.web.pages import Answer, Pages, see_other
+from bty_app.web.pages import Answer, Pages, see_other, way_back
 from bty_app.web.ui.shared import Shared
 
 ROWS = 50
@@ -129,7 +129,7 @@ class EventMarks:
         acknowledged = form.text("acknowledged") != "0"
         updated = sum(self._marked(event_id, acknowledged=acknowledged) for event_id in ids)
         if "text/html" in (req.get_header("Accept") or ""):
-            see_other(resp, _way_back(form.text("return_to")))
+            see_other(resp, way_back(form.text("return_to"), "/ui/events"))
             return
         resp.media = {"updated": updated, "acknowledged": acknowledged}
 
@@ -157,13 +157,6 @@ def _ids(values: tuple[str, ...]) -> list[int]:
     if not all(text.isascii() and text.isdigit() and len(text) < 18 for text in texts):
         raise ValidationError("ids: must be whole numbers")
     return [int(text) for text in texts]
-
-
-def _way_back(wanted: str | None) -> str:
-    """Only to a page of ours: never to another site."""
-    if wanted and wanted.startswith("/ui/") and wanted.isascii() and wanted.isprintable():
-        return wanted
-    return "/ui/events"
 
 
 def _is_failure(event: StoredEvent) -> bool:
