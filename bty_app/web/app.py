@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import falcon
 
+from bty_app.domain.cache_state import CacheState
+from bty_app.domain.catalog import CatalogEntry
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
+from bty_app.services.catalog_checks import CatalogChecks
 from bty_app.services.catalog_imports import CatalogImports
+from bty_app.services.catalog_jobs import CatalogJobs
+from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.contacts import Contacts
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
+from bty_app.services.last_checks import LastChecks
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
@@ -24,6 +31,7 @@ from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Sessions
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import catalog as catalog_api
+from bty_app.web.api import catalog_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
@@ -31,12 +39,15 @@ from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
+from bty_app.web.ui import catalog as catalog_page
+from bty_app.web.ui import catalog_acts, catalog_add, catalog_entry, catalog_fetch
 from bty_app.web.ui import events as events_page
 from bty_app.web.ui import jobs as jobs_page
 from bty_app.web.ui import login as login_page
 from bty_app.web.ui import machine as machine_page
 from bty_app.web.ui import machines as machines_page
 from bty_app.web.ui.alerts import Alerts
+from bty_app.web.ui.catalog_query import query_of as catalog_query_of
 from bty_app.web.ui.machine_query import query_of
 from bty_app.web.ui.polled import Polled
 
@@ -53,6 +64,11 @@ class Services:
     reports: Reports
     machines: Machines
     catalog: Catalog
+    upstream: CatalogUpstream
+    checks: CatalogChecks
+    last_checks: LastChecks
+    catalog_jobs: CatalogJobs
+    cache_state: Callable[[CatalogEntry], CacheState]
     imports: CatalogImports
     audit: Audit
     sessions: Sessions
@@ -96,6 +112,7 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     _operator_routes(app, services)
     _login_routes(app, pages, services.sessions, check, cookies)
     _page_routes(app, services, pages)
+    _catalog_routes(app, services, pages)
     app.add_route("/static/{name}", StaticFile(assets))
     return app
 
@@ -136,6 +153,13 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services) -> None:
     app.add_route("/machines/{mac}/disks.json", machines_api.Hardware(machines, what="disks"))
     app.add_route("/catalog/entries", catalog_api.Entries(services.catalog))
     app.add_route("/catalog/import", catalog_api.Import(services.imports))
+    v1 = catalog_v1.Behind(services.catalog, services.catalog_jobs)
+    app.add_route("/api/v1/catalog", catalog_v1.Upload(services.imports))
+    app.add_route("/api/v1/catalog/diff", catalog_v1.Diff(services.upstream))
+    app.add_route("/api/v1/catalog/fetch", catalog_v1.Fetch(services.upstream))
+    app.add_route("/api/v1/catalog/check", catalog_v1.Check(v1, services.checks))
+    app.add_route("/api/v1/catalog/warm", catalog_v1.Warm(v1))
+    app.add_route("/api/v1/catalog/entries/{ref}", catalog_v1.Entry(services.catalog))
     app.add_route("/api/v1/jobs", jobs_api.JobList(services.jobs))
     app.add_route("/api/v1/jobs/{job_id}", jobs_api.JobById(services.jobs))
     app.add_route("/events", events_api.EventList(audit))
@@ -176,3 +200,28 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
     app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))
     app.add_route("/ui/jobs/{job_id}/cancel", jobs_page.JobCancel(services.jobs))
+
+
+def _catalog_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: the pages of the catalog."""
+    catalog, jobs, upstream = services.catalog, services.catalog_jobs, services.upstream
+    knowledge = catalog_page.Knowledge(
+        catalog, upstream, jobs, services.last_checks, services.cache_state
+    )
+    table = catalog_page.CatalogTable(pages, knowledge, services.revisions)
+    view = catalog_page.CatalogView(pages, table)
+    app.add_route("/ui/images", login_page.Forward("/ui/catalog"))
+    app.add_route("/ui/catalog", catalog_page.CatalogPage(view))
+    app.add_route("/ui/catalog/rows", Polled(table, catalog_query_of))
+    app.add_route("/ui/catalog/check", catalog_acts.CatalogCheckAll(jobs))
+    app.add_route("/ui/catalog/upload", catalog_add.CatalogUpload(view, services.imports))
+    app.add_route("/ui/catalog/entries", catalog_add.CatalogAdd(view, catalog))
+    check = catalog_acts.CatalogCheck(catalog, services.checks, jobs)
+    app.add_route("/ui/catalog/entries/check", check)
+    app.add_route("/ui/catalog/entries/warm", catalog_acts.CatalogWarm(catalog, jobs))
+    app.add_route("/ui/catalog/entries/{ref}", catalog_entry.EntryPage(pages, catalog))
+    app.add_route("/ui/catalog/entries/{ref}/delete", catalog_entry.EntryDelete(pages, catalog))
+    state = catalog_fetch.FetchState(pages, upstream, jobs, services.revisions)
+    app.add_route("/ui/catalog/fetch", catalog_fetch.FetchPage(pages, state, jobs))
+    app.add_route("/ui/catalog/fetch/state", Polled(state, lambda _req: None))
+    app.add_route("/ui/catalog/fetch-release", catalog_fetch.FetchRelease(jobs))

@@ -8,7 +8,7 @@ from pathlib import Path
 import bty_app
 from bty_app.domain import catalog_events, image_events, machine_events
 from bty_app.domain.boot import Decision, LiveEnv, Purpose, Reason
-from bty_app.domain.catalog import CatalogEntry, Merge, NewImage
+from bty_app.domain.catalog import CatalogEntry, Change, Merge, NewImage
 from bty_app.domain.events import Actor, Event, Kind, Subject
 from bty_app.domain.image_source import ImageRef
 from bty_app.domain.inventory import Inventory
@@ -106,6 +106,10 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
                 NewImage(ImageRef("a" * 64), _SRC, "debian", _SRC), _WRONG, ip=_IP
             ),
             "An image could not be added.",
+        ),
+        (
+            catalog_events.edited(_ENTRY, (Change("name", "a", "b"),), ip=_IP),
+            "An operator said otherwise what an image is.",
         ),
         (catalog_events.deleted(_ENTRY, ip=_IP), "An image was removed."),
         (
