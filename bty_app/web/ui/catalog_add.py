@@ -50,7 +50,7 @@ class CatalogAdd:
                 req,
                 resp,
                 CatalogQuery(),
-                status=status_of(error),
+                status=_status(error),
                 entered=entered,
                 problems=_problems(error, entered),
             )
@@ -83,7 +83,7 @@ class CatalogUpload:
         except StorageError:
             raise
         except BtyError as error:
-            self._refuse(req, resp, status_of(error), error.message)
+            self._refuse(req, resp, _status(error), error.message)
             return
         merge = done.merge
         same = merge.kept + len(merge.repeated)
@@ -92,6 +92,12 @@ class CatalogUpload:
 
     def _refuse(self, req: falcon.Request, resp: falcon.Response, status: int, why: str) -> None:
         self._view.render(req, resp, CatalogQuery(), status=status, problems={"file": why})
+
+
+def _status(error: BtyError) -> int:
+    """As in the API, what another host does not give is 400: our own page is there."""
+    status = status_of(error)
+    return status if status in {409, 413, 422} else 400
 
 
 def _problems(error: BtyError, entered: dict[str, str]) -> dict[str, str]:
