@@ -66,7 +66,7 @@ class CatalogJobs:
             self._looked = None
             teller.tell(Step("asking for it"))
             self._looked = offered = self._upstream.look()
-            return f"{len(offered.images)} images upstream"
+            return f"it lists {len(offered.images)}"
 
         return self._jobs.submit(FETCH, FETCH_KEY, f"look at {self._source()}", work)
 

@@ -1,4 +1,4 @@
-"""A site, and a host that its catalog comes from, for every test of pages that asks for one."""
+"""What tests of pages ask for: a site, a host that its catalog comes from, a browser."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.file_host import FileHost, file_host
+from tests.web.browsing import CHROMIUM, HOST
 from tests.web.site import Site, site
 from tests.web.upstream import follow
 
@@ -23,3 +25,17 @@ def host(house: Site) -> Iterator[FileHost]:
     with file_host() as running:
         follow(house.database, running.url("/catalog.toml"))
         yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    arguments = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        f"--host-resolver-rules=MAP {HOST} 127.0.0.1",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()

@@ -17,6 +17,7 @@ from bty_app.web.ui.shared import Shared
 
 HERE = "/ui/catalog/fetch"
 TOPICS = ("catalog", "machines", "jobs", "settings")
+FIELDS = {"disk_image_sha": "digest", "size_bytes": "size", "arch": "architecture"}
 MOST_LISTED = 200  # of each kind of change; the counts are exact
 
 
@@ -60,6 +61,7 @@ class FetchState:
             "found": found,
             "counted": counted(found) if found else "",
             "shown": shown,
+            "fields": FIELDS,
             "most": MOST_LISTED,
             "poll": f"{HERE}/state?{urlencode({'rev': revision})}",
         }
