@@ -93,6 +93,6 @@ def _parts(data: bytes, content_type: str) -> Form:
                 fields.append((name, value.decode("utf-8", "replace")))
             else:
                 files.append((name, Upload(filename, value)))
-    except falcon.MediaMalformedError as error:
+    except (falcon.HTTPBadRequest, ValueError, LookupError) as error:  # of names and charsets
         raise ValidationError("the form cannot be read") from error
     return Form(tuple(fields), tuple(files))
