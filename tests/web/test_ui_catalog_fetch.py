@@ -138,3 +138,19 @@ def test_what_was_seen_elsewhere_is_not_shown_for_a_new_source(house: Site, host
     follow(house.database, "https://new.test/c.toml")
 
     assert "Taking it" not in visit.get("/ui/catalog/fetch").text
+
+
+def test_a_look_that_fails_leaves_nothing_old_to_take(house: Site, host: FileHost) -> None:
+    offers(host, image("a.img"))
+    visit = house.visit()
+    visit.post("/ui/catalog/fetch")
+    do_jobs(house.services.jobs)
+    assert "Taking it: 1 new" in visit.get("/ui/catalog/fetch").text
+    del host.files["/catalog.toml"]
+
+    visit.post("/ui/catalog/fetch")
+    do_jobs(house.services.jobs)
+
+    text = visit.get("/ui/catalog/fetch").text
+    assert "answers 404" in text
+    assert "Take it" not in text
