@@ -117,15 +117,7 @@ def services(
     catalog = Catalog(database, http, registries, revisions, clock)
     last_checks = LastChecks(revisions)
     jobs = Jobs(revisions, clock, at_once=JOBS_AT_ONCE)
-    # Jobs wait for a place: operators who ask in the meantime do not keep them from it.
-    for_jobs = Http(agent=AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
-    tools = Tools(
-        catalog,
-        catalog_upstream(config, database, revisions, for_jobs, clock),
-        catalog_checks(config, for_jobs, clock, last_checks.note),
-        warming(config, database, revisions, for_jobs, clock),
-        settings,
-    )
+    tools = _for_jobs(config, database, revisions, catalog, last_checks, clock)
     # What a plan waits for: machines come in crowds, so there is room, and a short queue. A crowd
     # at a slow registry takes none of the places at the cache.
     to_sources, to_cache = (Http(agent=AGENT, at_once=32, wait_seconds=1.0) for _ in range(2))
@@ -158,6 +150,26 @@ def services(
         metrics=metrics,
         revisions=revisions,
         boot_files=BootFiles(config.paths.boot_dir, config.netboot.ipxe_dir),
+    )
+
+
+def _for_jobs(
+    config: Config,
+    database: Database,
+    revisions: Revisions,
+    catalog: Catalog,
+    last_checks: LastChecks,
+    clock: Clock,
+) -> Tools:
+    """What jobs on the catalog work with."""
+    # They wait for a place: operators who ask in the meantime do not keep them from it.
+    http = Http(agent=AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
+    return Tools(
+        catalog,
+        catalog_upstream(config, database, revisions, http, clock),
+        catalog_checks(config, http, clock, last_checks.note),
+        warming(config, database, revisions, http, clock),
+        settings_of(config, database, revisions),
     )
 
 
