@@ -14,7 +14,9 @@ from bty_app.config_values import spelled
 from bty_app.domain.bounds import Rate
 from bty_app.domain.events import Event, Kind
 from bty_app.domain.settings import UPSTREAM
+from bty_app.domain.signature import parse_key
 from bty_app.services import passwords
+from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
@@ -136,8 +138,25 @@ def services(
         health=Health(database, config.paths.state_dir, metrics, clock),
         metrics=metrics,
         revisions=revisions,
-        boot_files=BootFiles(config.paths.boot_dir, config.netboot.ipxe_dir),
+        boot_files=boot_files(config),
+        artifacts=artifacts(config, database, settings, http),
     )
+
+
+def boot_files(config: Config) -> BootFiles:
+    """What machines boot."""
+    return BootFiles(
+        config.paths.boot_dir,
+        config.netboot.ipxe_dir,
+        live_version=config.netboot.live_version,
+    )
+
+
+def artifacts(config: Config, database: Database, settings: Settings, http: Http) -> Artifacts:
+    """What brings netboot artifacts here."""
+    key = config.netboot.signing_key
+    place = config.paths.boot_dir
+    return Artifacts(database, settings, http, place, key=parse_key(key) if key else None)
 
 
 def outgoing() -> Http:
@@ -202,7 +221,6 @@ def options(config: Config) -> Options:
     return Options(
         public_url=config.server.public_url,
         trusted_proxies=config.server.trusted_proxy,
-        live_version=config.netboot.live_version,
         inventory_max_bytes=config.tuning.inventory_max_bytes,
         max_upload_bytes=config.tuning.max_upload_bytes,
     )

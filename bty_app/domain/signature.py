@@ -29,6 +29,16 @@ class SigningKey:
     key_id: bytes | None
     public_key: bytes
 
+    @property
+    def name(self) -> str:
+        """What people tell the key by: minisign's id, or the key itself in hexadecimal digits."""
+        return self.public_key.hex() if self.key_id is None else _printed(self.key_id)
+
+    @property
+    def suffix(self) -> str:
+        """What a signature's file has behind the name of the signed one."""
+        return ".sig" if self.key_id is None else ".minisig"
+
 
 @dataclass(frozen=True, slots=True)
 class _Minisig:
