@@ -16,6 +16,7 @@ from bty_app.domain.events import Event, Kind
 from bty_app.domain.settings import UPSTREAM
 from bty_app.domain.signature import parse_key
 from bty_app.services import passwords
+from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
@@ -119,8 +120,10 @@ def services(
     cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
+    jobs = Jobs(revisions, clock, at_once=JOBS_AT_ONCE)
+    files = boot_files(config)
     return Services(
-        jobs=Jobs(revisions, clock, at_once=JOBS_AT_ONCE),
+        jobs=jobs,
         contacts=Contacts(database, settings, bounds, clock),
         plans=Plans(database, settings, bounds, images, clock),
         reports=Reports(database, settings, bounds, clock),
@@ -138,8 +141,8 @@ def services(
         health=Health(database, config.paths.state_dir, metrics, clock),
         metrics=metrics,
         revisions=revisions,
-        boot_files=boot_files(config),
-        artifacts=artifacts(config, database, settings, http),
+        boot_files=files,
+        artifacts=ArtifactJobs(artifacts(config, database, settings, http), files, jobs, settings),
     )
 
 

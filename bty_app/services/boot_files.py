@@ -6,12 +6,20 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from bty_app import __version__
-from bty_app.domain.artifacts import IPXE_FILES, Found, Live, choose_live, live_versions
+from bty_app.domain.artifacts import (
+    IPXE_FILES,
+    IPXE_USES,
+    Found,
+    Live,
+    choose_live,
+    live_versions,
+)
 from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
 from bty_app.store.artifact_sets import CURRENT, PREVIOUS, ArtifactSets
 from bty_app.store.publish import publishing_file
@@ -25,6 +33,15 @@ class Readable(Protocol):
     """Where an upload comes from."""
 
     def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BootProgram:
+    """An iPXE binary: what it is for, and where it is; `place` is None where it is missing."""
+
+    name: str
+    use: str
+    place: str | None
 
 
 class BootFiles:
@@ -78,6 +95,19 @@ class BootFiles:
         version = stored.facts.version if stored.facts else current.rpartition("-")[0]
         return Found(live_versions(names), version, stored.is_whole)
 
+    def programs(self) -> Iterator[BootProgram]:
+        """The iPXE binaries that sites need, and where each comes from."""
+        for name, use in IPXE_USES.items():
+            places = (self._directory / place / name for place in (CURRENT, "", PREVIOUS))
+            if any(path.is_file() for path in places):
+                yield BootProgram(name, use, "boot")
+            else:
+                packaged = (self._ipxe_dir / name).is_file()
+                yield BootProgram(name, use, "package" if packaged else None)
+
+    def _root(self) -> Path:
+        return Path(os.path.realpath(self._directory))
+
     def _stamp(self) -> _Stamp:
         """When the directory and its current set changed last, in nanoseconds."""
         found = []
@@ -108,7 +138,7 @@ class BootFiles:
 
     def _within(self, name: str, place: str) -> Path:
         """Where `name` leads, which must be in the boot directory."""
-        root = Path(os.path.realpath(self._directory))
+        root = self._root()
         target = Path(os.path.realpath(root / place / name))
         if not target.is_relative_to(root):
             raise InvalidInputError(f"{name!r} leads out of the boot directory")

@@ -9,7 +9,7 @@ from typing import Any
 
 import falcon
 
-from bty_app.services.artifacts import Artifacts
+from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
@@ -61,7 +61,7 @@ class Services:
     metrics: Metrics
     revisions: Revisions
     boot_files: BootFiles
-    artifacts: Artifacts
+    artifacts: ArtifactJobs
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,22 @@ def test_ipxe_comes_from_the_package_unless_somebody_put_another_one(
     assert content(files, "ipxe.efi") == b"ours"
 
 
+def test_it_is_told_which_boot_programs_there_are_and_from_where(
+    files: BootFiles, tmp_path: Path
+) -> None:
+    (tmp_path / "boot" / "snponly.efi").write_bytes(b"ours")
+
+    found = {program.name: program.place for program in files.programs()}
+
+    assert found == {
+        "undionly.kpxe": "package",
+        "ipxe.efi": "package",
+        "snponly.efi": "boot",
+        "ipxe-arm64.efi": None,
+        "snponly-arm64.efi": None,
+    }
+
+
 def test_nothing_else_of_the_package_is_served(files: BootFiles) -> None:
     with pytest.raises(NotFoundError):
         files.opened("ipxe.iso")
