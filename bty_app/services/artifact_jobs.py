@@ -1,13 +1,14 @@
-"""What operators do with netboot artifacts through the server: in the background, and to look at."""
+"""What operators do with netboot artifacts through the server: in the background, or at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
 from bty_app.domain.artifacts import Live
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
+from bty_app.domain.image_source import without_credentials
 from bty_app.domain.jobs import Job, Teller
 from bty_app.domain.release import Release
 from bty_app.domain.settings import NETBOOT_REPO, NETBOOT_TAG
@@ -40,6 +41,39 @@ class ArtifactState:
         ready = {found.id for found in self.sets if found.is_whole}
         return self.current is not None and self.previous in ready - {self.current}
 
+    def as_json(self) -> dict[str, object]:
+        """As plain JSON data."""
+        return {
+            "live_environment": asdict(self.live),
+            "current": self.current,
+            "previous": self.previous,
+            "sets": [_set_json(found) for found in self.sets],
+            "by_hand": list(self.by_hand),
+            "boot_programs": [asdict(program) for program in self.programs],
+            "source": without_credentials(self.source),
+            "tag": self.tag,
+        }
+
+
+def artifact_state(artifacts: Artifacts, files: BootFiles, settings: Settings) -> ArtifactState:
+    """What there is now."""
+    sets = artifacts.sets
+    return ArtifactState(
+        live=files.live(),
+        sets=tuple(sets.listed()),
+        current=sets.current(),
+        previous=sets.previous(),
+        by_hand=files.found().by_hand,
+        programs=tuple(files.programs()),
+        source=settings.text(NETBOOT_REPO),
+        tag=settings.text(NETBOOT_TAG),
+    )
+
+
+def _set_json(found: StoredSet) -> dict[str, object]:
+    facts = asdict(found.facts) if found.facts else None
+    return {"id": found.id, "facts": facts, "damage": list(found.damage)}
+
 
 class ArtifactJobs:
     """Any thread may call."""
@@ -54,17 +88,7 @@ class ArtifactJobs:
 
     def state(self) -> ArtifactState:
         """What there is now."""
-        sets = self._artifacts.sets
-        return ArtifactState(
-            live=self._files.live(),
-            sets=tuple(sets.listed()),
-            current=sets.current(),
-            previous=sets.previous(),
-            by_hand=self._files.found().by_hand,
-            programs=tuple(self._files.programs()),
-            source=self._settings.text(NETBOOT_REPO),
-            tag=self._settings.text(NETBOOT_TAG),
-        )
+        return artifact_state(self._artifacts, self._files, self._settings)
 
     def fetch(self, *, source: str | None = None, tag: str | None = None, ip: str | None) -> Job:
         """Queue the fetch of a release; one of the same tag that is under way is returned.

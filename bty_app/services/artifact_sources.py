@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from bty_app.domain.image_source import without_credentials
 from bty_app.errors import InvalidInputError, NotFoundError, TooLargeError, UnavailableError
@@ -107,11 +107,11 @@ class Directory:
         """A small file; None where there is none of this name."""
         for place in self._places:
             try:
-                descriptor = _opened(place / name)
+                file = opened_file(place / name)
             except NotFoundError:
                 continue
             self._places = (place,)
-            with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+            with file:
                 data = file.read(limit + 1)
             if len(data) > limit:
                 raise TooLargeError(f"{place / name} is larger than {limit // 1024} KiB")
@@ -146,6 +146,17 @@ def _chunks(file: FileIO, path: Path) -> Iterator[bytes]:
             yield chunk
     except OSError as error:
         raise UnavailableError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def opened_file(path: Path) -> BinaryIO:
+    """The regular file `path`, open for reading.
+
+    Raises:
+        InvalidInputError: it is something else than a file.
+        NotFoundError: there is no such file.
+        UnavailableError: it cannot be read.
+    """
+    return os.fdopen(_opened(path), "rb")
 
 
 def _opened(path: Path) -> int:

@@ -23,19 +23,26 @@ from bty_app.domain.artifact_set import (
 from bty_app.domain.artifacts import live_file, manifest_versions
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor, Event
-from bty_app.domain.jobs import Teller
+from bty_app.domain.jobs import Step, Teller
 from bty_app.domain.moments import stamp
 from bty_app.domain.release import Release, release_of
 from bty_app.domain.settings import NETBOOT_REPO, NETBOOT_TAG
 from bty_app.domain.signature import MAX_SIGNATURE_BYTES, SigningKey, check_signature
-from bty_app.errors import BtyError, CancelledError, InvalidInputError, NotFoundError
+from bty_app.errors import (
+    BtyError,
+    CancelledError,
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+)
 from bty_app.services.archive import unpack
-from bty_app.services.artifact_sources import Directory, Remote, Source
+from bty_app.services.artifact_sources import Directory, Remote, Source, opened_file
 from bty_app.services.audit import record_if_possible
+from bty_app.services.backup_files import sha256_of
 from bty_app.services.bringing import Bringing
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.settings import Settings
-from bty_app.store.artifact_sets import ArtifactSets
+from bty_app.store.artifact_sets import ArtifactSets, StoredSet
 from bty_app.store.database import Database
 from bty_app.store.publish import make_directories, scratch_directory
 from bty_app.upstream.http import Http
@@ -134,6 +141,23 @@ class Artifacts:
             unpack(file, place, teller)
             return self._install_all_of(Directory([place], shown=name), teller, by)
 
+    def install_file(self, path: Path, teller: Teller, by: By) -> Installed:
+        """Install the set in the tar archive `path`.
+
+        Raises:
+            As `fetch`.
+        """
+        with opened_file(path) as file:
+            return self.install_archive(file, path.name, teller, by)
+
+    def damage(self, teller: Teller) -> dict[str, list[str]]:
+        """What is wrong with the files of each set, every one read and compared.
+
+        Raises:
+            CancelledError: it was cancelled.
+        """
+        return {found.id: list(_deep_damage(found, teller)) for found in self.sets.listed()}
+
     def roll_back(self, by: By) -> SetFacts:
         """Let machines boot the set before the current one.
 
@@ -211,3 +235,16 @@ class Artifacts:
     def _record(self, event: Event) -> None:
         """What is on disk counts, whether or not it can be recorded."""
         record_if_possible(self._database, event, at=stamp(self._clock()))
+
+
+def _deep_damage(found: StoredSet, teller: Teller) -> Iterator[str]:
+    yield from found.damage
+    for name, digest in (found.facts.digests if found.facts and not found.damage else {}).items():
+        teller.tell(Step(f"reading {name}"))
+        try:
+            right = sha256_of(found.path / name) == digest
+        except StorageError as error:
+            yield error.message
+            continue
+        if not right:
+            yield f"{name} is not as its manifest says"
