@@ -44,6 +44,10 @@ class Bringing:
             As `Artifacts.fetch`.
         """
         staging = self._sets.staging(manifest.set_id)
+        with disk_failures(staging):
+            return self._bring(manifest, staging)
+
+    def _bring(self, manifest: Manifest, staging: Path) -> tuple[Path, dict[str, int], bool]:
         copies = self._sets.copies()
         self._measure(manifest, staging)
         sizes, fetched = {}, False
@@ -87,9 +91,8 @@ class Bringing:
                 self._done = before
                 continue
             if found != path:
-                with disk_failures(path):
-                    path.unlink(missing_ok=True)
-                    os.link(found, path)
+                path.unlink(missing_ok=True)
+                os.link(found, path)
             return True
         return False
 
@@ -100,15 +103,14 @@ class Bringing:
         found = self._fetched(name, part)
         if found != digest and resumed:  # what was there may be of another build: once from scratch
             self._done = before
-            self._unlink(part)
+            part.unlink(missing_ok=True)
             found = self._fetched(name, part)
         if found != digest:
-            self._unlink(part)
+            part.unlink(missing_ok=True)
             raise InvalidInputError(
                 f"{self._source.shown}: {name} has the digest {found}, its manifest says {digest}"
             )
-        with disk_failures(path):
-            part.rename(path)
+        part.rename(path)
 
     def _fetched(self, name: str, part: Path) -> str:
         """The digest of the file, fetched into `part` in as many tries as it takes."""
@@ -132,7 +134,7 @@ class Bringing:
         """Raise a failure that no other try can mend."""
         status = error.status if isinstance(error, StatusError) else None
         if status == 416:  # there is less of the file than we have
-            self._unlink(part)
+            part.unlink(missing_ok=True)
         elif status is not None and status not in _RETRIED:
             raise error
 
@@ -183,8 +185,3 @@ class Bringing:
 
     def _tell(self, words: str = "") -> None:
         self._teller.tell(Step(words or self._words, self._done, self._total))
-
-    @staticmethod
-    def _unlink(part: Path) -> None:
-        with disk_failures(part):
-            part.unlink(missing_ok=True)

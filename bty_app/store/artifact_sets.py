@@ -128,7 +128,8 @@ class ArtifactSets:
         publish_file(staging / FACTS_FILE, facts_text(facts).encode())
         adopt_directory(self._sets, staging.name, manifest.set_id)
         self._switch(manifest.set_id)
-        self._prune()
+        with contextlib.suppress(OSError, StorageError):  # it is installed; the next one tidies up
+            self._prune()
 
     def roll_back(self) -> tuple[str, str]:
         """Let the current and the previous set change places; return (now current, was current).
@@ -175,8 +176,7 @@ class ArtifactSets:
         for name in (CURRENT, PREVIOUS):
             for left in self._boot_dir.glob(f".tmp-{name}.*"):  # a link that was never renamed
                 left.unlink(missing_ok=True)
-        with contextlib.suppress(StorageError):
-            sweep(self._sets)
+        sweep(self._sets)
 
 
 def _damage(path: Path, facts: SetFacts) -> Iterator[str]:

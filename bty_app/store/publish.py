@@ -176,7 +176,7 @@ def continued_file(path: Path, *, at: int) -> Iterator[BinaryIO]:
     with disk_failures(path):
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(path, flags, 0o600), "r+b") as file:  # noqa: PTH123 - a descriptor
-            file.truncate(at)
+            os.ftruncate(file.fileno(), at)  # begun again after a signal, as the method is not
             file.seek(at)
             yield file
             file.flush()
