@@ -20,7 +20,11 @@ CHUNK_BYTES = 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 MAX_MEMBERS = MAX_FILES + 16  # with the manifest, its signature, and directories
 
-_BAD = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError)
+# RecursionError: headers about headers about headers.
+_BAD = (
+    *(tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError),
+    *(ValueError, RecursionError),
+)
 _DECOMPRESSED: tuple[tuple[bytes, Callable[[BinaryIO], object]], ...] = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
