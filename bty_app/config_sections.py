@@ -13,8 +13,8 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TypeVar
 
-from bty_app import __version__, logs, state_dir
 from bty_app import config_values as values
+from bty_app import logs, state_dir
 
 Network = IPv4Network | IPv6Network
 T = TypeVar("T")
@@ -167,13 +167,27 @@ class Registry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """Where the catalog comes from, until a setting says otherwise."""
+    """Where the catalog and the netboot artifacts come from, until a setting says otherwise."""
 
     catalog_url: str = _key(
         "https://github.com/safl/nosi/releases/latest/download/catalog.toml",
         values.source,
         "source",
         "The catalog that is fetched: an http, https, oras or file URL, or a path.",
+    )
+
+    netboot_repo: str = _key(
+        "safl/bty",
+        values.netboot_repo,
+        "source",
+        "Where releases of netboot artifacts are: owner/repository, the http or https URL of a"
+        " mirror, or the path of a directory.",
+    )
+    netboot_tag: str = _key(
+        "latest",
+        values.netboot_tag,
+        "tag",
+        "The release to fetch; `latest` is that of the running version.",
     )
 
 
@@ -189,11 +203,18 @@ class Netboot:
     """What machines boot over the network."""
 
     live_version: str = _key(
-        __version__,
+        "",
         values.version,
         "version",
-        "The <V> in the names of the live environment's files, bty-netboot-pc-x86_64-v<V>.vmlinuz.",
-        shown_default="the running version",
+        "The <V> in the names of the live environment's files, bty-netboot-pc-x86_64-v<V>.vmlinuz."
+        " None: that of the installed netboot artifacts, else what is in boot_dir.",
+    )
+    signing_key: str = _key(
+        "",
+        values.signing_key,
+        "public key",
+        "A minisign or Ed25519 public key: netboot artifacts are installed only when it signed"
+        " their manifest.",
     )
     ipxe_dir: Path = _key(
         Path("/usr/lib/ipxe"),

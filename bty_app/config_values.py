@@ -13,7 +13,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bty_app.errors import ConfigError
+from bty_app.domain.release import check_source, check_tag
+from bty_app.domain.signature import parse_key
+from bty_app.errors import ConfigError, InvalidInputError
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
@@ -97,6 +99,33 @@ def origin(value: object) -> str:
     return address
 
 
+def netboot_repo(value: object) -> str:
+    """A source of netboot artifacts."""
+    try:
+        return check_source(text(value))
+    except ValueError as error:
+        raise ConfigError(f"must be {error}") from error
+
+
+def netboot_tag(value: object) -> str:
+    """The tag of a release."""
+    try:
+        return check_tag(text(value))
+    except ValueError as error:
+        raise ConfigError(f"must be {error}") from error
+
+
+def signing_key(value: object) -> str:
+    """A public key that signatures are checked with, or nothing."""
+    key = text(value)
+    if key:
+        try:
+            parse_key(key)
+        except InvalidInputError as error:
+            raise ConfigError(f"must be a public key: {error.message}") from error
+    return key
+
+
 def url(value: object) -> str:
     """An http(s) URL without a slash at its end, or nothing.
 
@@ -151,9 +180,9 @@ def source(value: object) -> str:
 
 
 def version(value: object) -> str:
-    """A version as it stands in file names, without its `v`."""
+    """A version as it stands in file names, without its `v`, or nothing."""
     name = text(value).removeprefix("v")
-    if not _VERSION.fullmatch(name):
+    if name and not _VERSION.fullmatch(name):
         raise ConfigError("must be a version such as 0.90.0")
     return name
 

@@ -16,7 +16,10 @@ from bty_app.domain.cache_state import CacheKind, CacheState
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.events import Event, Kind
 from bty_app.domain.settings import UPSTREAM, WITHCACHE_URL
+from bty_app.domain.signature import parse_key
 from bty_app.services import passwords
+from bty_app.services.artifact_jobs import ArtifactJobs
+from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
@@ -125,6 +128,7 @@ def services(
     cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
+    files = boot_files(config)
     return Services(
         jobs=jobs,
         contacts=Contacts(database, settings, bounds, clock),
@@ -149,7 +153,8 @@ def services(
         health=Health(database, config.paths.state_dir, metrics, clock),
         metrics=metrics,
         revisions=revisions,
-        boot_files=BootFiles(config.paths.boot_dir, config.netboot.ipxe_dir),
+        boot_files=files,
+        artifacts=ArtifactJobs(artifacts(config, database, settings, http), files, jobs, settings),
     )
 
 
@@ -171,6 +176,22 @@ def _for_jobs(
         warming(config, database, revisions, http, clock),
         settings_of(config, database, revisions),
     )
+
+
+def boot_files(config: Config) -> BootFiles:
+    """What machines boot."""
+    return BootFiles(
+        config.paths.boot_dir,
+        config.netboot.ipxe_dir,
+        live_version=config.netboot.live_version,
+    )
+
+
+def artifacts(config: Config, database: Database, settings: Settings, http: Http) -> Artifacts:
+    """What brings netboot artifacts here."""
+    key = config.netboot.signing_key
+    place = config.paths.boot_dir
+    return Artifacts(database, settings, http, place, key=parse_key(key) if key else None)
 
 
 def outgoing() -> Http:
@@ -263,7 +284,6 @@ def options(config: Config) -> Options:
     return Options(
         public_url=config.server.public_url,
         trusted_proxies=config.server.trusted_proxy,
-        live_version=config.netboot.live_version,
         inventory_max_bytes=config.tuning.inventory_max_bytes,
         max_upload_bytes=config.tuning.max_upload_bytes,
     )

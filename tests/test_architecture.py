@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logs": set(),
     "config": {"config_sections", "config_values"},
     "config_sections": {"config_values", "logs", "state_dir"},
-    "config_values": {"logs"},
+    "config_values": {"logs", "domain"},  # a rule of the domain is the rule of its key
     "config_sources": {"config", "config_values", "state_dir"},
     "state_dir": set(),
     "native": {"store"},  # to publish an unpacked extension as every other file

@@ -12,7 +12,7 @@ import tomli_w
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bty_app import __version__, config_sources, config_values
+from bty_app import config_sources, config_values
 from bty_app.config import DEFAULT, KEYS, MASK, SECTIONS, Config, did_you_mean
 from bty_app.errors import ConfigError
 
@@ -60,7 +60,7 @@ def test_nothing_configured_gives_the_defaults(host: Host) -> None:
     assert config.server.port == 8080
     assert config.server.host == "0.0.0.0"  # noqa: S104
     assert config.admin.password == ""
-    assert config.netboot.live_version == __version__
+    assert config.netboot.live_version == ""
     assert config.paths.state_dir == host.default_state
     assert config.paths.boot_dir == host.default_state / "boot"
     assert config.paths.backup_dir == host.default_state / "backups"
@@ -346,7 +346,9 @@ REFUSED: list[tuple[str, object, str]] = [
     ("paths.boot_dir", 7, "must be text"),
     ("withcache.url", "10.0.0.5:8081", "must be a URL"),
     ("netboot.live_version", "../../etc", "must be a version"),
-    ("netboot.live_version", "", "must be a version"),
+    ("upstream.netboot_repo", "no source", "must be owner/repository"),
+    ("upstream.netboot_tag", "../x", "must be letters"),
+    ("netboot.signing_key", "RWsecret", "must be a public key"),
     ("tuning.backup_max_parallel", 0, "from 1 to 16"),
     ("tuning.max_upload_bytes", -1, "must be a whole number"),
     ("log.format", "xml", "must be text or json"),

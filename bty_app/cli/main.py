@@ -56,6 +56,9 @@ COMMANDS: Mapping[str, Command] = {
     "verify": Command("bty_app.cli.verify", "check a bundle or a database"),
     "machine": Command("bty_app.cli.machine", "list, show, change and forget machines"),
     "catalog": Command("bty_app.cli.catalog", "list, import, add and remove images"),
+    "artifacts": Command(
+        "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"
+    ),
     "show-config": Command(
         "bty_app.cli.show_config", "show every setting and where its value comes from"
     ),

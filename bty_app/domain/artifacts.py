@@ -3,41 +3,108 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 NEEDED = ("vmlinuz", "initrd")
 
-# As Debian's ipxe package names them: BIOS, UEFI on x86-64, UEFI on arm64.
-IPXE_FILES = frozenset(
-    {
-        *("undionly.kpxe", "ipxe.efi", "snponly.efi"),
-        *("ipxe-arm64.efi", "snponly-arm64.efi"),
-    }
-)
+# As Debian's ipxe package names them, and what of a site needs each.
+IPXE_USES = {
+    "undionly.kpxe": "BIOS",
+    "ipxe.efi": "UEFI on x86-64",
+    "snponly.efi": "UEFI on x86-64, with the firmware's own network driver",
+    "ipxe-arm64.efi": "UEFI on arm64",
+    "snponly-arm64.efi": "UEFI on arm64, with the firmware's own network driver",
+}
+IPXE_FILES = frozenset(IPXE_USES)
 
-_KERNEL = re.compile(
-    r"bty-netboot-pc-x86_64-v([0-9A-Za-z][0-9A-Za-z._+-]{0,63})\.vmlinuz", re.ASCII
-)
+VERSION = r"[0-9A-Za-z][0-9A-Za-z._+-]{0,63}"
+_LIVE = re.compile(rf"bty-netboot-pc-x86_64-v({VERSION})\.(vmlinuz|initrd|sha256)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the boot directory has: versions whose kernel and initrd were put into it by hand, and
+    the version of its current set, which may have lost a file.
+    """
+
+    by_hand: tuple[str, ...] = ()
+    set_version: str | None = None
+    set_is_whole: bool = False
+
+    @property
+    def usable(self) -> tuple[str, ...]:
+        """The versions that can be booted, the preferred one last."""
+        current = (self.set_version,) if self.set_version and self.set_is_whole else ()
+        return (*self.by_hand, *current)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The live environment that machines boot. `not_ready` says why they cannot, where they
+    cannot; `differs` says so when it is of another version than the server.
+    """
+
+    version: str
+    not_ready: str = ""
+    differs: str = ""
 
 
 def live_file(version: str, suffix: str) -> str:
-    """The name of a file of the live environment: suffix `vmlinuz`, `initrd`, `squashfs`."""
+    """The name of a file of the live environment: `vmlinuz`, `initrd`, `squashfs`, `sha256`."""
     return f"bty-netboot-pc-x86_64-v{version}.{suffix}"
 
 
-def live_versions(names: Iterable[str]) -> list[str]:
-    """The versions of live environments whose kernel is among the file names, sorted."""
-    return sorted(found[1] for name in names if (found := _KERNEL.fullmatch(name)))
+def live_versions(names: Iterable[str]) -> tuple[str, ...]:
+    """The versions of live environments of which all that is needed is among the names, sorted."""
+    known = {found.groups() for name in names if (found := _LIVE.fullmatch(name))}
+    versions = {version for version, _suffix in known}
+    complete = [v for v in versions if all((v, suffix) in known for suffix in NEEDED)]
+    return tuple(sorted(complete, key=version_order))
 
 
-def why_not_ready(version: str, found: Sequence[str]) -> str:
-    """What an operator has to do so that the live environment of `version` can be booted."""
-    others = [other for other in found if other != version]
-    if version in found:
-        return f"the live environment {version} is not complete in boot/: put its files there"
-    if others:
-        return (
-            f"boot/ has the live environment {others[-1]}, this server boots {version}:"
-            " put its files there, or set netboot.live_version"
-        )
-    return f"no live environment is installed: put that of {version} into boot/"
+def manifest_versions(names: Iterable[str]) -> tuple[str, ...]:
+    """The versions of which a checksum manifest is among the names, sorted."""
+    matches = (_LIVE.fullmatch(name) for name in names)
+    return tuple(sorted((m[1] for m in matches if m and m[2] == "sha256"), key=version_order))
+
+
+def version_order(version: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that sorts 0.9 before 0.10; what is no number sorts before what is one."""
+    parts = re.split(r"[._+-]", version)
+    return tuple((1, int(p), "") if p.isdecimal() and p.isascii() else (0, 0, p) for p in parts)
+
+
+def choose_live(found: Found, *, configured: str, running: str) -> Live:
+    """Which live environment machines boot: the configured one, else that of the current set, else
+    that of the running version, else the newest one that was put into the directory by hand.
+    """
+    version = configured or _preferred(found, running)
+    if version not in found.usable:
+        return Live(version, not_ready=_why_not(version, found, is_configured=bool(configured)))
+    return Live(version, differs=_differs(version, configured=configured, running=running))
+
+
+def _preferred(found: Found, running: str) -> str:
+    if found.set_is_whole or not found.by_hand:
+        return found.set_version or running
+    return running if running in found.by_hand else found.by_hand[-1]
+
+
+def _why_not(version: str, found: Found, *, is_configured: bool) -> str:
+    if version == found.set_version:
+        return f"the live environment {version} is damaged: fetch the netboot artifacts again"
+    if not is_configured:
+        return f"no live environment is installed: fetch the netboot artifacts of {version}"
+    has = f"boot/ has {found.usable[-1]}" if found.usable else "boot/ has none"
+    return (
+        f"netboot.live_version asks for the live environment {version}, {has}:"
+        " fetch that one, or change netboot.live_version"
+    )
+
+
+def _differs(version: str, *, configured: str, running: str) -> str:
+    if version == running:
+        return ""
+    why = "as netboot.live_version says" if configured else "fetch the netboot artifacts"
+    return f"machines boot the live environment {version}, this server is {running}: {why}"

@@ -39,6 +39,13 @@ class Teller(Protocol):
     def is_wanted(self) -> bool:
         """Whether the work is to go on."""
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass.
+
+        Raises:
+            CancelledError: the work is to end here.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

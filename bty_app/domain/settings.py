@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bty_app.domain.boot import Limits
+from bty_app.domain.release import check_source, check_tag
 from bty_app.errors import ValidationError
 
 
@@ -42,6 +43,16 @@ def _source(text: str) -> str:
     if not text or len(text) > 2048 or not text.isprintable() or " " in text:
         raise ValueError("a source without spaces, such as https://host/catalog.toml")
     return text
+
+
+def _named(rule: Callable[[str], str], what: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        try:
+            return rule(text)
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from error
+
+    return parse
 
 
 def _base_url(text: str) -> str:
@@ -86,8 +97,23 @@ WITHCACHE_URL = Setting(
     "The withcache that images come from.",
     configured="withcache.url",
 )
+NETBOOT_REPO = Setting(
+    "upstream.netboot_repo",
+    "",
+    _named(check_source, "a source of releases"),
+    "Where releases of netboot artifacts are: owner/repository, the URL of a mirror, or the path"
+    " of a directory.",
+    configured="upstream.netboot_repo",
+)
+NETBOOT_TAG = Setting(
+    "upstream.netboot_tag",
+    "",
+    _named(check_tag, "a tag"),
+    "The release to fetch; `latest` is that of the running version.",
+    configured="upstream.netboot_tag",
+)
 
-UPSTREAM = (CATALOG_URL, WITHCACHE_URL)
+UPSTREAM = (CATALOG_URL, WITHCACHE_URL, NETBOOT_REPO, NETBOOT_TAG)
 SETTINGS = (GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES, *UPSTREAM)
 SILENCE_FACTOR_WITHOUT_PROGRESS = 6
 

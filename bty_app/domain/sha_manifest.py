@@ -20,10 +20,7 @@ def digest_of(text: str, target: str | None) -> str:
     Raises:
         InvalidInputError: a line is no `digest name`, or the manifest does not say one digest.
     """
-    lines = [line.strip() for line in text.split("\n")]
-    listed = [_parse(line, number) for number, line in enumerate(lines, 1) if line]
-    if not listed:
-        raise InvalidInputError("the checksum file is empty")
+    listed = _listed(text)
     if target is None or listed == [(listed[0][0], None)]:
         found = {digest for digest, _ in listed}
     else:
@@ -42,10 +39,7 @@ def listed_digest(data: bytes, name: str) -> str:
     Raises:
         InvalidInputError: it has none, or is no checksum file.
     """
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInputError("the checksum file is not UTF-8 text") from error
+    text = _text(data)
     try:
         return digest_of(text, name)
     except InvalidInputError:
@@ -53,6 +47,30 @@ def listed_digest(data: bytes, name: str) -> str:
         if plain == name:
             raise
     return digest_of(text, plain)  # the URL spells a name as %20 that the list has as it is
+
+
+def listed_files(data: bytes) -> list[tuple[str, str | None]]:
+    """Every line of a checksum file: the digest, and the name where it has one.
+
+    Raises:
+        InvalidInputError: it is empty, or no checksum file.
+    """
+    return _listed(_text(data))
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError("the checksum file is not UTF-8 text") from error
+
+
+def _listed(text: str) -> list[tuple[str, str | None]]:
+    lines = [line.strip() for line in text.split("\n")]
+    listed = [_parse(line, number) for number, line in enumerate(lines, 1) if line]
+    if not listed:
+        raise InvalidInputError("the checksum file is empty")
+    return listed
 
 
 def _parse(line: str, number: int) -> tuple[str, str | None]:

@@ -1,7 +1,7 @@
 """A boot offer as an iPXE script (CONTRACT 4, SPEC 16).
 
 Nothing that a machine said of itself stands in a script: only our own words, the canonical MAC,
-the checked address of this server, and the configured version of the live environment.
+the checked address of this server, and the checked version of the live environment.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import assert_never
 
-from bty_app.domain.artifacts import live_file
+from bty_app.domain.artifacts import Live, live_file
 from bty_app.domain.boot import FirmwareExit, LiveEnv, LocalDisk, Offer, Wait
 from bty_app.domain.mac import Mac
 
@@ -31,18 +31,17 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,:;()/_+'-]")
 _ANSWERED = "bty-answered"  # tells the bootstrap that a script was there, whatever came of it
 
 
+NO_LIVE = Live("", not_ready="no live environment is installed")
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where the script is served from, to whom, and which live environment it boots.
-
-    `not_ready` says why the live environment cannot be booted, where it cannot.
-    """
+    """Where the script is served from, to whom, and which live environment it boots, if one."""
 
     base_url: str
     mac: Mac
-    live_version: str
+    live: Live = NO_LIVE
     disk_suspect: bool = False
-    not_ready: str = ""
 
 
 def bootstrap(base_url: str) -> str:
@@ -91,9 +90,9 @@ def script(offer: Offer, context: Context, *, because: str) -> str:
 
 
 def _live(context: Context) -> list[str]:
-    if context.not_ready:
+    if context.live.not_ready:
         return _not_ready(context)
-    version, mac = context.live_version, context.mac
+    version, mac = context.live.version, context.mac
     arguments = " ".join(
         [
             "boot=live",
@@ -109,6 +108,7 @@ def _live(context: Context) -> list[str]:
     kernel, initrd = live_file(version, "vmlinuz"), live_file(version, "initrd")
     lines = [
         f"echo bty: {mac}: booting the live environment {version}",
+        *([f"echo bty: {_echoed(context.live.differs)}"] if context.live.differs else []),
         f"set bty-base {context.base_url}",
         f"kernel ${{bty-base}}/boot/{kernel}?mac={mac} {arguments}{guard}",
         f"initrd ${{bty-base}}/boot/{initrd}?mac={mac}{guard}",
@@ -120,7 +120,7 @@ def _live(context: Context) -> list[str]:
 def _not_ready(context: Context) -> list[str]:
     """Say on the machine's screen what the operator has to do; its disk may boot if it is sound."""
     lines = [
-        f"echo bty: {context.mac}: {_echoed(context.not_ready)}",
+        f"echo bty: {context.mac}: {_echoed(context.live.not_ready)}",
     ]
     if context.disk_suspect:
         return [*lines, *_ask_again(context, RETRY_SECONDS)]

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from bty_app.domain.artifacts import IPXE_FILES, NEEDED, live_file, live_versions, why_not_ready
-from bty_app.errors import InvalidInputError, NotFoundError, TooLargeError
+from bty_app import __version__
+from bty_app.domain.artifacts import (
+    IPXE_FILES,
+    IPXE_USES,
+    Found,
+    Live,
+    choose_live,
+    live_versions,
+)
+from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
+from bty_app.store.artifact_sets import CURRENT, PREVIOUS, ArtifactSets
 from bty_app.store.publish import publishing_file
 
+SETTLED_SECONDS = 1.0
 _CHUNK = 1024 * 1024
+_Stamp = tuple[int, ...]
 
 
 class Readable(Protocol):
@@ -20,45 +35,111 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class BootFiles:
-    """Reads and stores boot files."""
+@dataclass(frozen=True, slots=True)
+class BootProgram:
+    """An iPXE binary: what it is for, and where it is; `place` is None where it is missing."""
 
-    def __init__(self, directory: Path, ipxe_dir: Path) -> None:
-        """`ipxe_dir` has the distribution's boot programs, for those that `directory` lacks."""
+    name: str
+    use: str
+    place: str | None
+
+
+class BootFiles:
+    """Reads and stores boot files. Any thread may call."""
+
+    def __init__(
+        self,
+        directory: Path,
+        ipxe_dir: Path,
+        *,
+        live_version: str = "",
+        running: str = __version__,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`ipxe_dir` has the distribution's boot programs, for those that `directory` lacks;
+        `live_version` is the live environment that is asked for in the configuration.
+        """
         self._directory = directory
         self._ipxe_dir = ipxe_dir
+        self._sets = ArtifactSets(directory)
+        self._live_version = live_version
+        self._running = running
+        self._clock = clock
+        self._kept: tuple[_Stamp, Live] | None = None
 
-    def not_ready(self, version: str) -> str:
-        """Why the live environment of this version cannot be booted, or nothing where it can."""
-        needed = (f"{self._directory}/{live_file(version, suffix)}" for suffix in NEEDED)
-        if all(os.path.isfile(path) for path in needed):  # noqa: PTH113 - each contact asks
-            return ""
+    def live(self) -> Live:
+        """The live environment that machines boot, or why they cannot.
+
+        What is in the directories is read when they have changed: each contact asks.
+        """
+        stamp = self._stamp()
+        kept = self._kept
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        found = choose_live(self.found(), configured=self._live_version, running=self._running)
+        # Two changes within one tick of the file system's clock have the same time.
+        settled = self._clock() - max(stamp, default=0) / 1e9 > SETTLED_SECONDS
+        self._kept = (stamp, found) if settled else None
+        return found
+
+    def found(self) -> Found:
+        """What live environments there are."""
         try:
-            found = live_versions(path.name for path in self._directory.iterdir())
+            names = os.listdir(self._directory)  # noqa: PTH208 - names alone
         except OSError:
-            found = []
-        return why_not_ready(version, found)
+            return Found()
+        current = self._sets.current()
+        if current is None:
+            return Found(live_versions(names))
+        stored = self._sets.get(current)
+        version = stored.facts.version if stored.facts else current.rpartition("-")[0]
+        return Found(live_versions(names), version, stored.is_whole)
+
+    def programs(self) -> Iterator[BootProgram]:
+        """The iPXE binaries that sites need, and where each comes from."""
+        for name, use in IPXE_USES.items():
+            places = (self._directory / place / name for place in (CURRENT, "", PREVIOUS))
+            if any(path.is_file() for path in places):
+                yield BootProgram(name, use, "boot")
+            else:
+                packaged = (self._ipxe_dir / name).is_file()
+                yield BootProgram(name, use, "package" if packaged else None)
+
+    def _root(self) -> Path:
+        return Path(os.path.realpath(self._directory))
+
+    def _stamp(self) -> _Stamp:
+        """When the directory and its current set changed last, in nanoseconds."""
+        found = []
+        for path in (f"{self._directory}", f"{self._directory}/{CURRENT}"):
+            with contextlib.suppress(OSError):
+                found.append(os.stat(path).st_mtime_ns)  # noqa: PTH116 - each contact asks
+        return tuple(found)
 
     def opened(self, name: str) -> BinaryIO:
-        """The regular file `name`, open for reading.
+        """The regular file `name`, open for reading: of the current set, else as it was put into
+        the directory, else of the set before (a box may be in the middle of booting it), else of
+        the distribution.
 
         Raises:
             InvalidInputError: the name is not plain, or a link that leads out of the directory.
             NotFoundError: there is no such file.
         """
         plain = plain_name(name)
-        try:
-            return _opened(self._within(plain), plain)
-        except NotFoundError:
-            if plain not in IPXE_FILES:
-                raise
+        for place in (CURRENT, "", PREVIOUS):
+            if place and plain.startswith("."):
+                continue
+            with contextlib.suppress(NotFoundError):
+                return _opened(self._within(plain, place), plain)
+        if plain not in IPXE_FILES:
+            raise NotFoundError(f"no such file: {plain}")
         # The package itself has links that lead elsewhere: Debian 12 keeps ipxe.efi in /boot.
         return _opened(Path(os.path.realpath(self._ipxe_dir / plain)), plain)
 
-    def _within(self, name: str) -> Path:
+    def _within(self, name: str, place: str) -> Path:
         """Where `name` leads, which must be in the boot directory."""
-        root = Path(os.path.realpath(self._directory))
-        target = Path(os.path.realpath(root / name))
+        root = self._root()
+        target = Path(os.path.realpath(root / place / name))
         if not target.is_relative_to(root):
             raise InvalidInputError(f"{name!r} leads out of the boot directory")
         return target
@@ -68,10 +149,18 @@ class BootFiles:
 
         Raises:
             InvalidInputError: the name is not plain.
+            ConflictError: the current set has a file of this name.
             TooLargeError: it has more than `max_bytes`; nothing stays.
             StorageError: the disk did not take it; nothing stays.
         """
         path = self._directory / plain_name(name)
+        if name in {CURRENT, PREVIOUS, "sets"}:
+            raise InvalidInputError(f"{name!r} is where the installed sets are")
+        if os.path.lexists(self._directory / CURRENT / name):
+            raise ConflictError(
+                f"{name} belongs to the installed netboot artifacts, which come first: install"
+                " another set, or roll back"
+            )
         self._directory.mkdir(mode=0o700, exist_ok=True)
         written = 0
         with publishing_file(path) as out:

@@ -111,6 +111,7 @@ class Jobs:
             entry.wanted = False
             if entry.job.state is State.QUEUED:
                 self._end(entry, State.CANCELLED)
+            self._changed.notify_all()
             job = entry.job
         self._revisions.bump(TOPIC)
         return job
@@ -173,7 +174,7 @@ class Jobs:
         self._revisions.bump(TOPIC)
         state, result, error = State.COMPLETED, "", ""
         try:
-            result = entry.work(_Run(entry, self._told))
+            result = entry.work(_Run(entry, self._told, self._waited))
         except CancelledError:
             state = State.CANCELLED
         except BtyError as failure:
@@ -201,6 +202,11 @@ class Jobs:
         if news:
             self._revisions.bump(TOPIC)
 
+    def _waited(self, entry: _Entry, seconds: float) -> None:
+        with self._changed:
+            if self._changed.wait_for(lambda: not entry.wanted, seconds):
+                raise CancelledError("it was cancelled")
+
     def _now(self) -> float:
         return self._clock().timestamp()
 
@@ -208,12 +214,21 @@ class Jobs:
 class _Run:
     """The teller of one job."""
 
-    def __init__(self, entry: _Entry, told: Callable[[_Entry, Step], None]) -> None:
+    def __init__(
+        self,
+        entry: _Entry,
+        told: Callable[[_Entry, Step], None],
+        waited: Callable[[_Entry, float], None],
+    ) -> None:
         self._entry = entry
         self._told = told
+        self._waited = waited
 
     def tell(self, step: Step) -> None:
         self._told(self._entry, step)
 
     def is_wanted(self) -> bool:
         return self._entry.wanted
+
+    def wait(self, seconds: float) -> None:
+        self._waited(self._entry, seconds)

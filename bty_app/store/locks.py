@@ -59,6 +59,18 @@ def serving(state_dir: Path, *, about: str, wait_seconds: float = 0.0) -> Iterat
 
 
 @contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` alone.
+
+    Raises:
+        ConflictError: another process or thread holds it.
+        StorageError: the lock file cannot be made.
+    """
+    with _held(path, fcntl.LOCK_EX, wait_seconds=0.0):
+        yield
+
+
+@contextmanager
 def _held(path: Path, kind: int, *, wait_seconds: float) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

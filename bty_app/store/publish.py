@@ -7,10 +7,7 @@ maker left behind is recognised by the missing lock and swept by the next one.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import fcntl
-import itertools
 import os
 import shutil
 import stat
@@ -19,17 +16,20 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from bty_app.errors import BtyError, ConflictError, StorageError
+from bty_app.errors import ConflictError
+from bty_app.store.directories import (
+    DIRECTORY,
+    RENAME_EXCHANGE,
+    RENAME_NOREPLACE,
+    disk_failures,
+    opened_directory,
+    rename2,
+    sync_tree,
+    temporary_name,
+)
 
 _NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_RENAME_NOREPLACE = 1  # linux/fs.h
-_RENAME_EXCHANGE = 2
-_NO_SUCH_RENAME = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM})
-_DISK_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
 _BUFFER = 1024 * 1024
-
-_serial = itertools.count(1)
 
 
 def publish_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -50,9 +50,9 @@ def publishing_file(path: Path, *, mode: int = 0o600, replace: bool = True) -> I
         ConflictError: `path` exists and `replace` is false.
         StorageError: it cannot be written; what was at `path` is untouched.
     """
-    with _disk_failures(path), _opened_directory(path.parent) as folder:
+    with disk_failures(path), opened_directory(path.parent) as folder:
         _sweep(folder, f".tmp-{path.name}.")
-        temporary = _temporary_name(path.name)
+        temporary = temporary_name(path.name)
         descriptor = os.open(temporary, os.O_RDWR | _NEW_FILE, mode, dir_fd=folder)
         with open(descriptor, "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - a descriptor
             try:
@@ -90,19 +90,32 @@ def publish_directory(
 @contextmanager
 def _publishing_directory(parent: Path, name: str, *, replace: bool) -> Iterator[Path]:
     target = parent / name
-    with _disk_failures(target), _opened_directory(parent) as folder:
+    with disk_failures(target), opened_directory(parent) as folder:
         if not replace and _exists(folder, name):
             raise _taken(target)
         with _temporary_directory(folder, name) as temporary:
             try:
                 yield parent / temporary
-                _sync_tree(parent / temporary)
+                sync_tree(parent / temporary)
                 _take_name(folder, temporary, target, replace=replace)
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True, dir_fd=folder)
                 raise
         os.fsync(folder)
         shutil.rmtree(temporary, ignore_errors=True, dir_fd=folder)  # the one replaced, if any
+
+
+def adopt_directory(parent: Path, filled: str, name: str) -> None:
+    """Give the directory `parent/filled` the name `parent/name`, in place of what has it.
+
+    Raises:
+        StorageError: it cannot be done; what was at `parent/name` is untouched.
+    """
+    with disk_failures(parent / name), opened_directory(parent) as folder:
+        sync_tree(parent / filled)
+        _take_name(folder, filled, parent / name, replace=True)
+        os.fsync(folder)
+        shutil.rmtree(filled, ignore_errors=True, dir_fd=folder)  # the one replaced, if any
 
 
 @contextmanager
@@ -113,8 +126,8 @@ def scratch_directory(parent: Path, name: str) -> Iterator[Path]:
         StorageError: it cannot be made.
     """
     with (
-        _disk_failures(parent / name),
-        _opened_directory(parent) as folder,
+        disk_failures(parent / name),
+        opened_directory(parent) as folder,
         _temporary_directory(folder, name) as temporary,
     ):
         try:
@@ -127,9 +140,9 @@ def scratch_directory(parent: Path, name: str) -> Iterator[Path]:
 def _temporary_directory(folder: int, name: str) -> Iterator[str]:
     """A new directory in `folder`, held by its maker: a sweep removes none that is held."""
     _sweep(folder, f".tmp-{name}.")
-    temporary = _temporary_name(name)
+    temporary = temporary_name(name)
     os.mkdir(temporary, 0o700, dir_fd=folder)
-    lock = os.open(temporary, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    lock = os.open(temporary, DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield temporary
@@ -144,12 +157,30 @@ def create_file(path: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
     Raises:
         StorageError: the file exists already, or cannot be written.
     """
-    with _disk_failures(path):
+    with disk_failures(path):
         descriptor = os.open(path, os.O_WRONLY | _NEW_FILE, mode)
         with open(descriptor, "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - a descriptor
             yield file
             file.flush()
             os.fsync(descriptor)
+
+
+@contextmanager
+def continued_file(path: Path, *, at: int) -> Iterator[BinaryIO]:
+    """The file `path`, made where it is not there, to write to from byte `at` on; what was behind
+    that is gone, and what is written is durable when the block ends without error.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with disk_failures(path):
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(path, flags, 0o600), "r+b") as file:  # noqa: PTH123 - a descriptor
+            os.ftruncate(file.fileno(), at)  # begun again after a signal, as the method is not
+            file.seek(at)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -170,9 +201,9 @@ def make_directories(path: Path) -> None:
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(missing):
-        with _disk_failures(folder):
+        with disk_failures(folder):
             folder.mkdir(exist_ok=True)
-            with _opened_directory(folder.parent) as parent:
+            with opened_directory(folder.parent) as parent:
                 os.fsync(parent)
 
 
@@ -182,15 +213,11 @@ def sweep(folder: Path) -> None:
     Raises:
         StorageError: the directory cannot be read.
     """
-    with _disk_failures(folder), _opened_directory(folder) as descriptor:
+    with disk_failures(folder), opened_directory(folder) as descriptor:
         _sweep(descriptor, ".tmp-")
 
 
 # -- names ---------------------------------------------------------------------------------------
-
-
-def _temporary_name(name: str) -> str:
-    return f".tmp-{name}.{os.getpid()}-{next(_serial)}"
 
 
 def _taken(target: Path) -> ConflictError:
@@ -210,11 +237,11 @@ def _take_name(folder: int, temporary: str, target: Path, *, replace: bool) -> N
     if not (replace and _exists(folder, target.name)):
         _rename_to_free_name(folder, temporary, target)
         return
-    if _rename2(folder, temporary, target.name, _RENAME_EXCHANGE):
+    if rename2(folder, temporary, target.name, RENAME_EXCHANGE):
         return
     # Here a crash between the two renames leaves the old one, whole, under a name with `.tmp-`:
     # only file systems without an atomic exchange have this gap.
-    aside = _temporary_name(target.name)
+    aside = temporary_name(target.name)
     os.rename(target.name, aside, src_dir_fd=folder, dst_dir_fd=folder)
     os.rename(temporary, target.name, src_dir_fd=folder, dst_dir_fd=folder)
     os.rename(aside, temporary, src_dir_fd=folder, dst_dir_fd=folder)
@@ -222,7 +249,7 @@ def _take_name(folder: int, temporary: str, target: Path, *, replace: bool) -> N
 
 def _rename_to_free_name(folder: int, temporary: str, target: Path) -> None:
     try:
-        done = _rename2(folder, temporary, target.name, _RENAME_NOREPLACE)
+        done = rename2(folder, temporary, target.name, RENAME_NOREPLACE)
     except FileExistsError as error:
         raise _taken(target) from error
     if done:
@@ -232,46 +259,7 @@ def _rename_to_free_name(folder: int, temporary: str, target: Path) -> None:
     os.rename(temporary, target.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def _rename2(folder: int, source: str, target: str, flags: int) -> bool:
-    """renameat2(2): False where the C library or the file system does not know it."""
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if function is None:
-        return False
-    if function(folder, os.fsencode(source), folder, os.fsencode(target), flags) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in _NO_SUCH_RENAME:
-        return False
-    raise OSError(number, os.strerror(number), target)
-
-
-# -- the disk ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _opened_directory(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, _DIRECTORY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _sync_tree(root: Path) -> None:
-    """fsync every file and directory under `root`, and `root` itself, from the leaves up."""
-    for folder, _folders, files, descriptor in os.fwalk(root, topdown=False):
-        for name in files:
-            _sync_file(name, folder=descriptor)
-        _sync_file(folder, folder=None)
-
-
-def _sync_file(name: str, *, folder: int | None) -> None:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(name, flags, dir_fd=folder)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+# -- what killed makers left ---------------------------------------------------------------------
 
 
 def _sweep(folder: int, prefix: str) -> None:
@@ -292,18 +280,3 @@ def _remove_if_abandoned(folder: int, name: str) -> None:
                 os.unlink(name, dir_fd=folder)
         finally:
             os.close(descriptor)
-
-
-@contextmanager
-def _disk_failures(path: Path) -> Iterator[None]:
-    """Say disk errors of the block as a sentence about `path`; let other errors pass."""
-    try:
-        yield
-    except BtyError:
-        raise
-    except OSError as error:
-        if error.errno in _DISK_FAILURES or error.filename is not None:
-            named = error.filename is not None and str(error.filename) not in (str(path), path.name)
-            about = f" ({error.filename})" if named else ""
-            raise StorageError(f"{path}: cannot be written: {error.strerror}{about}") from error
-        raise

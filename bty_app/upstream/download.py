@@ -26,12 +26,25 @@ class Pace:
 
 
 USUAL_PACE = Pace()
+LOOK_SECONDS = 0.5  # between two looks whether the body is still wanted
+
+
+def _always() -> bool:
+    return True
 
 
 class Download:
     """A body that is being sent: it begins at `offset` of a file of `total` bytes, where told."""
 
-    def __init__(self, found: Exchange, part: Part, limit: int, pace: Pace) -> None:
+    def __init__(
+        self,
+        found: Exchange,
+        part: Part,
+        limit: int,
+        pace: Pace,
+        is_wanted: Callable[[], bool] = _always,
+    ) -> None:
+        """`is_wanted` is asked twice a second; where it says no, the connection is cut off."""
         self.status: int = found.response.status
         self.headers: Mapping[str, str] = found.response.headers
         self.offset = part.start
@@ -40,6 +53,7 @@ class Download:
         self._end = part.end
         self._limit = limit
         self._pace = pace
+        self._is_wanted = is_wanted
         check_plain(found.target.shown, found.response)
         if max(part.total or 0, part.end or 0) > limit:
             raise too_large(found.target.shown, limit)
@@ -52,7 +66,7 @@ class Download:
             UnavailableError: it stalls, breaks off, or ends before its declared end.
         """
         position = self.offset
-        with _Watch(self._found.cut, self._pace) as watch:
+        with _Watch(self._found.cut, self._pace, self._is_wanted) as watch:
             while chunk := self._chunk(watch, position):
                 position += len(chunk)
                 if position > self._limit:
@@ -81,11 +95,12 @@ class Download:
 class _Watch:
     """Breaks a connection off that has lost its pace; only time spent waiting for it counts."""
 
-    def __init__(self, cut: Callable[[], None], pace: Pace) -> None:
+    def __init__(self, cut: Callable[[], None], pace: Pace, is_wanted: Callable[[], bool]) -> None:
         self.received = 0
         self.complaint = ""
         self._cut = cut
         self._pace = pace
+        self._is_wanted = is_wanted
         self._lock = threading.Lock()
         self._waited = 0.0
         self._since: float | None = None
@@ -119,16 +134,20 @@ class _Watch:
     def _run(self) -> None:
         pace = self._pace
         seen, mark, left = 0, 0.0, pace.seconds
-        while not self._over.wait(max(left, pace.seconds / 10)):
+        while not self._over.wait(min(max(left, pace.seconds / 10), LOOK_SECONDS)):
+            if not self._is_wanted():
+                self._end("it is not wanted any more")
+                return
             with self._lock:
                 waited = self._time_waited()
             left = pace.seconds - (waited - mark)
             if left > 0:
                 continue
             if self.received - seen < pace.least_bytes:
-                self.complaint = (
-                    f"fewer than {pace.least_bytes} bytes came in {pace.seconds:g} seconds"
-                )
-                self._cut()
+                self._end(f"fewer than {pace.least_bytes} bytes came in {pace.seconds:g} seconds")
                 return
             seen, mark, left = self.received, waited, pace.seconds
+
+    def _end(self, complaint: str) -> None:
+        self.complaint = complaint
+        self._cut()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -138,9 +138,15 @@ class Http:
 
     @contextmanager
     def download(
-        self, request: Request, *, limit: int, pace: Pace = USUAL_PACE
+        self,
+        request: Request,
+        *,
+        limit: int,
+        pace: Pace = USUAL_PACE,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> Iterator[Download]:
-        """A large body, to be read within the block, for as long as it keeps its pace.
+        """A large body, to be read within the block, for as long as it keeps its pace and
+        `is_wanted` says so.
 
         Raises:
             InvalidInputError: the URL is no http or https URL.
@@ -154,7 +160,7 @@ class Http:
             check_status(found.target.shown, found.response, 200, 206)
             part = part_of(found.target.shown, found.response, _range_of(request))
             found.stop_deadline()
-            yield Download(found, part, limit, pace)
+            yield Download(found, part, limit, pace, is_wanted)
 
     @contextmanager
     def _answer(self, request: Request, deadline: float) -> Iterator[Exchange]:

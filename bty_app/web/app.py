@@ -12,6 +12,7 @@ import falcon
 
 from bty_app.domain.cache_state import CacheState
 from bty_app.domain.catalog import CatalogEntry
+from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
@@ -76,6 +77,7 @@ class Services:
     metrics: Metrics
     revisions: Revisions
     boot_files: BootFiles
+    artifacts: ArtifactJobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,6 @@ class Options:
 
     public_url: str
     trusted_proxies: tuple[Network, ...]
-    live_version: str
     inventory_max_bytes: int
     max_upload_bytes: int
 
@@ -126,9 +127,7 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/version", health.Version())
     app.add_route("/metrics", health.MetricsText(services.health))
     app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap())
-    app.add_route(
-        "/pxe/{mac}", pxe.Script(services.contacts, files, live_version=options.live_version)
-    )
+    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, files))
     app.add_route("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
     app.add_route(
         "/pxe/{mac}/inventory", pxe.InventoryOf(reports, max_bytes=options.inventory_max_bytes)

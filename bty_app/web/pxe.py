@@ -41,10 +41,9 @@ class Script:
 
     open_to_all = True
 
-    def __init__(self, contacts: Contacts, files: BootFiles, *, live_version: str) -> None:
+    def __init__(self, contacts: Contacts, files: BootFiles) -> None:
         self._contacts = contacts
         self._files = files
-        self._live_version = live_version
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """A contact; with `?preview=1` a look that changes nothing."""
@@ -70,8 +69,7 @@ class Script:
         machine, decision = what.machine, what.decision
         context = self._context(req, machine.mac, disk_suspect=machine.disk_suspect)
         if isinstance(decision.offer, LiveEnv):
-            not_ready = self._files.not_ready(self._live_version)
-            context = replace(context, not_ready=not_ready)
+            context = replace(context, live=self._files.live())
         resp.content_type = SCRIPT_TYPE
         resp.text = ipxe.script(decision.offer, context, because=decision.reason.value)
         resp.cache_control = ["no-store"]
@@ -81,7 +79,7 @@ class Script:
     def _context(
         self, req: falcon.Request, mac: Mac, *, disk_suspect: bool = False
     ) -> ipxe.Context:
-        return ipxe.Context(req.context.base_url, mac, self._live_version, disk_suspect)
+        return ipxe.Context(req.context.base_url, mac, disk_suspect=disk_suspect)
 
 
 class PlanOf:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bty_app.domain.artifacts import Live
 from bty_app.domain.boot import LiveEnv, LocalDisk, Offer, Purpose, Wait
 from bty_app.domain.mac import parse_mac
 from bty_app.netboot import ipxe
@@ -21,7 +22,7 @@ CONTACT = "/pxe/52-54-00-b0-07-02"
 
 
 def script(offer: Offer, base_url: str) -> str:
-    context = ipxe.Context(base_url, MAC, live_version="0", disk_suspect=True)
+    context = ipxe.Context(base_url, MAC, Live("0"), disk_suspect=True)
     return ipxe.script(offer, context, because="held")
 
 

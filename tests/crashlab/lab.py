@@ -27,7 +27,7 @@ PROGRAM = Path(__file__).with_name("program.py")
 CHANGING = (
     *("openat", "write", "pwrite64", "fsync", "fdatasync", "ftruncate", "fallocate"),
     *("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat"),
-    *("mkdir", "mkdirat", "chmod", "fchmod"),
+    *("symlink", "symlinkat", "mkdir", "mkdirat", "chmod", "fchmod"),
 )
 READING = ("pread64",)
 MARK = "rmdir"
@@ -125,7 +125,7 @@ class Lab:
         name = f"{fault}-{point.call}-{point.ordinal}" if point else "undisturbed"
         folder = self.place / name
         state_dir = folder / "state"
-        shutil.copytree(self.template, state_dir)
+        shutil.copytree(self.template, state_dir, symlinks=True)
         done = self.disturbed(state_dir, fault, point, folder / "trace")
         violation = ""
         try:
@@ -151,14 +151,14 @@ class Lab:
     def _warm_up(self) -> None:
         """Write the bytecode files, so that no later run has to."""
         state_dir = self.place / "warm" / "state"
-        shutil.copytree(self.template, state_dir)
+        shutil.copytree(self.template, state_dir, symlinks=True)
         command = [part for part in self._program(state_dir) if part != "-B"]
         subprocess.run(command, capture_output=True, text=True, check=True, env=_ENVIRONMENT)
         shutil.rmtree(state_dir.parent)
 
     def _points(self) -> list[Point]:
         state_dir = self.place / "traced" / "state"
-        shutil.copytree(self.template, state_dir)
+        shutil.copytree(self.template, state_dir, symlinks=True)
         trace = state_dir.parent / "trace"
         done = self._trace(state_dir, self.scenario.standing, trace)
         assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app.store import creation
-from tests.crashlab import actions, checks, publications
+from tests.crashlab import actions, checks, netboot, publications
 from tests.crashlab.originals import (
     OLD_VERSION,
     ORIGINAL_VERSION,
@@ -20,13 +20,15 @@ Check = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class Scenario:
-    """`standing` are strace injections for the whole run: what this file system cannot do."""
+    """`always_whole` is about the database. `standing` are strace injections for the whole run:
+    what this file system cannot do.
+    """
 
     name: str
     action: str
     prepare: Callable[[Path], None]
     check: Check
-    always_whole: bool = True  # state.db is there, and sound, at every moment
+    always_whole: bool = True  # it is there, and sound, at every moment
     standing: tuple[str, ...] = ()
 
 
@@ -125,6 +127,35 @@ SCENARIOS = (
         lambda d: checks.published(d, "bundle"),
     ),
     Scenario("backup", "publications:back_up", current, lambda d: checks.published(d, "backup")),
+    Scenario(
+        "installation of netboot artifacts",
+        "netboot:install",
+        netboot.prepared,
+        netboot.installed,
+        always_whole=False,
+    ),
+    Scenario(
+        "installation of netboot artifacts without exchange",
+        "netboot:install",
+        netboot.prepared,
+        netboot.installed_where_nothing_is_exchanged,
+        always_whole=False,
+        standing=(_NO_EXCHANGE,),
+    ),
+    Scenario(
+        "repair of netboot artifacts",
+        "netboot:repair",
+        netboot.damaged,
+        netboot.repaired,
+        always_whole=False,
+    ),
+    Scenario(
+        "roll-back of netboot artifacts",
+        "netboot:roll_back",
+        netboot.prepared,
+        netboot.rolled_back,
+        always_whole=False,
+    ),
 )
 
 WRONG = Scenario("WRONG: rename, unlink", "actions:rename_and_unlink", hot_wal, _wal_rows)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import bty_app
-from bty_app.domain import catalog_events, image_events, machine_events
+from bty_app.domain import artifact_events, catalog_events, image_events, machine_events
+from bty_app.domain.artifact_set import SetFacts
 from bty_app.domain.boot import Decision, LiveEnv, Purpose, Reason
 from bty_app.domain.catalog import CatalogEntry, Change, Merge, NewImage
 from bty_app.domain.events import Actor, Event, Kind, Subject
@@ -47,6 +48,7 @@ _ENTRY = CatalogEntry(ImageRef("a" * 64), _SRC, "debian", _AT)
 _MERGE = Merge((), (), (), 0)
 _BY = catalog_events.By(Actor.OPERATOR, _IP)
 _WRONG = InvalidInputError("wrong")
+_FACTS = SetFacts("0.91.0", "https://example.com", _AT, None, {}, {})
 
 
 def _operator(kind: Kind, *keys: str) -> Event:
@@ -198,6 +200,30 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             ),
             "The database of another version was archived, or a damaged one set aside (then the"
             " details are from_version, to_version, archived_at, reason, problem, files).",
+        ),
+        (
+            artifact_events.fetch_requested("v0.91.0", _BY),
+            "An operator wants the netboot artifacts of a release; a job fetches them.",
+        ),
+        (
+            artifact_events.fetch_started("v0.91.0", "https://example.com"),
+            "The fetch of netboot artifacts has begun.",
+        ),
+        (
+            artifact_events.installed("v0.91.0", _FACTS, _BY, again=False),
+            "A set of netboot artifacts was installed, or it was there and every file was checked.",
+        ),
+        (
+            artifact_events.fetch_failed("v0.91.0", _WRONG, _BY),
+            "Netboot artifacts were not installed; what was there stays.",
+        ),
+        (
+            artifact_events.fetch_cancelled("v0.91.0", _BY),
+            "A fetch was cancelled. The next one goes on from there.",
+        ),
+        (
+            artifact_events.rolled_back("0.90.0-0123456789ab", "0.91.0-0123456789ab", _BY),
+            "Machines boot the set of netboot artifacts before the current one again.",
         ),
     )
 }

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bty_app.domain.artifacts import Live
 from bty_app.domain.boot import FirmwareExit, LiveEnv, LocalDisk, Offer, Purpose, Reason, Wait
 from bty_app.domain.mac import Mac
 from bty_app.netboot import ipxe
 
-PLAIN = ipxe.Context("http://bty:8080", Mac("52:54:00:12:34:56"), "0.65.18")
-SUSPECT = ipxe.Context("http://bty:8080", Mac("52:54:00:12:34:56"), "0.65.18", disk_suspect=True)
+PLAIN = ipxe.Context("http://bty:8080", Mac("52:54:00:12:34:56"), Live("0.65.18"))
+SUSPECT = replace(PLAIN, disk_suspect=True)
+GONE = Live("0.65.18", not_ready="no live environment is installed")
 OFFERS: list[Offer] = [
     *(LiveEnv(purpose) for purpose in Purpose),
     LocalDisk("0x80"),
@@ -101,7 +103,7 @@ def test_a_suspect_disk_is_not_reached_by_a_missing_file(purpose: Purpose) -> No
 
 
 def test_a_live_environment_that_is_not_there_is_said_on_the_screen_and_not_fetched() -> None:
-    context = replace(PLAIN, not_ready="no live environment is installed")
+    context = replace(PLAIN, live=GONE)
 
     assert ipxe.script(LiveEnv(Purpose.FLASH), context, because="as-bound") == (
         "#!ipxe\n"
@@ -113,7 +115,7 @@ def test_a_live_environment_that_is_not_there_is_said_on_the_screen_and_not_fetc
 
 
 def test_without_a_live_environment_a_suspect_disk_is_still_not_booted() -> None:
-    context = replace(SUSPECT, not_ready="no live environment is installed")
+    context = replace(SUSPECT, live=GONE)
 
     lines = ipxe.script(LiveEnv(Purpose.FLASH), context, because="retry").splitlines()
 
@@ -122,9 +124,19 @@ def test_without_a_live_environment_a_suspect_disk_is_still_not_booted() -> None
     assert not any(line.startswith(("exit", "sanboot", "kernel")) for line in lines)
 
 
+def test_a_live_environment_of_another_version_is_said_on_the_screen_and_booted() -> None:
+    differs = "machines boot the live environment 0.65.18, this server is 0.91.0: fetch"
+    context = replace(PLAIN, live=Live("0.65.18", differs=differs))
+
+    lines = ipxe.script(LiveEnv(Purpose.FLASH), context, because="as-bound").splitlines()
+
+    assert f"echo bty: {differs}" in lines
+    assert any(line.startswith("kernel ") and "v0.65.18.vmlinuz" in line for line in lines)
+
+
 @given(st.text(max_size=600))
 def test_no_sentence_about_the_live_environment_becomes_a_command(sentence: str) -> None:
-    context = replace(PLAIN, not_ready="x" + sentence)
+    context = replace(PLAIN, live=Live("1", not_ready="x" + sentence))
 
     script = ipxe.script(LiveEnv(Purpose.WIZARD), context, because="x")
 
@@ -138,7 +150,7 @@ def test_no_sentence_about_the_live_environment_becomes_a_command(sentence: str)
 @pytest.mark.parametrize("offer", OFFERS, ids=repr)
 @pytest.mark.parametrize(
     "context",
-    [PLAIN, SUSPECT, replace(PLAIN, not_ready="gone"), replace(SUSPECT, not_ready="gone")],
+    [PLAIN, SUSPECT, replace(PLAIN, live=GONE), replace(SUSPECT, live=GONE)],
     ids=["plain", "suspect", "not ready", "suspect and not ready"],
 )
 def test_every_script_is_ascii_of_short_lines_and_known_commands(

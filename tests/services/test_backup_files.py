@@ -140,7 +140,7 @@ def test_a_backup_that_does_not_read_back_loses_its_name(
     tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = one_machine(tmp_path / "s")
-    real = backup_files.publish._sync_tree  # type: ignore[attr-defined]
+    real = backup_files.publish.sync_tree  # type: ignore[attr-defined]
 
     def flipping_disk(root: Path) -> None:
         real(root)
@@ -148,7 +148,7 @@ def test_a_backup_that_does_not_read_back_loses_its_name(
         data[len(data) // 2] ^= 1
         (root / part).write_bytes(data)
 
-    monkeypatch.setattr("bty_app.store.publish._sync_tree", flipping_disk)
+    monkeypatch.setattr("bty_app.store.publish.sync_tree", flipping_disk)
 
     with pytest.raises(StorageError, match=f"does not read back.*{part}"):
         write_backup(path, tmp_path / "b", PLAN)

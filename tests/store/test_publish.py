@@ -89,7 +89,7 @@ def test_a_directory_is_replaced_only_when_asked(
     tmp_path: Path, exchange: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not exchange:  # as on a file system without renameat2's flags
-        monkeypatch.setattr(publish, "_rename2", lambda *_: False)
+        monkeypatch.setattr(publish, "rename2", lambda *_: False)
     with publish.publish_directory(tmp_path, "d") as folder:
         publish.write_file(folder / "a", b"1")
 

@@ -1,0 +1,154 @@
+"""What operators do with netboot artifacts through the server: in the background, or at once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
+
+from bty_app.domain.artifacts import Live
+from bty_app.domain.catalog_events import By
+from bty_app.domain.events import Actor
+from bty_app.domain.image_source import without_credentials
+from bty_app.domain.jobs import Job, Teller
+from bty_app.domain.release import Release
+from bty_app.domain.settings import NETBOOT_REPO, NETBOOT_TAG
+from bty_app.errors import ConflictError
+from bty_app.services.artifacts import Artifacts, Installed
+from bty_app.services.boot_files import BootFiles, BootProgram
+from bty_app.services.jobs import Jobs
+from bty_app.services.settings import Settings
+from bty_app.store.artifact_sets import StoredSet
+
+KIND = "artifacts"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactState:
+    """What is on disk, and what would be fetched. `current` and `previous` are ids of `sets`."""
+
+    live: Live
+    sets: tuple[StoredSet, ...]
+    current: str | None
+    previous: str | None
+    by_hand: tuple[str, ...]
+    programs: tuple[BootProgram, ...]
+    source: str
+    tag: str
+
+    @property
+    def can_roll_back(self) -> bool:
+        """Whether there is a whole set before the current one."""
+        ready = {found.id for found in self.sets if found.is_whole}
+        return self.current is not None and self.previous in ready - {self.current}
+
+    def as_json(self) -> dict[str, object]:
+        """As plain JSON data."""
+        return {
+            "live_environment": asdict(self.live),
+            "current": self.current,
+            "previous": self.previous,
+            "sets": [_set_json(found) for found in self.sets],
+            "by_hand": list(self.by_hand),
+            "boot_programs": [asdict(program) for program in self.programs],
+            "source": without_credentials(self.source),
+            "tag": self.tag,
+        }
+
+
+def artifact_state(artifacts: Artifacts, files: BootFiles, settings: Settings) -> ArtifactState:
+    """What there is now."""
+    sets = artifacts.sets
+    return ArtifactState(
+        live=files.live(),
+        sets=tuple(sets.listed()),
+        current=sets.current(),
+        previous=sets.previous(),
+        by_hand=files.found().by_hand,
+        programs=tuple(files.programs()),
+        source=settings.text(NETBOOT_REPO),
+        tag=settings.text(NETBOOT_TAG),
+    )
+
+
+def _set_json(found: StoredSet) -> dict[str, object]:
+    facts = asdict(found.facts) if found.facts else None
+    return {"id": found.id, "facts": facts, "damage": list(found.damage)}
+
+
+class ArtifactJobs:
+    """Any thread may call."""
+
+    def __init__(
+        self, artifacts: Artifacts, files: BootFiles, jobs: Jobs, settings: Settings
+    ) -> None:
+        self._artifacts = artifacts
+        self._files = files
+        self._jobs = jobs
+        self._settings = settings
+
+    def state(self) -> ArtifactState:
+        """What there is now."""
+        return artifact_state(self._artifacts, self._files, self._settings)
+
+    def fetch(self, *, source: str | None = None, tag: str | None = None, ip: str | None) -> Job:
+        """Queue the fetch of a release; one of the same tag that is under way is returned.
+
+        Raises:
+            ConflictError: too many jobs wait.
+            InvalidInputError: `source` and `tag` cannot be these.
+        """
+        release = self._artifacts.release(source, tag)
+        title = f"fetch the netboot artifacts {release.tag}"
+        by = By(Actor.OPERATOR, ip)
+        try:
+            job = self._jobs.submit(KIND, release.tag, title, lambda t: self._fetched(release, t))
+        except ConflictError:
+            known = self._jobs.latest(KIND, release.tag)
+            if known is None or not known.is_active:
+                raise
+            return known
+        self._artifacts.requested(release, by)
+        return job
+
+    def upload(self, file: BinaryIO, name: str, *, ip: str | None) -> Installed:
+        """Install the set in an archive that an operator sends; returns when it is done.
+
+        Raises:
+            As `Artifacts.install_archive`.
+        """
+        by = By(Actor.OPERATOR, ip)
+        return self._artifacts.install_archive(file, name, Quiet(), by)
+
+    def roll_back(self, *, ip: str | None) -> str:
+        """Let machines boot the set before the current one; return its version.
+
+        Raises:
+            As `Artifacts.roll_back`.
+        """
+        return self._artifacts.roll_back(By(Actor.OPERATOR, ip)).version
+
+    def _fetched(self, release: Release, teller: Teller) -> str:
+        done = self._artifacts.fetch(release, teller)
+        return said(done)
+
+
+def said(done: Installed) -> str:
+    """What an installation did, as a sentence."""
+    version = done.facts.version
+    if done.again:
+        return f"the live environment {version} was here already, and is whole"
+    return f"the live environment {version} is installed, and machines boot it"
+
+
+class Quiet:
+    """A teller that nobody listens to."""
+
+    def tell(self, _step: object) -> None:
+        """Nothing."""
+
+    def is_wanted(self) -> bool:
+        """Always."""
+        return True
+
+    def wait(self, _seconds: float) -> None:
+        """Not at all: nothing that it is given to has anything to wait for."""
