@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app import __version__, logs
+from bty_app.client_zip import client_zip
 from bty_app.config import Config
 from bty_app.config_values import spelled
 from bty_app.domain.bounds import Rate
@@ -28,6 +29,7 @@ from bty_app.services.catalog_imports import CatalogImports
 from bty_app.services.catalog_jobs import CatalogJobs, Tools
 from bty_app.services.catalog_source import CatalogSource
 from bty_app.services.catalog_upstream import CatalogUpstream
+from bty_app.services.client import Client
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.contacts import Contacts
 from bty_app.services.current_images import CurrentImages
@@ -154,6 +156,7 @@ def services(
         metrics=metrics,
         revisions=revisions,
         boot_files=files,
+        client=Client(client_zip),
         artifacts=ArtifactJobs(artifacts(config, database, settings, http), files, jobs, settings),
     )
 

@@ -38,6 +38,7 @@ REF = ImageRef("a" * 64)
 LIVE = "9.9"
 KERNEL = f"bty-netboot-pc-x86_64-v{LIVE}.vmlinuz"
 INITRD = f"bty-netboot-pc-x86_64-v{LIVE}.initrd"
+SQUASHFS = f"bty-netboot-pc-x86_64-v{LIVE}.squashfs"
 ENTRY = CatalogEntry(
     bty_image_ref=REF,
     src="http://images.test/debian.img.zst",
@@ -189,7 +190,7 @@ def site(
     if not (state_dir / "state.db").exists():
         make_state(state_dir)
         (state_dir / "boot").mkdir()
-        for name in (KERNEL, INITRD):
+        for name in (KERNEL, INITRD, SQUASHFS):
             (state_dir / "boot" / name).write_bytes(bytes(range(256)) * 16)
     config = Config(
         admin=Admin(password=PASSWORD),

@@ -14,7 +14,7 @@ APP = Path(__file__).parent.parent / "bty_app"
 EVERYONE = {"errors"}
 TOP = {
     *("errors", "logs", "config", "config_sections", "config_values", "config_sources"),
-    *("state_dir", "native"),
+    *("state_dir", "native", "client_zip"),
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
@@ -32,9 +32,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config_sources": {"config", "config_values", "state_dir"},
     "state_dir": set(),
     "native": {"store"},  # to publish an unpacked extension as every other file
+    "client_zip": set(),
+    "live": {"client_zip", "domain", "store"},  # of the store, how files are published
     "runtime": TOP | {"domain", "store", "upstream", "netboot", "services", "web", "workers"},
     "cli": TOP
-    | {"runtime", "domain", "store", "upstream", "netboot", "services", "web", "workers"},
+    | {"runtime", "live", "domain", "store", "upstream", "netboot", "services", "web", "workers"},
     "__main__": {"native", "cli"},
     "__init__": set(),
 }

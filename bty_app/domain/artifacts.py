@@ -21,16 +21,20 @@ IPXE_FILES = frozenset(IPXE_USES)
 VERSION = r"[0-9A-Za-z][0-9A-Za-z._+-]{0,63}"
 _LIVE = re.compile(rf"bty-netboot-pc-x86_64-v({VERSION})\.(vmlinuz|initrd|sha256)", re.ASCII)
 
+_SQUASHFS = re.compile(rf"bty-netboot-pc-x86_64-v({VERSION})\.squashfs", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What the boot directory has: versions whose kernel and initrd were put into it by hand, and
-    the version of its current set, which may have lost a file.
+    the version of its current set, which may have lost a file. Versions `with_squashfs` are booted
+    as the original's are.
     """
 
     by_hand: tuple[str, ...] = ()
     set_version: str | None = None
     set_is_whole: bool = False
+    with_squashfs: frozenset[str] = frozenset()
 
     @property
     def usable(self) -> tuple[str, ...]:
@@ -42,12 +46,14 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Live:
     """The live environment that machines boot. `not_ready` says why they cannot, where they
-    cannot; `differs` says so when it is of another version than the server.
+    cannot; `differs` says so when it is of another version than the server. One without a
+    squashfs is ours.
     """
 
     version: str
     not_ready: str = ""
     differs: str = ""
+    has_squashfs: bool = True
 
 
 def live_file(version: str, suffix: str) -> str:
@@ -61,6 +67,12 @@ def live_versions(names: Iterable[str]) -> tuple[str, ...]:
     versions = {version for version, _suffix in known}
     complete = [v for v in versions if all((v, suffix) in known for suffix in NEEDED)]
     return tuple(sorted(complete, key=version_order))
+
+
+def squashfs_versions(names: Iterable[str]) -> frozenset[str]:
+    """The versions that have a squashfs among the names."""
+    matches = (_SQUASHFS.fullmatch(name) for name in names)
+    return frozenset(found[1] for found in matches if found)
 
 
 def manifest_versions(names: Iterable[str]) -> tuple[str, ...]:
@@ -82,7 +94,8 @@ def choose_live(found: Found, *, configured: str, running: str) -> Live:
     version = configured or _preferred(found, running)
     if version not in found.usable:
         return Live(version, not_ready=_why_not(version, found, is_configured=bool(configured)))
-    return Live(version, differs=_differs(version, configured=configured, running=running))
+    differs = _differs(version, configured=configured, running=running)
+    return Live(version, differs=differs, has_squashfs=version in found.with_squashfs)
 
 
 def _preferred(found: Found, running: str) -> str:

@@ -25,6 +25,14 @@ _LIVE_ARGUMENTS = (
     "nouveau.modeset=0",
     "systemd.gpt_auto=0",
 )
+_OUR_ARGUMENTS = (
+    "rootfstype=ramfs",  # a tmpfs would take no more than half of the memory
+    "console=tty0",
+    "console=ttyS1,115200",
+    "console=ttyS0,115200",
+    "modprobe.blacklist=nouveau,rndis_host",
+    "panic=30",
+)
 RETRY_SECONDS = 10
 MAX_ECHO = 300
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,:;()/_+'-]")
@@ -36,12 +44,16 @@ NO_LIVE = Live("", not_ready="no live environment is installed")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where the script is served from, to whom, and which live environment it boots, if one."""
+    """Where the script is served from, to whom, and which live environment it boots, if one.
+
+    `client_sha256` is the digest of the client that this server has for live environments of ours.
+    """
 
     base_url: str
     mac: Mac
     live: Live = NO_LIVE
     disk_suspect: bool = False
+    client_sha256: str = ""
 
 
 def bootstrap(base_url: str) -> str:
@@ -93,16 +105,7 @@ def _live(context: Context) -> list[str]:
     if context.live.not_ready:
         return _not_ready(context)
     version, mac = context.live.version, context.mac
-    arguments = " ".join(
-        [
-            "boot=live",
-            # live-boot cannot handle a query here
-            f"fetch=${{bty-base}}/boot/{live_file(version, 'squashfs')}",
-            *_LIVE_ARGUMENTS,
-            "bty.server=${bty-base}",
-            f"bty.mac={mac}",
-        ]
-    )
+    arguments = " ".join(_original(context) if context.live.has_squashfs else _ours(context))
     # A machine whose disk may be half written must not fall back to it when a file is missing.
     guard = " || goto again" if context.disk_suspect else ""
     kernel, initrd = live_file(version, "vmlinuz"), live_file(version, "initrd")
@@ -115,6 +118,28 @@ def _live(context: Context) -> list[str]:
         f"boot{guard}",
     ]
     return [*lines, *_ask_again(context, RETRY_SECONDS)] if guard else lines
+
+
+def _original(context: Context) -> list[str]:
+    """The kernel's arguments for a live environment of the original (CONTRACT 4.2)."""
+    return [
+        "boot=live",
+        # live-boot cannot handle a query here
+        f"fetch=${{bty-base}}/boot/{live_file(context.live.version, 'squashfs')}",
+        *_LIVE_ARGUMENTS,
+        "bty.server=${bty-base}",
+        f"bty.mac={context.mac}",
+    ]
+
+
+def _ours(context: Context) -> list[str]:
+    """The kernel's arguments for a live environment of ours, which is all in its initrd."""
+    return [
+        *_OUR_ARGUMENTS,
+        "bty.server=${bty-base}",
+        f"bty.mac={context.mac}",
+        f"bty.client={context.client_sha256}",
+    ]
 
 
 def _not_ready(context: Context) -> list[str]:

@@ -19,6 +19,7 @@ from bty_app.domain.artifacts import (
     Live,
     choose_live,
     live_versions,
+    squashfs_versions,
 )
 from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, TooLargeError
 from bty_app.store.artifact_sets import CURRENT, PREVIOUS, ArtifactSets
@@ -89,11 +90,15 @@ class BootFiles:
         except OSError:
             return Found()
         current = self._sets.current()
+        by_hand = live_versions(names)
         if current is None:
-            return Found(live_versions(names))
+            return Found(by_hand, with_squashfs=squashfs_versions(names))
         stored = self._sets.get(current)
         version = stored.facts.version if stored.facts else current.rpartition("-")[0]
-        return Found(live_versions(names), version, stored.is_whole)
+        # A version that is there twice comes from the set.
+        of_set = squashfs_versions(stored.facts.digests) if stored.facts else frozenset()
+        squashfs = (squashfs_versions(names) - {version}) | of_set
+        return Found(by_hand, version, stored.is_whole, squashfs)
 
     def programs(self) -> Iterator[BootProgram]:
         """The iPXE binaries that sites need, and where each comes from."""

@@ -20,6 +20,7 @@ from bty_app.services.catalog_checks import CatalogChecks
 from bty_app.services.catalog_imports import CatalogImports
 from bty_app.services.catalog_jobs import CatalogJobs
 from bty_app.services.catalog_upstream import CatalogUpstream
+from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
@@ -77,6 +78,7 @@ class Services:
     metrics: Metrics
     revisions: Revisions
     boot_files: BootFiles
+    client: Client
     artifacts: ArtifactJobs
 
 
@@ -127,7 +129,8 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/version", health.Version())
     app.add_route("/metrics", health.MetricsText(services.health))
     app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap())
-    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, files))
+    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, files, services.client))
+    app.add_route("/client.pyz", pxe.ClientFile(services.client))
     app.add_route("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
     app.add_route(
         "/pxe/{mac}/inventory", pxe.InventoryOf(reports, max_bytes=options.inventory_max_bytes)

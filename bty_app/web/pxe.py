@@ -13,6 +13,7 @@ from bty_app.domain.progress import parse_progress, parse_reason
 from bty_app.errors import ThrottledError, ValidationError
 from bty_app.netboot import ipxe
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
 from bty_app.services.decisions import Decided
 from bty_app.services.plans import Plans
@@ -36,14 +37,31 @@ class Bootstrap:
     on_head = on_get
 
 
+class ClientFile:
+    """The client that live environments of ours run."""
+
+    open_to_all = True
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """The zip whose digest stands in the kernel's command line."""
+        resp.content_type = "application/zip"
+        resp.data = self._client.data
+
+    on_head = on_get
+
+
 class Script:
     """The decision point: what this machine boots."""
 
     open_to_all = True
 
-    def __init__(self, contacts: Contacts, files: BootFiles) -> None:
+    def __init__(self, contacts: Contacts, files: BootFiles, client: Client) -> None:
         self._contacts = contacts
         self._files = files
+        self._client = client
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """A contact; with `?preview=1` a look that changes nothing."""
@@ -69,7 +87,9 @@ class Script:
         machine, decision = what.machine, what.decision
         context = self._context(req, machine.mac, disk_suspect=machine.disk_suspect)
         if isinstance(decision.offer, LiveEnv):
-            context = replace(context, live=self._files.live())
+            live = self._files.live()
+            digest = "" if live.has_squashfs else self._client.sha256
+            context = replace(context, live=live, client_sha256=digest)
         resp.content_type = SCRIPT_TYPE
         resp.text = ipxe.script(decision.offer, context, because=decision.reason.value)
         resp.cache_control = ["no-store"]

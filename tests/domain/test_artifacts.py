@@ -86,12 +86,22 @@ def test_the_operator_is_told_what_is_missing(found: Found, configured: str, wor
 
 def test_another_version_than_the_servers_is_booted_and_said() -> None:
     older = choose_live(Found((), "0.9", set_is_whole=True), configured="", running="1.0")
-    same = choose_live(Found((), "1.0", set_is_whole=True), configured="", running="1.0")
+    found = Found((), "1.0", set_is_whole=True, with_squashfs=frozenset({"1.0"}))
+    same = choose_live(found, configured="", running="1.0")
     wanted = choose_live(Found(("0.9",)), configured="0.9", running="1.0")
 
     assert "0.9, this server is 1.0: fetch" in older.differs
     assert same == Live("1.0")
     assert wanted.differs.endswith("as netboot.live_version says")
+
+
+def test_a_live_environment_without_a_squashfs_is_ours() -> None:
+    found = Found(("0.9", "1.0"), with_squashfs=frozenset({"0.9"}))
+
+    ours = choose_live(found, configured="", running="1.0")
+    theirs = choose_live(found, configured="0.9", running="1.0")
+
+    assert (ours.has_squashfs, theirs.has_squashfs) == (False, True)
 
 
 def test_whatever_is_found_the_choice_is_there_or_it_is_said_why_not() -> None:

@@ -124,6 +124,22 @@ def test_without_a_live_environment_a_suspect_disk_is_still_not_booted() -> None
     assert not any(line.startswith(("exit", "sanboot", "kernel")) for line in lines)
 
 
+def test_our_own_live_environment_is_all_in_its_initrd_and_knows_its_client() -> None:
+    digest = "c" * 64
+    context = replace(PLAIN, live=Live("1.0", has_squashfs=False), client_sha256=digest)
+
+    lines = ipxe.script(LiveEnv(Purpose.FLASH), context, because="as-bound").splitlines()
+
+    (kernel,) = (line for line in lines if line.startswith("kernel "))
+    assert kernel == (
+        "kernel ${bty-base}/boot/bty-netboot-pc-x86_64-v1.0.vmlinuz?mac=52:54:00:12:34:56"
+        " rootfstype=ramfs console=tty0 console=ttyS1,115200 console=ttyS0,115200"
+        " modprobe.blacklist=nouveau,rndis_host panic=30"
+        f" bty.server=${{bty-base}} bty.mac=52:54:00:12:34:56 bty.client={digest}"
+    )
+    assert not any("squashfs" in line for line in lines)
+
+
 def test_a_live_environment_of_another_version_is_said_on_the_screen_and_booted() -> None:
     differs = "machines boot the live environment 0.65.18, this server is 0.91.0: fetch"
     context = replace(PLAIN, live=Live("0.65.18", differs=differs))
