@@ -17,6 +17,8 @@ from bty_app.domain.settings import UPSTREAM
 from bty_app.services import passwords
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.cache_keeper import CacheKeeper
+from bty_app.services.cache_memory import CacheMemory
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_checks import CatalogChecks
 from bty_app.services.catalog_imports import CatalogImports
@@ -38,6 +40,7 @@ from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Account, Sessions
 from bty_app.services.settings import Settings
+from bty_app.services.warm_jobs import WarmJobs
 from bty_app.store import locks
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
@@ -117,13 +120,20 @@ def services(
     cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
+    jobs = Jobs(revisions, clock, at_once=JOBS_AT_ONCE)
+    memory = CacheMemory(settings, revisions)
+    withcache = Withcache(outgoing())
+    warming = Warming(database, withcache, settings, password=config.withcache.password)
+    warm_jobs = WarmJobs(jobs, warming, memory, database, images.refreshed)
+    keeper = CacheKeeper(database, memory, withcache, warm_jobs)
     return Services(
-        jobs=Jobs(revisions, clock, at_once=JOBS_AT_ONCE),
+        jobs=jobs,
         contacts=Contacts(database, settings, bounds, clock),
         plans=Plans(database, settings, bounds, images, clock),
         reports=Reports(database, settings, bounds, clock),
-        machines=Machines(database, clock),
-        catalog=Catalog(database, http, registries, revisions, clock),
+        machines=Machines(database, clock, on_bound=keeper.bound),
+        catalog=Catalog(database, http, registries, revisions, clock, state=keeper.state),
+        keeper=keeper,
         imports=CatalogImports(
             database,
             http,
@@ -133,7 +143,7 @@ def services(
         ),
         audit=Audit(database),
         sessions=_sessions(known or secrets(config), database, clock),
-        health=Health(database, config.paths.state_dir, metrics, clock),
+        health=Health(database, config.paths.state_dir, metrics, clock, images=memory.counts),
         metrics=metrics,
         revisions=revisions,
         boot_files=BootFiles(config.paths.boot_dir, config.netboot.ipxe_dir),
@@ -141,7 +151,7 @@ def services(
 
 
 def outgoing() -> Http:
-    """What an operator's act asks other hosts with."""
+    """What asks other hosts while no box waits."""
     return Http(agent=AGENT)
 
 

@@ -79,7 +79,8 @@ def run(_args: argparse.Namespace, config: Config) -> int:
             max_body_bytes=max(config.tuning.max_upload_bytes, config.tuning.inventory_max_bytes),
             spool_dir=place,
         )
-        watch = Scheduler({"silence": services.reports.report_silence}, seconds=SCHEDULER_SECONDS)
+        tasks = {"silence": services.reports.report_silence, "cache": services.keeper.turn}
+        watch = Scheduler(tasks, seconds=SCHEDULER_SECONDS)
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         _announce(host, port, config, secrets.password)

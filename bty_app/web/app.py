@@ -11,6 +11,7 @@ import falcon
 
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_imports import CatalogImports
 from bty_app.services.contacts import Contacts
@@ -53,6 +54,7 @@ class Services:
     reports: Reports
     machines: Machines
     catalog: Catalog
+    keeper: CacheKeeper
     imports: CatalogImports
     audit: Audit
     sessions: Sessions
