@@ -143,7 +143,7 @@ def services(
         ),
         audit=Audit(database),
         sessions=_sessions(known or secrets(config), database, clock),
-        health=Health(database, config.paths.state_dir, metrics, clock, images=memory.counts),
+        health=Health(database, config.paths.state_dir, metrics, clock, images=keeper.counts),
         metrics=metrics,
         revisions=revisions,
         boot_files=BootFiles(config.paths.boot_dir, config.netboot.ipxe_dir),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bty_app import logs
 from bty_app.domain.cache_state import CacheState, Seen, Told, due
@@ -54,6 +54,10 @@ class CacheKeeper:
     def state(self, entry: CatalogEntry) -> CacheState:
         """Where the image stands, as far as it is known: nobody is asked."""
         return self._memory.state(entry)
+
+    def counts(self) -> Mapping[str, int]:
+        """How many images stand how, as of the last turn."""
+        return self._memory.counts()
 
     def warm(self, entry: CatalogEntry, *, force: bool = False) -> Job:
         """An operator wants the image in the cache; `force`: fetched anew.
