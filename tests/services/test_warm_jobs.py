@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests import programs
 from tests.file_host import FileHost, file_host
 from tests.other_host import answer, other_host, raw
 from tests.services.cache_bench import IMAGE, SHA, Bench, FakeCache, bench, entry_of
+from tests.services.test_jobs import working
 
 SRC = "http://o.test/x.img"
 REBUILT = b"rebuilt" * 999
@@ -433,3 +435,39 @@ def test_another_ref_is_another_image(tmp_path: Path, fake: FakeCache) -> None:
         b.turn()
 
         assert [job.key for job in b.jobs.listed()] == ["e" * 64, entry.bty_image_ref]
+
+
+# -- threads -------------------------------------------------------------------------------------
+
+
+def test_binders_turns_readers_and_jobs_do_not_wait_for_each_other(
+    tmp_path: Path, fake: FakeCache
+) -> None:
+    with bench(tmp_path, fake.base) as b:
+        entries = [b.add(entry_of(f"http://o.test/{n}.img", name=f"{n}")) for n in range(8)]
+        for entry in entries[::2]:
+            fake.has(entry.src)
+
+        def binds() -> None:
+            for entry in entries * 3:
+                b.keeper.bound(entry.bty_image_ref)
+                b.kind(entry)
+                b.memory.counts()
+
+        def turns() -> None:
+            for _ in range(10):
+                b.turn()
+
+        with working(b.jobs, 3):
+            asking = [threading.Thread(target=ask) for ask in (binds, turns, binds, turns)]
+            for thread in asking:
+                thread.start()
+            for thread in asking:
+                thread.join(30)
+                assert not thread.is_alive()
+            with b.jobs._changed:
+                assert b.jobs._changed.wait_for(lambda: not active(b), 10)
+        b.turn()
+
+        assert [b.kind(entry) for entry in entries] == [CacheKind.WARM, CacheKind.COLD] * 4
+        assert b.memory.counts() == {"warm": 4, "cold": 4}
