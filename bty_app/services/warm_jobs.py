@@ -173,7 +173,6 @@ class WarmJobs:
         entries = self._database.read(catalog.listed)
         found = next((entry for entry in entries if entry.bty_image_ref == ref), None)
         if found is None:
-            self._dropped(ref)
             raise NotFoundError("the image was removed from the catalog")
         place = place_in_cache(found.src)
         there = sum(place_in_cache(entry.src) == place for entry in entries)
@@ -181,15 +180,11 @@ class WarmJobs:
 
     def _ended(self, entry: CatalogEntry, after: Tries | None) -> None:
         ref = entry.bty_image_ref
-        self._dropped(ref)
         with self._lock:
+            self._ids.pop(ref, None)
+            self._memory.warming(ref, None)
             if after is None:
                 self._tries.pop(ref, None)
             else:
                 self._tries[ref] = after
         self._memory.announce_one(entry)
-
-    def _dropped(self, ref: str) -> None:
-        with self._lock:
-            self._ids.pop(ref, None)
-            self._memory.warming(ref, None)

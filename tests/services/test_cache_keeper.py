@@ -11,9 +11,10 @@ import pytest
 
 from bty_app.domain.cache_state import LOOK_AGAIN_SECONDS, CacheKind, CacheState
 from bty_app.domain.withcache import blob_url
-from bty_app.errors import ConflictError
+from bty_app.errors import ConflictError, TooLargeError
 from bty_app.services import cache_keeper
 from bty_app.upstream.http import Http
+from bty_app.upstream.withcache import Withcache
 from tests import programs
 from tests.file_host import FileHost, file_host
 from tests.other_host import Answer, OtherHost, answer, other_host, raw, redirect
@@ -194,8 +195,10 @@ def test_an_image_that_it_does_not_speak_of_properly_is_unknown_and_asked_for_ag
         entry = b.add(entry_of(SRC))
         fake.lists([row(entry)])
         fake.routes[fake.path(SRC)] = fault
+        b.bind(entry)
         b.turn()
         assert b.kind(entry) is CacheKind.UNKNOWN
+        assert b.jobs.listed() == []
 
         fake.has(SRC)
         b.turn()
@@ -237,6 +240,7 @@ def test_a_turn_has_its_time(tmp_path: Path, host: OtherHost) -> None:
         b.turn()
 
         assert len(fake.asked("HEAD")) == 3  # of two seconds each, in five
+        assert len(b.memory.seen(fake.base)) == 3
         assert [b.kind(entry) for entry in entries].count(CacheKind.WARM) == 3
 
 
@@ -264,13 +268,42 @@ def test_a_state_is_of_the_cache_that_is_set_now(tmp_path: Path, host: OtherHost
         fake.has(SRC)
         b.turn()
 
-        b.use("http://127.0.0.1:9")
-        assert b.kind(entry) is CacheKind.UNKNOWN
-        b.turn()
-        assert b.kind(entry) is CacheKind.AWAY
+        with other_host() as another:
+            second = FakeCache(another)
+            second.lists([row(entry)])
+            second.has(SRC, "b" * 64)
+            b.use(second.base)
+            assert b.kind(entry) is CacheKind.UNKNOWN
+            b.turn()
+            assert b.kind(entry) is CacheKind.DIFFERS
         b.use(fake.base)
         b.turn()
         assert b.kind(entry) is CacheKind.WARM
+
+
+def test_a_cache_that_comes_back_may_have_other_bytes(tmp_path: Path, host: OtherHost) -> None:
+    fake = FakeCache(host)
+    with bench(tmp_path, fake.base) as b:
+        entry = b.add(entry_of(SRC))
+        fake.lists([row(entry)])
+        fake.has(SRC)
+        b.turn()
+        good = fake.routes["/healthz"]
+        fake.routes["/healthz"] = raw(b"")
+        b.turn()
+        fake.routes["/healthz"] = good
+        fake.has(SRC, "b" * 64)
+        b.turn()
+
+        assert b.kind(entry) is CacheKind.DIFFERS
+
+
+def test_a_list_has_a_bound(host: OtherHost) -> None:
+    fake = FakeCache(host)
+    fake.routes["/catalog"] = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10485761\r\n\r\n")
+
+    with pytest.raises(TooLargeError, match="larger than 10240 KiB"):
+        Withcache(Http()).listed(fake.base, seconds=9)
 
 
 def test_without_a_cache_nothing_is_asked_and_nothing_ordered(tmp_path: Path) -> None:

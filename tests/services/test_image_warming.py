@@ -145,6 +145,18 @@ def test_what_the_cache_cannot_fetch_is_given_up(tmp_path: Path, origin: FileHos
         warm.warm(entry, Order(), unheard)
 
 
+def test_a_cache_that_does_not_say_whether_it_still_fetches_is_given_up_sooner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_warming, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(image_warming, "MOST_UNTOLD_SECONDS", 0.05)
+    with other_host() as host, warming(tmp_path, host.url("")) as (warm, _database):
+        with pytest.raises(UnavailableError, match="has not fetched"):
+            warm.warm(ENTRY, Order(), unheard)
+
+        assert sum(head.startswith("HEAD") for head in host.heads) == 5
+
+
 def test_a_cache_with_a_password_wants_it(
     tmp_path: Path, origin: FileHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:

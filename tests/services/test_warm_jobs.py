@@ -76,6 +76,7 @@ def test_a_binding_is_heard_of_at_once(tmp_path: Path, fake: FakeCache) -> None:
         b.bind(entry)
         b.turn()
         assert len(b.jobs.listed()) == 1
+        assert b.kind(entry) is CacheKind.WARMING
 
 
 def test_what_the_cache_had_all_along_is_no_event(tmp_path: Path, fake: FakeCache) -> None:
@@ -158,6 +159,20 @@ def _delete_row(port: int, entry: CatalogEntry) -> None:
     name = entry_name(entry.name, entry.bty_image_ref)
     url = f"http://127.0.0.1:{port}/catalog/entries?name={name}"
     assert Http().ask(Request(url, "DELETE"), limit=999, seconds=9).status == 204
+
+
+def test_what_one_cache_has_fetched_another_has_not(tmp_path: Path, fake: FakeCache) -> None:
+    with bench(tmp_path, fake.base) as b, other_host() as host:
+        entry = b.add(entry_of(SRC))
+        fake.has(SRC)
+        b.keeper.warm(entry)
+        b.work()
+        assert b.kind(entry) is CacheKind.WARM
+
+        b.use(FakeCache(host).base)
+        b.turn()
+
+        assert b.kind(entry) is CacheKind.COLD
 
 
 # -- what was rebuilt ----------------------------------------------------------------------------
@@ -316,6 +331,8 @@ def test_an_operator_is_served_at_once_and_told_each_time(tmp_path: Path, fake: 
         entry = bound(b)
         b.turn()
         fails(b)
+        b.turn(60)
+        fails(b)
 
         job = b.keeper.warm(entry)
         with pytest.raises(ConflictError, match="under way already"):
@@ -323,6 +340,10 @@ def test_an_operator_is_served_at_once_and_told_each_time(tmp_path: Path, fake: 
         fails(b)
 
         assert job.key == entry.bty_image_ref
+        b.turn(59)
+        assert active(b) == 0
+        b.turn(1)
+        fails(b)  # its pauses have begun anew
         fake.has(SRC)
         b.keeper.warm(entry)
         b.work()

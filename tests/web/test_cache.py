@@ -90,6 +90,12 @@ def test_a_binding_warms_the_image_and_a_dead_cache_costs_nothing(
         assert 'bty_images{cache="warm"} 1\n' in place.get("/metrics").text
         assert f'bty_images{{cache="{kind}"}} 1\n' in place.get("/metrics").text
 
+        elsewhere = "http://127.0.0.1:9"
+        place.database.write(lambda tx: settings.put(tx, "withcache.url", elsewhere, at=AT))
+        assert sources(place) == [ENTRY.src, entry.src]
+        place.database.write(lambda tx: settings.put(tx, "withcache.url", base, at=AT))
+        assert sources(place) == [ENTRY.src, url]
+
         cache.close()
         turn()
         assert sources(place) == [ENTRY.src, entry.src]
