@@ -14,6 +14,7 @@ from dataclasses import replace
 from bty_app import logs
 from bty_app.domain.cache_state import CacheKind
 from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.catalog_events import plain
 from bty_app.domain.events import Actor
 from bty_app.domain.jobs import Job, State, Step, Teller
 from bty_app.domain.warm_tries import Tries, tries_for
@@ -70,7 +71,7 @@ class WarmJobs:
             return self._work(ref, order, teller)
 
         with self._lock:
-            job = self._jobs.submit(KIND, ref, f"fetch {entry.name} into the cache", work)
+            job = self._jobs.submit(KIND, ref, f"fetch {plain(entry.name)} into the cache", work)
             self._ids[ref] = job.id
             self._tries[ref] = tries_for(self._tries.get(ref), entry.disk_image_sha)
             self._memory.warming(ref, lambda: self._is_active(job.id))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bty_app.domain.cache_state import LOOK_AGAIN_SECONDS, CacheKind, CacheState
+from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.withcache import blob_url
 from bty_app.errors import ConflictError, TooLargeError
 from bty_app.services import cache_keeper
@@ -18,9 +19,18 @@ from bty_app.upstream.withcache import Withcache
 from tests import programs
 from tests.file_host import FileHost, file_host
 from tests.other_host import Answer, OtherHost, answer, other_host, raw, redirect
-from tests.services.cache_bench import IMAGE, SHA, FakeCache, bench, entry_of, post, row
+from tests.services.cache_bench import IMAGE, SHA, Bench, FakeCache, bench, entry_of, post, row
 
 SRC = "http://o.test/x.img"
+
+
+def warm(b: Bench, fake: FakeCache) -> CatalogEntry:
+    """An image that the cache lists, and has."""
+    entry = b.add(entry_of(SRC))
+    fake.lists([row(entry)])
+    fake.has(SRC)
+    b.turn()
+    return entry
 
 
 @pytest.fixture
@@ -247,10 +257,7 @@ def test_a_turn_has_its_time(tmp_path: Path, host: OtherHost) -> None:
 def test_what_it_has_is_looked_at_again_now_and_then(tmp_path: Path, host: OtherHost) -> None:
     fake = FakeCache(host)
     with bench(tmp_path, fake.base) as b:
-        entry = b.add(entry_of(SRC))
-        fake.lists([row(entry)])
-        fake.has(SRC)
-        b.turn()
+        entry = warm(b, fake)
         fake.has(SRC, "b" * 64)
         b.turn()
         assert b.kind(entry) is CacheKind.WARM
@@ -263,10 +270,7 @@ def test_what_it_has_is_looked_at_again_now_and_then(tmp_path: Path, host: Other
 def test_a_state_is_of_the_cache_that_is_set_now(tmp_path: Path, host: OtherHost) -> None:
     fake = FakeCache(host)
     with bench(tmp_path, fake.base) as b:
-        entry = b.add(entry_of(SRC))
-        fake.lists([row(entry)])
-        fake.has(SRC)
-        b.turn()
+        entry = warm(b, fake)
 
         with other_host() as another:
             second = FakeCache(another)
@@ -284,10 +288,7 @@ def test_a_state_is_of_the_cache_that_is_set_now(tmp_path: Path, host: OtherHost
 def test_a_cache_that_comes_back_may_have_other_bytes(tmp_path: Path, host: OtherHost) -> None:
     fake = FakeCache(host)
     with bench(tmp_path, fake.base) as b:
-        entry = b.add(entry_of(SRC))
-        fake.lists([row(entry)])
-        fake.has(SRC)
-        b.turn()
+        entry = warm(b, fake)
         good = fake.routes["/healthz"]
         fake.routes["/healthz"] = raw(b"")
         b.turn()

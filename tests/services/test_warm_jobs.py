@@ -278,13 +278,19 @@ def bound(b: Bench) -> CatalogEntry:
     return entry
 
 
+def failed(b: Bench) -> CatalogEntry:
+    """A bound image that was tried once."""
+    entry = bound(b)
+    b.turn()
+    fails(b)
+    return entry
+
+
 def test_a_failure_is_tried_again_after_growing_pauses_and_told_once(
     tmp_path: Path, fake: FakeCache
 ) -> None:
     with bench(tmp_path, fake.base) as b:
-        entry = bound(b)
-        b.turn()
-        fails(b)
+        entry = failed(b)
         for pause in (60, 120, 240, 480, 960, 1920, 3600, 3600):
             b.turn(pause - 1)
             assert active(b) == 0
@@ -302,9 +308,7 @@ def test_a_failure_is_tried_again_after_growing_pauses_and_told_once(
 
 def test_another_digest_is_tried_at_once_and_told_anew(tmp_path: Path, fake: FakeCache) -> None:
     with bench(tmp_path, fake.base) as b:
-        entry = bound(b)
-        b.turn()
-        fails(b)
+        entry = failed(b)
         b.change(entry, disk_image_sha="c" * 64)
 
         b.turn(1)
@@ -315,9 +319,7 @@ def test_another_digest_is_tried_at_once_and_told_anew(tmp_path: Path, fake: Fak
 
 def test_who_binds_again_is_served_at_once_and_told_once(tmp_path: Path, fake: FakeCache) -> None:
     with bench(tmp_path, fake.base) as b:
-        entry = bound(b)
-        b.turn()
-        fails(b)
+        entry = failed(b)
 
         for _ in range(3):
             b.keeper.bound(entry.bty_image_ref)
@@ -328,9 +330,7 @@ def test_who_binds_again_is_served_at_once_and_told_once(tmp_path: Path, fake: F
 
 def test_an_operator_is_served_at_once_and_told_each_time(tmp_path: Path, fake: FakeCache) -> None:
     with bench(tmp_path, fake.base) as b:
-        entry = bound(b)
-        b.turn()
-        fails(b)
+        entry = failed(b)
         b.turn(60)
         fails(b)
 
@@ -372,9 +372,7 @@ def test_a_bug_in_the_work_is_a_failure_too(
 
 def test_an_image_that_is_forgotten_leaves_nothing_behind(tmp_path: Path, fake: FakeCache) -> None:
     with bench(tmp_path, fake.base) as b:
-        entry = bound(b)
-        b.turn()
-        fails(b)
+        entry = failed(b)
         b.database.write(lambda tx: catalog.delete(tx, entry.bty_image_ref))
         b.turn()
 

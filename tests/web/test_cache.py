@@ -79,6 +79,7 @@ def test_a_binding_warms_the_image_and_a_dead_cache_costs_nothing(
         bind(place, entry)
         assert place.services.keeper.state(entry).kind == "warming"
         assert sources(place) == [ENTRY.src, entry.src]
+        assert planned(place) == entry.src
         assert work(place.services.jobs) == "the cache has it, 5000 bytes"
 
         assert sources(place) == [ENTRY.src, url]
