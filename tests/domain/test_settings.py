@@ -26,6 +26,12 @@ TEXTS = [
         ["http://192.0.2.1:8081", "https://cache.example.com/base", "http://[::1]:8081"],
         ["cache", "ftp://h", "http://me:pw@h", "http://h/?q", "http://h\nx", "http://h/$(x)"],
     ),
+    (
+        table.NETBOOT_REPO,
+        ["safl/bty", "https://example.com/bty", "/srv/releases"],
+        ["bty", "a/b/c", "ftp://h/x", "https://h/?q", "https://h/a b"],
+    ),
+    (table.NETBOOT_TAG, ["latest", "v0.77.2", "0.9_rc-1"], ["", "-x", "../x", "a b", "v" * 65]),
 ]
 
 
