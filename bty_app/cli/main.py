@@ -59,6 +59,7 @@ COMMANDS: Mapping[str, Command] = {
     "artifacts": Command(
         "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"
     ),
+    "live": Command("bty_app.cli.live", "build the live environment that machines boot"),
     "show-config": Command(
         "bty_app.cli.show_config", "show every setting and where its value comes from"
     ),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bty_app.live.patterns import chosen
 
-_DEPENDS = re.compile(rb"\0(depends|softdep)=([^\0]*)\0")
+_DEPENDS = re.compile(rb"(?<=\0)(depends|softdep)=([^\0]*)\0")
 
 
 def name_of(path: str) -> str:
