@@ -24,6 +24,7 @@ from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Sessions
 from bty_app.web import boot, errors, health, pxe
+from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
@@ -37,6 +38,8 @@ from bty_app.web.ui import jobs as jobs_page
 from bty_app.web.ui import login as login_page
 from bty_app.web.ui import machine as machine_page
 from bty_app.web.ui import machines as machines_page
+from bty_app.web.ui import netboot as netboot_page
+from bty_app.web.ui import netboot_acts
 from bty_app.web.ui.alerts import Alerts
 from bty_app.web.ui.machine_query import query_of
 from bty_app.web.ui.polled import Polled
@@ -94,9 +97,10 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = json_handler
     errors.install(app)
     _machine_routes(app, services, options)
-    _operator_routes(app, services)
+    _operator_routes(app, services, options)
     _login_routes(app, pages, services.sessions, check, cookies)
     _page_routes(app, services, pages)
+    _netboot_routes(app, services, pages, options)
     app.add_route("/static/{name}", StaticFile(assets))
     return app
 
@@ -126,7 +130,7 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/catalog.toml", catalog_api.CatalogToml(services.catalog))
 
 
-def _operator_routes(app: falcon.App[Any, Any], services: Services) -> None:
+def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Options) -> None:
     """Behind a session: JSON for scripts."""
     machines, audit = services.machines, services.audit
     app.add_route("/machines", machines_api.MachineList(machines))
@@ -137,6 +141,13 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services) -> None:
     app.add_route("/catalog/import", catalog_api.Import(services.imports))
     app.add_route("/api/v1/jobs", jobs_api.JobList(services.jobs))
     app.add_route("/api/v1/jobs/{job_id}", jobs_api.JobById(services.jobs))
+    artifacts, limit = services.artifacts, options.max_upload_bytes
+    root = str(services.boot_files.directory)
+    app.add_route("/boot/releases", artifacts_api.Releases(artifacts, root))
+    app.add_route("/boot/releases/{tag}", artifacts_api.ReleaseByTag(artifacts))
+    app.add_route("/api/v1/artifacts", artifacts_api.Artifacts(artifacts, max_upload_bytes=limit))
+    app.add_route("/api/v1/artifacts/fetch", artifacts_api.ArtifactsFetch(artifacts))
+    app.add_route("/api/v1/artifacts/rollback", artifacts_api.ArtifactsRollback(artifacts))
     app.add_route("/events", events_api.EventList(audit))
     # No row of SQLite has an id of more digits.
     app.add_route(
@@ -175,3 +186,20 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
     app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))
     app.add_route("/ui/jobs/{job_id}/cancel", jobs_page.JobCancel(services.jobs))
+
+
+def _netboot_routes(
+    app: falcon.App[Any, Any], services: Services, pages: Pages, options: Options
+) -> None:
+    """Behind a session: the pages of netboot artifacts."""
+    artifacts = services.artifacts
+    state = netboot_page.NetbootState(
+        pages, artifacts, services.boot_files, services.jobs, services.revisions
+    )
+    view = netboot_page.NetbootView(state, max_upload_bytes=options.max_upload_bytes)
+    app.add_route("/ui/netboot", netboot_page.NetbootPage(view))
+    app.add_route("/ui/netboot/state", Polled(state, lambda _req: None))
+    app.add_route("/ui/netboot/fetch-release", netboot_acts.NetbootFetch(view))
+    app.add_route("/ui/netboot/upload", netboot_acts.NetbootUpload(view, services.sessions))
+    rollback = netboot_acts.NetbootRollback(pages, view, artifacts)
+    app.add_route("/ui/netboot/rollback", rollback)

@@ -21,7 +21,13 @@ from bty_app.web.app import create_app
 from tests.docs.tables import code, sentence, table
 
 _FIELD = re.compile(r"\{([a-z_]+)(?::[^}]*)?\}", re.ASCII)
-_EXAMPLES = {"job_id": "1", "mac": "52:54:00:12:34:56", "name": "file", "event_id": "1"}
+_EXAMPLES = {
+    "tag": "v1",
+    "job_id": "1",
+    "mac": "52:54:00:12:34:56",
+    "name": "file",
+    "event_id": "1",
+}
 # A method that is closed although its resource is open for others.
 _CLOSED = {("PUT", "/boot/{name}")}
 # Where the code says less than a reader of the reference needs.
