@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,9 @@ from bty_app.config import Config
 from bty_app.config_values import spelled
 from bty_app.domain.bounds import Rate
 from bty_app.domain.events import Event, Kind
-from bty_app.domain.settings import UPSTREAM
+from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
+from bty_app.errors import BtyError
 from bty_app.services import passwords
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
@@ -29,6 +30,8 @@ from bty_app.services.clock import Clock, utc_now
 from bty_app.services.contacts import Contacts
 from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
+from bty_app.services.doctor import Doctor
+from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
 from bty_app.services.health import Health
 from bty_app.services.image_cache import ImageCache
 from bty_app.services.image_origins import ImageOrigins
@@ -37,11 +40,13 @@ from bty_app.services.jobs import Jobs
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
+from bty_app.services.premises import Premises
 from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Account, Sessions
 from bty_app.services.settings import Settings
 from bty_app.store import locks
+from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Login, Registry
@@ -160,6 +165,31 @@ def artifacts(config: Config, database: Database, settings: Settings, http: Http
     key = config.netboot.signing_key
     place = config.paths.boot_dir
     return Artifacts(database, settings, http, place, key=parse_key(key) if key else None)
+
+
+def doctor(
+    config: Config,
+    database: Database | None,
+    setting: Callable[[Setting], str] | None = None,
+    *,
+    unopened: BtyError | None = None,
+    deep: bool = False,
+) -> Doctor:
+    """What looks at the installation; without a `setting`, what is configured counts."""
+    http, files = outgoing(), boot_files(config)
+    return Doctor(
+        Premises(
+            state_dir=config.paths.state_dir,
+            database=database,
+            unopened=unopened,
+            setting=setting or (lambda row: spelled(config.value(row.configured))),
+            files=files,
+            sets=ArtifactSets(files.directory),
+            catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
+            withcache=Withcache(http),
+            deep=deep,
+        )
+    )
 
 
 def outgoing() -> Http:

@@ -49,7 +49,7 @@ class BootProgram:
         """What brings it here."""
         if "arm64" not in self.name:
             return "apt install ipxe"
-        return f"put a {self.name} into boot/: Debian's ipxe package has none for arm64"
+        return f"put {self.name} into boot/; Debian's ipxe package has none for arm64"
 
 
 class BootFiles:

@@ -15,6 +15,7 @@ from bty_app.upstream.http import Answer, Http, Request, declared_size
 ACT_SECONDS = 10.0
 MAX_ANSWER_BYTES = 64 * 1024
 
+_SERVER = re.compile(r"withcache/([0-9A-Za-z.+-]{1,40})", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
 
@@ -49,6 +50,24 @@ class Withcache:
         if answer.status != 200 or not _SHA256.fullmatch(sha256):
             raise UnavailableError(f"{base} answers {answer.status}, not as withcache does")
         return Held(url, sha256.lower(), declared_size(answer.headers))
+
+    def version(self, base: str, *, seconds: float) -> str | None:
+        """The version of the cache at `base`; None where it does not say.
+
+        Raises:
+            UnavailableError: no proper answer within `seconds`.
+        """
+        answer = self._http.ask(Request(f"{base}/healthz"), limit=MAX_ANSWER_BYTES, seconds=seconds)
+        if answer.status != 200:
+            raise _refused(base, answer)
+        server = _SERVER.match(answer.headers.get("Server", ""))  # before 0.9 it says it there
+        if server:
+            return server[1]
+        try:
+            told = object_of(answer.body).get("version")
+        except InvalidInputError:
+            return None
+        return told if isinstance(told, str) else None
 
     def list_image(self, base: str, name: str, src: str, *, password: str) -> bool:
         """Put an image into the cache's catalog; False for a cache before 0.10, which has none.

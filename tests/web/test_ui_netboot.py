@@ -164,7 +164,7 @@ def test_missing_ipxe_binaries_come_with_their_remedy(house: Site, quick_dir: Pa
     assert re.search(r"undionly.kpxe</code> <span[^>]*>from the ipxe package", text)
     assert re.search(r"<code>ipxe.efi</code> <span[^>]*>in boot/", text)
     assert "to have it: apt install ipxe" in text
-    assert "put a snponly-arm64.efi into boot/" in text
+    assert "put snponly-arm64.efi into boot/" in text
 
 
 # -- the fetch ----------------------------------------------------------------------------------
