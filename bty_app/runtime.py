@@ -127,6 +127,7 @@ def services(
     metrics = Metrics()
     jobs = Jobs(revisions, clock, at_once=JOBS_AT_ONCE)
     files = boot_files(config)
+    fetched = artifacts(config, database, settings, http, clock)
     return Services(
         jobs=jobs,
         contacts=Contacts(database, settings, bounds, clock),
@@ -147,7 +148,8 @@ def services(
         metrics=metrics,
         revisions=revisions,
         boot_files=files,
-        artifacts=ArtifactJobs(artifacts(config, database, settings, http), files, jobs, settings),
+        artifacts=ArtifactJobs(fetched, files, jobs, settings),
+        doctor=doctor(config, database, settings.text),
     )
 
 
@@ -160,11 +162,16 @@ def boot_files(config: Config) -> BootFiles:
     )
 
 
-def artifacts(config: Config, database: Database, settings: Settings, http: Http) -> Artifacts:
+def artifacts(
+    config: Config,
+    database: Database,
+    settings: Settings,
+    http: Http,
+    clock: Clock = utc_now,
+) -> Artifacts:
     """What brings netboot artifacts here."""
-    key = config.netboot.signing_key
-    place = config.paths.boot_dir
-    return Artifacts(database, settings, http, place, key=parse_key(key) if key else None)
+    key = parse_key(config.netboot.signing_key) if config.netboot.signing_key else None
+    return Artifacts(database, settings, http, config.paths.boot_dir, key=key, clock=clock)
 
 
 def doctor(

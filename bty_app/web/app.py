@@ -15,6 +15,7 @@ from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_imports import CatalogImports
 from bty_app.services.contacts import Contacts
+from bty_app.services.doctor import Doctor
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
 from bty_app.services.machines import Machines
@@ -33,13 +34,13 @@ from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
+from bty_app.web.ui import dashboard, netboot_acts
 from bty_app.web.ui import events as events_page
 from bty_app.web.ui import jobs as jobs_page
 from bty_app.web.ui import login as login_page
 from bty_app.web.ui import machine as machine_page
 from bty_app.web.ui import machines as machines_page
 from bty_app.web.ui import netboot as netboot_page
-from bty_app.web.ui import netboot_acts
 from bty_app.web.ui.alerts import Alerts
 from bty_app.web.ui.machine_query import query_of
 from bty_app.web.ui.polled import Polled
@@ -65,6 +66,7 @@ class Services:
     revisions: Revisions
     boot_files: BootFiles
     artifacts: ArtifactJobs
+    doctor: Doctor
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     _operator_routes(app, services, options)
     _login_routes(app, pages, services.sessions, check, cookies)
     _page_routes(app, services, pages)
+    _dashboard_routes(app, services, pages)
     _netboot_routes(app, services, pages, options)
     app.add_route("/static/{name}", StaticFile(assets))
     return app
@@ -170,8 +173,7 @@ def _login_routes(
 def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
     """Behind a session: pages for operators' browsers."""
     machines, audit, revisions = services.machines, services.audit, services.revisions
-    app.add_route("/ui", login_page.Forward("/ui/machines"))
-    app.add_route("/ui/dashboard", login_page.Forward("/ui/machines"))
+    app.add_route("/ui", login_page.Forward(login_page.HOME))
     table = machines_page.MachineTable(pages, machines, services.catalog, revisions)
     app.add_route("/ui/machines", machines_page.MachinesPage(pages, table))
     app.add_route("/ui/machines/rows", Polled(table, query_of))
@@ -186,6 +188,22 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
     app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))
     app.add_route("/ui/jobs/{job_id}/cancel", jobs_page.JobCancel(services.jobs))
+
+
+def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: the first page."""
+    knowledge = dashboard.Knowledge(
+        services.machines,
+        services.catalog,
+        services.boot_files,
+        services.doctor,
+        services.jobs,
+        services.audit,
+        services.revisions,
+    )
+    state = dashboard.DashboardState(pages, knowledge)
+    app.add_route("/ui/dashboard", dashboard.DashboardPage(pages, state))
+    app.add_route("/ui/dashboard/state", Polled(state, lambda _req: None))
 
 
 def _netboot_routes(

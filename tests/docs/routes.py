@@ -39,8 +39,7 @@ _ABOUT = {
     "GET /pxe-bootstrap.ipxe": "The first script: a chain to the machine's own.",
     "GET /events": "Audit rows, newest first; see below for the filters.",
     "POST /events/{event_id}/ack": "Acknowledge the row.",
-    "GET /ui": "303 to the machines page.",
-    "GET /ui/dashboard": "303 to the machines page.",
+    "GET /ui": "303 to the dashboard.",
 }
 
 
