@@ -110,7 +110,7 @@ def services(
     known: Secrets | None = None,
 ) -> Services:
     """The use cases over one open database; `known` are the secrets, if they were read already."""
-    settings = settings_of(config, database, revisions)
+    settings = settings_of(config, database, revisions, clock)
     tuning = config.tuning
     bounds = Bounds(
         discovery=Rate(tuning.discovery_burst, tuning.discovery_per_minute / 60),
@@ -150,6 +150,7 @@ def services(
         boot_files=files,
         artifacts=ArtifactJobs(fetched, files, jobs, settings),
         doctor=doctor(config, database, settings.text),
+        settings=settings,
     )
 
 
@@ -215,12 +216,16 @@ def registry(config: Config, http: Http) -> Registry:
     )
 
 
-def settings_of(config: Config, database: Database, revisions: Revisions) -> Settings:
+def settings_of(
+    config: Config, database: Database, revisions: Revisions, clock: Clock = utc_now
+) -> Settings:
     """The operator's settings, over those that are configured."""
     return Settings(
         database,
         revisions,
         configured={s.configured: spelled(config.value(s.configured)) for s in UPSTREAM},
+        provenance=config.provenance,
+        clock=clock,
     )
 
 

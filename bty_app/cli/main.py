@@ -60,6 +60,7 @@ COMMANDS: Mapping[str, Command] = {
     "artifacts": Command(
         "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"
     ),
+    "settings": Command("bty_app.cli.settings", "list and change what a running server takes up"),
     "show-config": Command(
         "bty_app.cli.show_config", "show every setting and where its value comes from"
     ),

@@ -24,6 +24,7 @@ from bty_app.services.plans import Plans
 from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Sessions
+from bty_app.services.settings import Settings
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
@@ -41,6 +42,7 @@ from bty_app.web.ui import login as login_page
 from bty_app.web.ui import machine as machine_page
 from bty_app.web.ui import machines as machines_page
 from bty_app.web.ui import netboot as netboot_page
+from bty_app.web.ui import settings as settings_page
 from bty_app.web.ui.alerts import Alerts
 from bty_app.web.ui.machine_query import query_of
 from bty_app.web.ui.polled import Polled
@@ -67,6 +69,7 @@ class Services:
     boot_files: BootFiles
     artifacts: ArtifactJobs
     doctor: Doctor
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,9 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
     app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))
     app.add_route("/ui/jobs/{job_id}/cancel", jobs_page.JobCancel(services.jobs))
+    changing = settings_page.SettingsView(pages, services.settings)
+    app.add_route("/ui/settings", settings_page.SettingsPage(changing))
+    app.add_route("/ui/settings/upstream", settings_page.SettingsUpstream(changing))
 
 
 def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:

@@ -26,6 +26,12 @@ TEXTS = [
         ["http://192.0.2.1:8081", "https://cache.example.com/base", "http://[::1]:8081"],
         ["cache", "ftp://h", "http://me:pw@h", "http://h/?q", "http://h\nx", "http://h/$(x)"],
     ),
+    (
+        table.NETBOOT_REPO,
+        ["owner/repository", "https://mirror.example.com/bty", "/srv/releases", "file:///srv/x"],
+        ["owner", "ftp://h/x", "a b/c", "https://h/?q", "/srv\nx", "/" + "x" * 1024],
+    ),
+    (table.NETBOOT_TAG, ["latest", "v0.91.0", "1"], ["", "../x", "a b", "-x", "x" * 65]),
 ]
 
 
