@@ -10,7 +10,7 @@ from bty_app.services.artifact_jobs import Quiet
 from bty_app.services.artifacts import deep_damage
 from bty_app.services.premises import Premises
 
-_FETCH = "fetch the netboot artifacts anew"
+_FETCH = "fetch the netboot artifacts again: `bty artifacts fetch`"
 _MOST = 10
 
 # What of a site cannot boot without one of these.

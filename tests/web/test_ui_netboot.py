@@ -320,10 +320,21 @@ def test_going_back_says_first_what_it_does(house: Site) -> None:
     done = visit.post("/ui/netboot/rollback")
 
     assert f"This server is {__version__}: that set is of another version." in asked
+    assert "still gets the files that it began with" in asked
     assert unchanged == before
     assert done.headers["location"] == "/ui/netboot?done=rolled-back"
     assert house.services.artifacts.state().current == before.previous
     assert "is the current one again" in page(visit, "/ui/netboot?done=rolled-back")
+
+
+def test_going_back_to_another_build_of_the_same_version_says_what_that_means(
+    house: Site,
+) -> None:
+    visit = house.visit()
+    for salt in ("first", "second"):
+        assert sent(visit, packed(made_set("7.0", salt=salt))) == 303
+
+    assert "may get some of each" in page(visit, "/ui/netboot/rollback")
 
 
 def test_there_is_nothing_to_go_back_to_before_a_second_set(house: Site, boot_dir: Path) -> None:

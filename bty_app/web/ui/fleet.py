@@ -51,6 +51,24 @@ def groups(counts: Iterable[Count]) -> list[Group]:
     ]
 
 
+_INVENTORY = {
+    Phase.IDLE: (Tone.WAIT, "inventory at next boot"),
+    Phase.BOOTED: (Tone.WORK, "in the live environment"),
+    Phase.FAILED: (Tone.FAULT, "no inventory came"),
+    Phase.HELD: (Tone.FAULT, "no inventory came"),
+    Phase.DONE: (Tone.GOOD, "inventory is here"),
+    Phase.RELEASED: (Tone.GOOD, "inventory is here"),
+}
+_FLASH = {
+    Phase.IDLE: (Tone.WAIT, "flash at next boot"),
+    Phase.BOOTED: (Tone.WORK, "being flashed"),
+    Phase.FAILED: (Tone.FAULT, "failed, try again"),
+    Phase.HELD: (Tone.FAULT, "held"),
+    Phase.DONE: (Tone.GOOD, "flashed"),
+    Phase.RELEASED: (Tone.GOOD, "flashed"),
+}
+
+
 def _state(mode: BootMode, phase: Phase) -> tuple[Tone, str]:
     match mode:
         case BootMode.IPXE_EXIT:
@@ -58,38 +76,8 @@ def _state(mode: BootMode, phase: Phase) -> tuple[Tone, str]:
         case BootMode.TUI:
             return Tone.WAIT, "wizard at next boot"
         case BootMode.INVENTORY:
-            return _inventory(phase)
+            return _INVENTORY[phase]
         case BootMode.FLASH_ONCE | BootMode.FLASH_ALWAYS:
-            return _flash(phase)
+            return _FLASH[phase]
         case _:
             assert_never(mode)
-
-
-def _inventory(phase: Phase) -> tuple[Tone, str]:
-    match phase:
-        case Phase.IDLE:
-            return Tone.WAIT, "inventory at next boot"
-        case Phase.BOOTED:
-            return Tone.WORK, "in the live environment"
-        case Phase.FAILED | Phase.HELD:
-            return Tone.FAULT, "no inventory came"
-        case Phase.DONE | Phase.RELEASED:
-            return Tone.GOOD, "inventory is here"
-        case _:
-            assert_never(phase)
-
-
-def _flash(phase: Phase) -> tuple[Tone, str]:
-    match phase:
-        case Phase.IDLE:
-            return Tone.WAIT, "flash at next boot"
-        case Phase.BOOTED:
-            return Tone.WORK, "being flashed"
-        case Phase.FAILED:
-            return Tone.FAULT, "failed, try again"
-        case Phase.HELD:
-            return Tone.FAULT, "held"
-        case Phase.DONE | Phase.RELEASED:
-            return Tone.GOOD, "flashed"
-        case _:
-            assert_never(phase)
