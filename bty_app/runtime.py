@@ -12,8 +12,10 @@ from bty_app import __version__, logs
 from bty_app.config import Config
 from bty_app.config_values import spelled
 from bty_app.domain.bounds import Rate
+from bty_app.domain.cache_state import CacheKind, CacheState
+from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.events import Event, Kind
-from bty_app.domain.settings import UPSTREAM, Setting
+from bty_app.domain.settings import UPSTREAM, WITHCACHE_URL, Setting
 from bty_app.domain.signature import parse_key
 from bty_app.errors import BtyError
 from bty_app.services import passwords
@@ -22,8 +24,9 @@ from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
-from bty_app.services.catalog_checks import CatalogChecks
+from bty_app.services.catalog_checks import CatalogChecks, Checked
 from bty_app.services.catalog_imports import CatalogImports
+from bty_app.services.catalog_jobs import CatalogJobs, Tools
 from bty_app.services.catalog_source import CatalogSource
 from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.clock import Clock, utc_now
@@ -37,6 +40,7 @@ from bty_app.services.image_cache import ImageCache
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
 from bty_app.services.jobs import Jobs
+from bty_app.services.last_checks import LastChecks
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
@@ -59,7 +63,7 @@ STATE_FILE = "state.db"
 AGENT = f"bty/{__version__}"
 # Warming is waiting for another program: it must not keep a download waiting.
 JOBS_AT_ONCE = {"warm": 2}
-JOB_THREADS = 4
+JOB_THREADS = 5
 _SAID_BY_THE_REQUEST = frozenset({Kind.PXE_OFFERED, Kind.PXE_PLAN})
 
 
@@ -118,6 +122,10 @@ def services(
     )
     http = outgoing()
     registries = registry(config, http)
+    catalog = Catalog(database, http, registries, revisions, clock)
+    last_checks = LastChecks(revisions)
+    jobs = Jobs(revisions, clock, at_once=JOBS_AT_ONCE)
+    tools = _for_jobs(config, database, revisions, catalog, last_checks, clock)
     # What a plan waits for: machines come in crowds, so there is room, and a short queue. A crowd
     # at a slow registry takes none of the places at the cache.
     to_sources, to_cache = (Http(agent=AGENT, at_once=32, wait_seconds=1.0) for _ in range(2))
@@ -125,7 +133,6 @@ def services(
     cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
-    jobs = Jobs(revisions, clock, at_once=JOBS_AT_ONCE)
     files = boot_files(config)
     fetched = artifacts(config, database, settings, http, clock)
     return Services(
@@ -134,7 +141,12 @@ def services(
         plans=Plans(database, settings, bounds, images, clock),
         reports=Reports(database, settings, bounds, clock),
         machines=Machines(database, clock),
-        catalog=Catalog(database, http, registries, revisions, clock),
+        catalog=catalog,
+        upstream=catalog_upstream(config, database, revisions, http, clock),
+        checks=catalog_checks(config, http, clock, last_checks.note),
+        last_checks=last_checks,
+        catalog_jobs=CatalogJobs(jobs, tools, clock),
+        cache_state=_cache_state(settings),
         imports=CatalogImports(
             database,
             http,
@@ -151,6 +163,26 @@ def services(
         artifacts=ArtifactJobs(fetched, files, jobs, settings),
         doctor=doctor(config, database, settings.text),
         settings=settings,
+    )
+
+
+def _for_jobs(
+    config: Config,
+    database: Database,
+    revisions: Revisions,
+    catalog: Catalog,
+    last_checks: LastChecks,
+    clock: Clock,
+) -> Tools:
+    """What jobs on the catalog work with."""
+    # They wait for a place: operators who ask in the meantime do not keep them from it.
+    http = Http(agent=AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
+    return Tools(
+        catalog,
+        catalog_upstream(config, database, revisions, http, clock),
+        catalog_checks(config, http, clock, last_checks.note),
+        warming(config, database, revisions, http, clock),
+        settings_of(config, database, revisions),
     )
 
 
@@ -230,26 +262,54 @@ def settings_of(
 
 
 def catalog_upstream(
-    config: Config, database: Database, revisions: Revisions, http: Http, registry: Registry
+    config: Config,
+    database: Database,
+    revisions: Revisions,
+    http: Http,
+    clock: Clock = utc_now,
 ) -> CatalogUpstream:
     """The catalog that is followed."""
     return CatalogUpstream(
         database,
-        CatalogSource(http, registry),
+        CatalogSource(http, registry(config, http)),
         settings_of(config, database, revisions),
         catalog_file=config.paths.catalog_file,
+        clock=clock,
     )
 
 
-def catalog_checks(config: Config, http: Http) -> CatalogChecks:
+def catalog_checks(
+    config: Config,
+    http: Http,
+    clock: Clock = utc_now,
+    heard: Callable[[Checked], None] = lambda _checked: None,
+) -> CatalogChecks:
     """What asks the origins of images."""
-    return CatalogChecks(http, ImageOrigins(registry(config, http), http).resolve)
+    resolve = ImageOrigins(registry(config, http), http).resolve
+    return CatalogChecks(http, resolve, clock=clock, heard=heard)
 
 
-def warming(config: Config, database: Database, http: Http) -> Warming:
+def warming(
+    config: Config,
+    database: Database,
+    revisions: Revisions,
+    http: Http,
+    clock: Clock = utc_now,
+) -> Warming:
     """What has the cache fetch images."""
-    settings = settings_of(config, database, Revisions())
-    return Warming(database, Withcache(http), settings, password=config.withcache.password)
+    settings = settings_of(config, database, revisions)
+    cache, password = Withcache(http), config.withcache.password
+    return Warming(database, cache, settings, password=password, clock=clock)
+
+
+def _cache_state(settings: Settings) -> Callable[[CatalogEntry], CacheState]:
+    """What is known of an image in the cache, as long as nobody asks the cache."""
+
+    def state(_entry: CatalogEntry) -> CacheState:
+        known = CacheKind.UNKNOWN if settings.text(WITHCACHE_URL) else CacheKind.NOT_CONFIGURED
+        return CacheState(known, None, None, None)
+
+    return state
 
 
 def _sessions(known: Secrets, database: Database, clock: Clock) -> Sessions:

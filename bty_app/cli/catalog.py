@@ -13,7 +13,7 @@ from bty_app.cli import catalog_check, catalog_upstream
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config
 from bty_app.domain.catalog import CatalogEntry
-from bty_app.domain.catalog_events import import_report
+from bty_app.domain.catalog_events import import_report, shown
 from bty_app.domain.image_source import without_credentials
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_imports import CatalogImports
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         registry = runtime.registry(config, http)
         images = Catalog(database, http, registry, Revisions())
         if args.act in catalog_upstream.ACTS:
-            upstream = runtime.catalog_upstream(config, database, Revisions(), http, registry)
+            upstream = runtime.catalog_upstream(config, database, Revisions(), http)
             catalog_upstream.run(args, upstream)
         elif args.act == "import":
             place = config.paths.catalog_file
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         elif args.act == "check":
             return catalog_check.run(args, images, runtime.catalog_checks(config, http))
         elif args.act == "warm":
-            _warm(args, images, runtime.warming(config, database, http))
+            _warm(args, images, runtime.warming(config, database, Revisions(), http))
         else:
             _act(args, images)
     return 0
@@ -112,7 +112,7 @@ def _import(args: argparse.Namespace, imports: CatalogImports) -> None:
     _say(f"{report['imported']} new, {report['updated']} changed, {report['skipped']} unchanged")
     for update in done.merge.updated:
         for change in update.changes:
-            old, new = (catalog_upstream.shown(value) for value in (change.old, change.new))
+            old, new = shown(change.old), shown(change.new)
             _say(f"{update.entry.name}: {change.field} was {old}, is {new}")
     for repeated in done.merge.repeated:
         _say(f"{repeated.name}: skipped, the same image as {repeated.first_name}")

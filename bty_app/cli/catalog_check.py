@@ -8,9 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from bty_app.cli.catalog_upstream import shown
 from bty_app.domain.catalog import CatalogEntry
-from bty_app.domain.catalog_events import plain
 from bty_app.errors import InvalidInputError
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_checks import CatalogChecks, Checked
@@ -48,8 +46,5 @@ def _wanted(args: argparse.Namespace, catalog: Catalog) -> Iterable[CatalogEntry
 
 def _tell(found: Checked) -> None:
     """One line for each image, as soon as it is known."""
-    said = [f"{c.field} is {shown(c.new)}, not {shown(c.old)}" for c in found.differs]
-    if found.error is not None:
-        said = [plain(found.error)]
-    sys.stdout.write(f"{found.entry.name}: {'; '.join(said) or 'as the catalog says'}\n")
+    sys.stdout.write(f"{found.entry.name}: {found.words()}\n")
     sys.stdout.flush()

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from bty_app.domain.catalog_diff import CatalogDiff, Gone
-from bty_app.domain.catalog_events import diff_report, plain
+from bty_app.domain.catalog_events import diff_report, shown
 from bty_app.services.catalog_upstream import CatalogUpstream
 
 ACTS = ("diff", "fetch")
@@ -70,13 +70,6 @@ def _show(found: CatalogDiff, *, as_json: bool) -> None:
     lines += [f"  {entry.name}: listed again" for entry in found.returned]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stderr.write(f"{found.source}: {found.merge.kept} unchanged\n")
-
-
-def shown(value: str | int | tuple[str, ...] | None) -> str:
-    """A value of a stranger's file, on one line of a terminal."""
-    if value is None or value == ():
-        return "nothing"
-    return plain(", ".join(value) if isinstance(value, tuple) else str(value))
 
 
 def _macs(gone: Gone) -> str:

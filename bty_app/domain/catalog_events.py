@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from bty_app.domain.catalog import CatalogEntry, Merge, NewImage
+from bty_app.domain.catalog import CatalogEntry, Change, Merge, NewImage
 from bty_app.domain.catalog_diff import CatalogDiff
 from bty_app.domain.events import Actor, Event, Kind, Subject
 from bty_app.domain.image_name import UNPRINTABLE
@@ -56,6 +56,19 @@ def add_failed(image: NewImage, error: BtyError, *, ip: str | None) -> Event:
             **({"sha_url": plain(image.sha_url)} if image.sha_url else {}),
             "error": plain(error.message),
         },
+    )
+
+
+def edited(entry: CatalogEntry, changes: Iterable[Change], *, ip: str | None) -> Event:
+    """An operator has said otherwise what an image is; `entry` is as it is now."""
+    changed = tuple(changes)
+    return Event(
+        Kind.CATALOG_ENTRY_EDITED,
+        Actor.OPERATOR,
+        f"catalog entry edited: {plain(entry.name)}: {', '.join(c.field for c in changed)}",
+        _subject(entry.src),
+        ip,
+        {"name": entry.name, "changed": {c.field: {"old": c.old, "new": c.new} for c in changed}},
     )
 
 
@@ -112,6 +125,13 @@ def plain(text: str) -> str:
     return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", without_credentials(text))[:MAX_TEXT_CHARS]
 
 
+def shown(value: str | int | tuple[str, ...] | None) -> str:
+    """A value of a stranger's file, on one line."""
+    if value is None or value == ():
+        return "nothing"
+    return plain(", ".join(value) if isinstance(value, tuple) else str(value))
+
+
 def _subject(src: str) -> Subject:
     return Subject("catalog", plain(src))
 
@@ -137,16 +157,21 @@ def _changes(merge: Merge, limit: int | None) -> list[object]:
 
 def followed(found: CatalogDiff, by: By) -> Event:
     """The upstream catalog has been taken."""
-    merge = found.merge
     return Event(
         Kind.CATALOG_ENTRIES_IMPORTED,
         by.actor,
-        f"catalog fetched from {plain(found.source)}: {len(merge.added)} new, "
-        f"{len(merge.updated)} changed, {len(found.removed)} removed, "
-        f"{len(found.kept)} gone but needed",
+        f"catalog fetched from {plain(found.source)}: {counted(found)}",
         _subject(found.source),
         by.ip,
         {**diff_report(found, limit=MAX_LISTED), "source": plain(found.source)},
+    )
+
+
+def counted(found: CatalogDiff) -> str:
+    """What following a catalog changes, in numbers."""
+    return (
+        f"{len(found.merge.added)} new, {len(found.merge.updated)} changed,"
+        f" {len(found.removed)} removed, {len(found.kept)} gone but needed"
     )
 
 
@@ -155,6 +180,7 @@ def diff_report(found: CatalogDiff, *, limit: int | None = None) -> Mapping[str,
     return {
         **import_report(found.source, found.merge, limit=limit),
         "digest": found.digest,
+        "shrinks": found.shrinks,
         "added": [plain(entry.name) for entry in islice(found.merge.added, limit)],
         "removed": [plain(entry.name) for entry in islice(found.removed, limit)],
         "kept": [

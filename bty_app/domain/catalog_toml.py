@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import tomli_w
@@ -103,10 +103,7 @@ def _numbered(table: object, number: int) -> ManifestEntry:
 
 
 def _entry(table: Mapping[str, object]) -> ManifestEntry:
-    name = _required(table, "name")
-    fault = name_fault(name)
-    if fault:
-        raise InvalidInputError(f"name: {fault}")
+    name = _name(table)
     src = _required(table, "src")
     return ManifestEntry(
         ref=_ref(table, src),
@@ -119,6 +116,14 @@ def _entry(table: Mapping[str, object]) -> ManifestEntry:
         arch=_token(table, "arch") or detect_arch(name),
         mirrors=_mirrors(table),
     )
+
+
+def _name(table: Mapping[str, object]) -> str:
+    name = _required(table, "name")
+    fault = name_fault(name)
+    if fault:
+        raise InvalidInputError(f"name: {fault}")
+    return name
 
 
 def _required(table: Mapping[str, object], field: str) -> str:
@@ -220,6 +225,26 @@ def _check_unique(entries: tuple[ManifestEntry, ...]) -> None:
                 f"{first[entry.name]} has it already"
             )
         first[entry.name] = number
+
+
+# The fields of an entry that say what it is, and not which one; each by the rule above.
+_FIELDS: Mapping[str, Callable[[Mapping[str, object]], str | tuple[str, ...] | None]] = {
+    "name": _name,
+    "description": _description,
+    "sha256": _sha256,
+    "format": lambda table: _token(table, "format"),
+    "arch": lambda table: _token(table, "arch"),
+    "mirrors": _mirrors,
+}
+
+
+def parse_field(field: str, value: object) -> str | tuple[str, ...] | None:
+    """One field of an entry, by the rule that it has in a catalog.toml; None takes it away.
+
+    Raises:
+        InvalidInputError: it breaks the rule; the sentence begins with the field.
+    """
+    return _FIELDS[field]({} if value is None else {field: value})
 
 
 # -- writing -----------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     CLIENT_ORPHAN = "pxe.client.orphan"
     CATALOG_ENTRY_ADDED = "catalog.entry.added"
     CATALOG_ENTRY_ADD_FAILED = "catalog.entry.add.failed"
+    CATALOG_ENTRY_EDITED = "catalog.entry.edited"
     CATALOG_ENTRY_DELETED = "catalog.entry.deleted"
     CATALOG_ENTRIES_IMPORTED = "catalog.entries.imported"
     CATALOG_IMPORT_FAILED = "catalog.import.failed"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from bty_app.domain import catalog_edit
 from bty_app.domain import catalog_events as audit
 from bty_app.domain.catalog import CatalogEntry, NewImage, added_entry, new_image
 from bty_app.domain.catalog_toml import render_catalog
 from bty_app.domain.image_name import name_fault
 from bty_app.domain.image_source import IMAGE_REF, image_ref, is_registry, without_credentials
+from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
 from bty_app.domain.oci import DEFAULT_FORMAT
 from bty_app.domain.sha_manifest import MAX_MANIFEST_BYTES, listed_digest
@@ -96,6 +99,27 @@ class Catalog:
             raise ConflictError(f"{len(found)} images are called {image[:200]!r}: give the source")
         return found[0]
 
+    def entry(self, ref: str) -> CatalogEntry:
+        """The image with this ref.
+
+        Raises:
+            NotFoundError: it is not in the catalog.
+        """
+        return self._database.read(lambda tx: _known(tx, ref))
+
+    def in_use(self) -> dict[str, int]:
+        """How many machines are bound to each ref that any is bound to."""
+        return self._database.read(catalog.bound_counts)
+
+    def bound_to(self, ref: str) -> tuple[int, list[Mac]]:
+        """How many machines are bound to the image, and the first of them."""
+
+        def query(tx: Tx) -> tuple[int, list[Mac]]:
+            macs = machines.bound_to(tx, ref, limit=MACHINES_NAMED)
+            return catalog.bound_count(tx, ref), macs
+
+        return self._database.read(query)
+
     # -- one entry -----------------------------------------------------------------------------
 
     def add(
@@ -122,6 +146,42 @@ class Catalog:
             record_if_possible(self._database, failure, at=stamp(self._clock()))
             raise
 
+    def edit(
+        self,
+        ref: str,
+        wanted: Mapping[str, object],
+        *,
+        expected: Mapping[str, object],
+        ip: str | None,
+    ) -> CatalogEntry:
+        """Say otherwise what an image is; which one it is, its src and ref, stays.
+
+        Args:
+            ref: its identity.
+            wanted: the fields to change, by the rules of catalog.toml; None takes one away.
+            expected: what these fields were when the operator looked.
+            ip: who asks.
+
+        Raises:
+            NotFoundError: it is not in the catalog.
+            ValidationError: a field cannot be edited, breaks its rule, or is not in `expected`.
+            ConflictError: a field is not as expected any more, or another image has the name.
+        """
+        fields = catalog_edit.parsed(wanted)
+        at = stamp(self._clock())
+
+        def change(tx: Tx) -> CatalogEntry:
+            entry, changes = catalog_edit.edited(_known(tx, ref), fields, expected)
+            if not changes:
+                return entry
+            if any(change.field == "name" for change in changes):
+                _check_name(tx, entry)
+            catalog.update(tx, entry)
+            events.record(tx, audit.edited(entry, changes, ip=ip), at=at)
+            return entry
+
+        return self._database.write(change)
+
     def remove(self, src: str, *, ip: str | None) -> CatalogEntry:
         """Remove the image with this source, or with this ref.
 
@@ -134,9 +194,7 @@ class Catalog:
         at = stamp(self._clock())
 
         def change(tx: Tx) -> CatalogEntry:
-            entry = catalog.by_ref(tx, ref)
-            if entry is None:
-                raise NotFoundError(f"no catalog entry for {without_credentials(src)[:200]}")
+            entry = _known(tx, ref)
             _check_unbound(tx, entry)
             catalog.delete(tx, ref)
             events.record(tx, audit.deleted(entry, ip=ip), at=at)
@@ -185,6 +243,19 @@ def _ref_of(src: str) -> str:
         return image_ref(src)
     except InvalidInputError as error:
         raise ValidationError(f"src: {error.message}") from error
+
+
+def _known(tx: Tx, ref: str) -> CatalogEntry:
+    entry = catalog.by_ref(tx, ref)
+    if entry is None:
+        raise NotFoundError(f"no catalog entry for {without_credentials(ref)[:200]}")
+    return entry
+
+
+def _check_name(tx: Tx, entry: CatalogEntry) -> None:
+    same = (e for e in catalog.listed(tx) if e.name == entry.name)
+    if any(e.bty_image_ref != entry.bty_image_ref for e in same):
+        raise ConflictError(f"name: another image is called {entry.name[:80]!r} already")
 
 
 def _check_new(tx: Tx, image: NewImage) -> None:

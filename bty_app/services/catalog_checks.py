@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bty_app.domain.catalog import CatalogEntry, Change
+from bty_app.domain.catalog_events import plain
 from bty_app.domain.image_source import is_registry, without_credentials
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError, UnavailableError
@@ -40,6 +41,13 @@ class Checked:
         """Whether a machine would get what the catalog says, as far as that can be told."""
         return self.error is None and not self.differs
 
+    def words(self) -> str:
+        """The result in a few words."""
+        if self.error is not None:
+            return plain(self.error)
+        said = [f"{c.field} is {c.new}, not {c.old}" for c in self.differs]
+        return "; ".join(said) or "as the catalog says"
+
     def report(self) -> dict[str, object]:
         """As plain JSON data (CONTRACT 3.9)."""
         origin: dict[str, object] = {"reachable": self.error is None}
@@ -66,14 +74,21 @@ class CatalogChecks:
         resolve: Callable[[CatalogEntry, float], Origin],
         *,
         clock: Clock = utc_now,
+        heard: Callable[[Checked], None] = lambda _checked: None,
     ) -> None:
-        """`resolve` asks a registry, or a checksum file, within seconds."""
+        """`resolve` asks a registry or checksum file within seconds; `heard` hears each result."""
         self._http = http
         self._resolve = resolve
         self._clock = clock
+        self._heard = heard
 
     def check(self, entry: CatalogEntry) -> Checked:
         """Ask the origin of the image; whatever it answers is in the result."""
+        found = self._checked(entry)
+        self._heard(found)
+        return found
+
+    def _checked(self, entry: CatalogEntry) -> Checked:
         at = stamp(self._clock())
         try:
             if is_registry(entry.src):

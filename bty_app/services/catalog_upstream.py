@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bty_app.domain import catalog_events as audit
@@ -30,6 +30,14 @@ TAKEN = "catalog.taken"  # what was taken last: source, digest, etag
 MACHINES_NAMED = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The catalog that was taken last: from where, and when."""
+
+    source: str
+    at: str | None
+
+
 class CatalogUpstream:
     """Follows `upstream.catalog_url`, or another source that is named. Any thread may call."""
 
@@ -48,8 +56,28 @@ class CatalogUpstream:
         self._catalog_file = catalog_file
         self._clock = clock
 
+    def source(self) -> str:
+        """Where the catalog comes from, for people; empty when none is followed."""
+        return without_credentials(self._settings.text(CATALOG_URL))
+
+    def taken(self) -> Taken | None:
+        """What was taken last."""
+        told = self._database.read(_taken)
+        source, at = told.get("source"), told.get("at")
+        if not isinstance(source, str):
+            return None
+        return Taken(source, at if isinstance(at, str) else None)
+
     def diff(self, source: str | None = None) -> CatalogDiff:
         """What taking the catalog would change; nothing is written.
+
+        Raises:
+            As `look`.
+        """
+        return self.compare(self.look(source))
+
+    def look(self, source: str | None = None) -> Offered:
+        """The catalog as upstream has it now.
 
         Raises:
             InvalidInputError: it is no valid catalog, or none is followed.
@@ -58,7 +86,10 @@ class CatalogUpstream:
         place = self._place(source)
         loaded = self._source.load(place, limit=MAX_CATALOG_BYTES)
         assert loaded is not None  # noqa: S101 - asked without condition
-        offered = _offered(place, loaded)
+        return _offered(place, loaded)
+
+    def compare(self, offered: Offered) -> CatalogDiff:
+        """What taking a catalog, which was looked at, would change now."""
         at = stamp(self._clock())
         return self._database.read(lambda tx: _diff(tx, offered, at))
 
@@ -118,7 +149,7 @@ class CatalogUpstream:
             found = plan(tx)
             _apply(tx, found, at)
             told = {"source": offered.source, "digest": offered.digest, "etag": loaded.etag}
-            rows.put(tx, TAKEN, json.dumps(told), at=at)
+            rows.put(tx, TAKEN, json.dumps({**told, "at": at}), at=at)
             catalog.set_imported_digest(tx, offered.digest, at=at)
             events.record(tx, audit.followed(found, by), at=at)
             return found

@@ -10,7 +10,7 @@ from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.moments import stamp
 from bty_app.domain.settings import WITHCACHE_URL
 from bty_app.domain.withcache import entry_name
-from bty_app.errors import BtyError, ConflictError, UnavailableError
+from bty_app.errors import BtyError, CancelledError, ConflictError, UnavailableError
 from bty_app.services.audit import record_if_possible
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.settings import Settings
@@ -66,6 +66,8 @@ class Warming:
         try:
             held = self._fetched(base, entry, tell, force=force)
             _check_bytes(entry, held)
+        except CancelledError:
+            raise
         except BtyError as error:
             self._record_failure(entry, error)
             raise

@@ -26,6 +26,7 @@ class Page:
     boot_mode: str | None = None
     label: str | None = None
     bound: bool | None = None
+    image_ref: str | None = None
     sort: str = "mac"
     descending: bool = False
     offset: int = 0
@@ -306,6 +307,9 @@ def _conditions(page: Page) -> tuple[str, list[object]]:
         values.append(page.boot_mode)
     if page.bound is not None:
         parts.append(f"bty_image_ref IS {'NOT ' * page.bound}NULL")
+    if page.image_ref:
+        parts.append("bty_image_ref = ?")
+        values.append(page.image_ref)
     if page.label:
         parts.append("mac IN (SELECT mac FROM machine_labels WHERE label = ?)")
         values.append(page.label)

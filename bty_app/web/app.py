@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import falcon
 
+from bty_app.domain.cache_state import CacheState
+from bty_app.domain.catalog import CatalogEntry
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
+from bty_app.services.catalog_checks import CatalogChecks
 from bty_app.services.catalog_imports import CatalogImports
+from bty_app.services.catalog_jobs import CatalogJobs
+from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.contacts import Contacts
 from bty_app.services.doctor import Doctor
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
+from bty_app.services.last_checks import LastChecks
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
@@ -28,6 +35,7 @@ from bty_app.services.settings import Settings
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
+from bty_app.web.api import catalog_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
@@ -35,7 +43,15 @@ from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
-from bty_app.web.ui import dashboard, netboot_acts
+from bty_app.web.ui import catalog as catalog_page
+from bty_app.web.ui import (
+    catalog_acts,
+    catalog_add,
+    catalog_entry,
+    catalog_fetch,
+    dashboard,
+    netboot_acts,
+)
 from bty_app.web.ui import events as events_page
 from bty_app.web.ui import jobs as jobs_page
 from bty_app.web.ui import login as login_page
@@ -44,6 +60,7 @@ from bty_app.web.ui import machines as machines_page
 from bty_app.web.ui import netboot as netboot_page
 from bty_app.web.ui import settings as settings_page
 from bty_app.web.ui.alerts import Alerts
+from bty_app.web.ui.catalog_query import query_of as catalog_query_of
 from bty_app.web.ui.machine_query import query_of
 from bty_app.web.ui.polled import Polled
 
@@ -60,6 +77,11 @@ class Services:
     reports: Reports
     machines: Machines
     catalog: Catalog
+    upstream: CatalogUpstream
+    checks: CatalogChecks
+    last_checks: LastChecks
+    catalog_jobs: CatalogJobs
+    cache_state: Callable[[CatalogEntry], CacheState]
     imports: CatalogImports
     audit: Audit
     sessions: Sessions
@@ -105,6 +127,7 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     _operator_routes(app, services, options)
     _login_routes(app, pages, services.sessions, check, cookies)
     _page_routes(app, services, pages)
+    _catalog_routes(app, services, pages)
     _dashboard_routes(app, services, pages)
     _netboot_routes(app, services, pages, options)
     app.add_route("/static/{name}", StaticFile(assets))
@@ -145,6 +168,13 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Opt
     app.add_route("/machines/{mac}/disks.json", machines_api.Hardware(machines, what="disks"))
     app.add_route("/catalog/entries", catalog_api.Entries(services.catalog))
     app.add_route("/catalog/import", catalog_api.Import(services.imports))
+    v1 = catalog_v1.Behind(services.catalog, services.catalog_jobs)
+    app.add_route("/api/v1/catalog", catalog_v1.Upload(services.imports))
+    app.add_route("/api/v1/catalog/diff", catalog_v1.Diff(services.upstream))
+    app.add_route("/api/v1/catalog/fetch", catalog_v1.Fetch(services.upstream))
+    app.add_route("/api/v1/catalog/check", catalog_v1.Check(v1, services.checks))
+    app.add_route("/api/v1/catalog/warm", catalog_v1.Warm(v1))
+    app.add_route("/api/v1/catalog/entries/{ref}", catalog_v1.Entry(services.catalog))
     app.add_route("/api/v1/jobs", jobs_api.JobList(services.jobs))
     app.add_route("/api/v1/jobs/{job_id}", jobs_api.JobById(services.jobs))
     artifacts, limit = services.artifacts, options.max_upload_bytes
@@ -227,3 +257,28 @@ def _netboot_routes(
     app.add_route("/ui/netboot/upload", netboot_acts.NetbootUpload(view, services.sessions))
     rollback = netboot_acts.NetbootRollback(pages, view, artifacts)
     app.add_route("/ui/netboot/rollback", rollback)
+
+
+def _catalog_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: the pages of the catalog."""
+    catalog, jobs, upstream = services.catalog, services.catalog_jobs, services.upstream
+    knowledge = catalog_page.Knowledge(
+        catalog, upstream, jobs, services.last_checks, services.cache_state
+    )
+    table = catalog_page.CatalogTable(pages, knowledge, services.revisions)
+    view = catalog_page.CatalogView(pages, table)
+    app.add_route("/ui/images", login_page.Forward("/ui/catalog"))
+    app.add_route("/ui/catalog", catalog_page.CatalogPage(view))
+    app.add_route("/ui/catalog/rows", Polled(table, catalog_query_of))
+    app.add_route("/ui/catalog/check", catalog_acts.CatalogCheckAll(jobs))
+    app.add_route("/ui/catalog/upload", catalog_add.CatalogUpload(view, services.imports))
+    app.add_route("/ui/catalog/entries", catalog_add.CatalogAdd(view, catalog))
+    check = catalog_acts.CatalogCheck(catalog, services.checks, jobs)
+    app.add_route("/ui/catalog/entries/check", check)
+    app.add_route("/ui/catalog/entries/warm", catalog_acts.CatalogWarm(catalog, jobs))
+    app.add_route("/ui/catalog/entries/{ref}", catalog_entry.EntryPage(pages, catalog))
+    app.add_route("/ui/catalog/entries/{ref}/delete", catalog_entry.EntryDelete(pages, catalog))
+    state = catalog_fetch.FetchState(pages, upstream, jobs, services.revisions)
+    app.add_route("/ui/catalog/fetch", catalog_fetch.FetchPage(pages, state, jobs))
+    app.add_route("/ui/catalog/fetch/state", Polled(state, lambda _req: None))
+    app.add_route("/ui/catalog/fetch-release", catalog_fetch.FetchRelease(jobs))

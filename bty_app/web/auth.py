@@ -15,7 +15,7 @@ import falcon
 from bty_app.domain.sessions import LIFETIME, Session
 from bty_app.errors import NotAuthenticatedError
 from bty_app.services.sessions import Sessions, Visitor
-from bty_app.web.forms import form_of
+from bty_app.web.forms import MAX_BYTES, form_of
 
 COOKIE: Final = "bty-token"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -65,6 +65,7 @@ class SessionCheck:
             NotAuthenticatedError: closed, and no valid session.
             falcon.HTTPForbidden: a change that another site's page may have asked for.
         """
+        req.context.max_form_bytes = getattr(resource, "max_form_bytes", MAX_BYTES)
         closed = req.method in getattr(resource, "closed_methods", ())
         if getattr(resource, "open_to_all", False) and not closed:
             return

@@ -15,7 +15,7 @@ from bty_app.domain import (
 )
 from bty_app.domain.artifact_set import SetFacts
 from bty_app.domain.boot import Decision, LiveEnv, Purpose, Reason
-from bty_app.domain.catalog import CatalogEntry, Merge, NewImage
+from bty_app.domain.catalog import CatalogEntry, Change, Merge, NewImage
 from bty_app.domain.events import Actor, Event, Kind, Subject
 from bty_app.domain.image_source import ImageRef
 from bty_app.domain.inventory import Inventory
@@ -114,6 +114,10 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
                 NewImage(ImageRef("a" * 64), _SRC, "debian", _SRC), _WRONG, ip=_IP
             ),
             "An image could not be added.",
+        ),
+        (
+            catalog_events.edited(_ENTRY, (Change("name", "a", "b"),), ip=_IP),
+            "An operator said otherwise what an image is.",
         ),
         (catalog_events.deleted(_ENTRY, ip=_IP), "An image was removed."),
         (

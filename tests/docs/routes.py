@@ -23,6 +23,7 @@ from tests.docs.tables import code, sentence, table
 _FIELD = re.compile(r"\{([a-z_]+)(?::[^}]*)?\}", re.ASCII)
 _EXAMPLES = {
     "tag": "v1",
+    "ref": "a" * 64,
     "job_id": "1",
     "mac": "52:54:00:12:34:56",
     "name": "file",

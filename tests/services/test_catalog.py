@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -345,3 +345,95 @@ def test_a_row_that_cannot_be_written_is_left_out_and_logged(
 
     assert bench.catalog.published().toml == b"version = 1\n"
     assert "leaves out" in caplog.text
+
+
+# -- editing -----------------------------------------------------------------------------------
+
+
+def test_an_edit_is_stored_with_what_it_changed_and_by_whom(bench: Bench) -> None:
+    entry = bench.add("/a.img")
+    expected: dict[str, object] = {"name": "a.img", "arch": None}
+
+    edited = bench.catalog.edit(
+        entry.bty_image_ref, {"name": "b.img", "arch": "arm64"}, expected=expected, ip=IP
+    )
+
+    assert edited == replace(entry, name="b.img", arch="arm64")
+    assert bench.catalog.entries() == [edited]
+    event = bench.events()[-1]
+    assert (event.kind, event.subject_id, event.source_ip) == (
+        "catalog.entry.edited",
+        entry.src,
+        IP,
+    )
+    assert details(event) == {
+        "name": "b.img",
+        "changed": {
+            "name": {"old": "a.img", "new": "b.img"},
+            "arch": {"old": None, "new": "arm64"},
+        },
+    }
+
+
+def test_of_two_editors_of_one_field_the_second_is_refused(bench: Bench) -> None:
+    ref = bench.add("/a.img").bty_image_ref
+    seen: dict[str, object] = {"name": "a.img", "description": None}
+
+    bench.catalog.edit(ref, {"name": "first"}, expected=seen, ip=None)
+    bench.catalog.edit(ref, {"description": "of another field"}, expected=seen, ip=None)
+
+    with pytest.raises(ConflictError, match=r"name: it was changed meanwhile, and is 'first' now"):
+        bench.catalog.edit(ref, {"name": "second", "arch": "arm64"}, expected=seen, ip=None)
+    (entry,) = bench.catalog.entries()
+    assert (entry.name, entry.description, entry.arch) == ("first", "of another field", None)
+
+
+def test_an_edit_that_changes_nothing_is_no_event_and_needs_no_expectation(bench: Bench) -> None:
+    entry = bench.add("/a.img")
+    before = len(bench.events())
+
+    same = bench.catalog.edit(
+        entry.bty_image_ref, {"name": "a.img", "format": "", "mirrors": []}, expected={}, ip=None
+    )
+
+    assert same == entry
+    assert len(bench.events()) == before
+
+
+def test_a_name_is_that_of_one_image(bench: Bench) -> None:
+    ref = bench.add("/a.img").bty_image_ref
+    bench.add("/b.img")
+
+    with pytest.raises(ConflictError, match=r"name: another image is called 'b.img'"):
+        bench.catalog.edit(ref, {"name": "b.img"}, expected={"name": "a.img"}, ip=None)
+
+
+def test_a_format_that_is_taken_away_becomes_that_of_the_name(bench: Bench) -> None:
+    ref = bench.add("/a.img").bty_image_ref
+    wanted = {"name": "a-arm64.img.xz", "format": None, "arch": None}
+    expected: dict[str, object] = {"name": "a.img", "format": "img", "arch": None}
+
+    edited = bench.catalog.edit(ref, wanted, expected=expected, ip=None)
+
+    assert (edited.format, edited.arch) == ("img.xz", "arm64")
+
+
+def test_fields_can_be_taken_away_but_the_name(bench: Bench) -> None:
+    ref = bench.add("/a.img").bty_image_ref
+    bench.catalog.edit(
+        ref,
+        {"sha256": SHA, "description": "x", "mirrors": ["http://m.test/a"]},
+        expected={"sha256": None, "description": None, "mirrors": []},
+        ip=None,
+    )
+
+    edited = bench.catalog.edit(
+        ref,
+        {"sha256": None, "description": "", "mirrors": None},
+        expected={"sha256": SHA, "description": "x", "mirrors": ["http://m.test/a"]},
+        ip=None,
+    )
+
+    assert (edited.disk_image_sha, edited.description, edited.mirrors) == (None, None, ())
+    with pytest.raises(ValidationError, match="name: is missing"):
+        bench.catalog.edit(ref, {"name": None}, expected={"name": "a.img"}, ip=None)

@@ -14,7 +14,7 @@ import pytest
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.events import Query
 from bty_app.domain.image_source import ImageRef
-from bty_app.errors import ConflictError, UnavailableError
+from bty_app.errors import CancelledError, ConflictError, UnavailableError
 from bty_app.services import image_warming
 from bty_app.services.image_warming import Warming
 from bty_app.services.revisions import Revisions
@@ -167,3 +167,14 @@ def test_without_a_cache_there_is_nothing_to_warm(tmp_path: Path) -> None:
         pytest.raises(ConflictError, match=r"set withcache\.url"),
     ):
         warm.warm(ENTRY, tell=unheard)
+
+
+def test_a_warming_that_is_cancelled_ends_and_is_no_failure(tmp_path: Path) -> None:
+    def cancelled(_sentence: str) -> None:
+        raise CancelledError("it was cancelled")
+
+    with other_host() as host, warming(tmp_path, host.url("")) as (warm, database):
+        with pytest.raises(CancelledError):
+            warm.warm(ENTRY, tell=cancelled)
+
+        assert kinds(database) == []

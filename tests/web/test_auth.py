@@ -308,3 +308,22 @@ def test_a_person_gets_a_page_and_a_script_gets_json_when_it_fails(house: Site) 
     assert page.status_code == 404
     assert f"no machine record for {MAC}" in page.text
     assert "content-security-policy" in page.headers
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'name="\xff"',
+        b'name="a"; filename="\xff"',
+        b"name*=utf-8''%FF",
+        b"name*=nonsense''x",
+        b"",
+    ],
+)
+def test_a_form_that_cannot_be_read_is_no_failure_of_ours(house: Site, head: bytes) -> None:
+    body = b"--x\r\nContent-Disposition: form-data; " + head + b"\r\n\r\ny\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+
+    answer = house.client().simulate_post("/ui/login", headers=headers, body=body)
+
+    assert answer.status_code == 422

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from bty_app.domain.events import Kind
 from bty_app.domain.inventory import canonical_json
@@ -16,64 +16,16 @@ from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Serial
 from bty_app.store import machines
 from bty_app.store.machines import Progress
-from tests.web.site import AT, DISKS, MAC, PASSWORD, REF, Site, served, site
+from tests.web.browsing import HOST, SHAPES, complaints_of, log_in, shoot
+from tests.web.site import AT, DISKS, MAC, REF, Site, served, site
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = "/usr/bin/chromium"
-SCREENSHOTS = Path(__file__).parents[2] / "dist" / "screenshots"
-# No browser trusts this name as it trusts 127.0.0.1: headers are as on a real network.
-HOST = "bty.lan"
-SHAPES: dict[str, dict[str, Any]] = {
-    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
-    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
-    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
-}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    arguments = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        f"--host-resolver-rules=MAP {HOST} 127.0.0.1",
-    ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Site]:
     with site(tmp_path / "state") as made:
         yield made
-
-
-def complaints_of(page: Page) -> list[str]:
-    """What the browser finds wrong from now on: script errors, refused loads, failed answers."""
-    found: list[str] = []
-
-    def heard(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            found.append(message.text)
-
-    page.on("console", heard)
-    page.on("pageerror", lambda error: found.append(str(error)))
-    return found
-
-
-def log_in(page: Page, base: str) -> None:
-    page.goto(f"{base}/ui/login")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
-
-
-def shoot(page: Page, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 def box_asks(port: int, mac: str) -> None:

@@ -16,24 +16,19 @@ from bty_app.store import settings
 from bty_app.workers.jobs import JobWorker
 from tests.file_host import FileHost, file_host
 from tests.netboot_set import made_set, packed
-from tests.web.site import AT, Site, served
-
-# Fixtures and hands of the other tests with a browser.
-from tests.web.test_browser import (
-    HOST,
-    SHAPES,
-    _a_lively_rack,
-    chromium,
-    complaints_of,
-    log_in,
-    running,
-    shoot,
-)
+from tests.web.browsing import HOST, SHAPES, complaints_of, log_in, shoot
+from tests.web.site import AT, Site, served, site
+from tests.web.test_browser import _a_lively_rack
 
 pytestmark = pytest.mark.browser
-__all__ = ["chromium", "running"]
 
 NETBOOT = "/ui/netboot"
+
+
+@pytest.fixture
+def running(quick_dir: Path) -> Iterator[Site]:
+    with site(quick_dir / "state") as made:
+        yield made
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_once_there_are_machines_what_is_missing_needs_somebody(house: Site) -> 
 
     assert "No live environment is installed." in text
     assert f"To do: <bdi>fetch the netboot artifacts of {__version__}</bdi>" in text
-    assert '<a href="/ui/netboot">Netboot</a>' in text
+    assert '<a href="/ui/netboot">To netboot</a>' in text
     assert "The catalog is empty: nothing can be flashed." in text
     assert text.index("No live environment") < text.index("no iPXE binary"), "the worst first"
 
@@ -226,6 +226,6 @@ def test_notes_need_nobody_and_faults_come_first() -> None:
     found = needs(findings, [done])
 
     assert [(need.tone, need.what, need.place) for need in found] == [
-        (Tone.FAULT, "Gone.", ("/ui/netboot", "Netboot")),
+        (Tone.FAULT, "Gone.", ("/ui/netboot", "To netboot")),
         (Tone.WAIT, "Low.", None),
     ]

@@ -386,6 +386,13 @@ def test_a_public_url_counts_for_the_sheet(quick_dir: Path) -> None:
     assert "http://pxe.example.com/boot/ipxe.efi" in text
 
 
+@pytest.mark.parametrize("path", [FETCH, UPLOAD, "/ui/settings/upstream"])
+def test_the_address_of_a_form_that_was_refused_leads_to_its_page(house: Site, path: str) -> None:
+    answer = house.visit().get(path)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, path.rpartition("/")[0])
+
+
 # -- hostile ------------------------------------------------------------------------------------
 
 HOSTILE = [

@@ -92,7 +92,7 @@ class Entries:
                 ip=req.context.client_ip,
             )
         except (NotFoundError, TooLargeError, UnavailableError) as error:
-            raise _not_loaded(error) from error
+            raise not_loaded(error) from error
         _answer(resp, next(iter(_rows([entry], _ADDED))))
         resp.status = 201
 
@@ -114,11 +114,11 @@ class Import:
         try:
             done = self._imports.import_from(source, ip=req.context.client_ip)
         except (NotFoundError, TooLargeError, UnavailableError) as error:
-            raise _not_loaded(error) from error
+            raise not_loaded(error) from error
         _answer(resp, import_report(done.source, done.merge))
 
 
-def _not_loaded(
+def not_loaded(
     error: NotFoundError | TooLargeError | UnavailableError,
 ) -> InvalidInputError | StorageError:
     """The contract has 400 for whatever another host or file does not give."""

@@ -27,11 +27,11 @@ EVENTS_SHOWN = 10
 
 # Where what a check finds can be mended.
 _PLACES = {
-    "live-environment": ("/ui/netboot", "Netboot"),
-    "sets": ("/ui/netboot", "Netboot"),
-    "shadowed-files": ("/ui/netboot", "Netboot"),
-    "ipxe": ("/ui/netboot", "Netboot"),
-    "catalog": ("/ui/catalog", "Catalog"),
+    "live-environment": ("/ui/netboot", "To netboot"),
+    "sets": ("/ui/netboot", "To netboot"),
+    "shadowed-files": ("/ui/netboot", "To netboot"),
+    "ipxe": ("/ui/netboot", "To netboot"),
+    "catalog": ("/ui/catalog", "To the catalog"),
 }
 
 

@@ -13,7 +13,8 @@ from bty_app.services.machines import Machines, Shown
 from bty_app.services.revisions import Revisions
 from bty_app.web.pages import Answer, Pages
 from bty_app.web.ui import disks
-from bty_app.web.ui.machine_query import PAGE_SIZES, SORTS, MachineQuery, query_of
+from bty_app.web.ui.address import PAGE_SIZES
+from bty_app.web.ui.machine_query import SORTS, MachineQuery, query_of
 from bty_app.web.ui.shared import Shared
 from bty_app.web.ui.words import MODE_NAMES, Status, Subject, short
 
@@ -81,6 +82,7 @@ class MachineTable:
         rows = [_row(shown, names) for shown in found]
         values: dict[str, object] = {
             "query": query,
+            "image": names.get(query.image),
             "rows": rows,
             "total": total,
             "pages": pages,

@@ -27,6 +27,10 @@ class NetbootFetch:
     def __init__(self, view: NetbootView) -> None:
         self._view = view
 
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """303 to the page."""
+        see_other(resp, HERE)
+
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Fetch the release of the fields `source` and `tag`, or as it is set: 303 to the page."""
         form = form_of(req)
@@ -60,6 +64,10 @@ class NetbootUpload:
     def __init__(self, view: NetbootView, sessions: Sessions) -> None:
         self._view = view
         self._sessions = sessions
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """303 to the page."""
+        see_other(resp, HERE)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Install the set in the tar archive `file`, whole or not at all: 303 to the page."""

@@ -91,6 +91,10 @@ class SettingsUpstream:
     def __init__(self, view: SettingsView) -> None:
         self._view = view
 
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """303 to the page."""
+        see_other(resp, HERE)
+
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`netboot_repo`, `netboot_tag`, `catalog_url`: 303 to the page when saved."""
         form = form_of(req)

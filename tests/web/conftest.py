@@ -1,0 +1,41 @@
+"""What tests of pages ask for: a site, a host that its catalog comes from, a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.file_host import FileHost, file_host
+from tests.web.browsing import CHROMIUM, HOST
+from tests.web.site import Site, site
+from tests.web.upstream import follow
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path / "state") as made:
+        yield made
+
+
+@pytest.fixture
+def host(house: Site) -> Iterator[FileHost]:
+    with file_host() as running:
+        follow(house.database, running.url("/catalog.toml"))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    arguments = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        f"--host-resolver-rules=MAP {HOST} 127.0.0.1",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
