@@ -12,10 +12,8 @@ from bty_app import __version__, logs
 from bty_app.config import Config
 from bty_app.config_values import spelled
 from bty_app.domain.bounds import Rate
-from bty_app.domain.cache_state import CacheKind, CacheState
-from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.events import Event, Kind
-from bty_app.domain.settings import UPSTREAM, WITHCACHE_URL, Setting
+from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
 from bty_app.errors import BtyError
 from bty_app.services import passwords
@@ -23,6 +21,8 @@ from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.cache_keeper import CacheKeeper
+from bty_app.services.cache_memory import CacheMemory
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_checks import CatalogChecks, Checked
 from bty_app.services.catalog_imports import CatalogImports
@@ -49,6 +49,7 @@ from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Account, Sessions
 from bty_app.services.settings import Settings
+from bty_app.services.warm_jobs import WarmJobs
 from bty_app.store import locks
 from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.database import Database
@@ -122,10 +123,8 @@ def services(
     )
     http = outgoing()
     registries = registry(config, http)
-    catalog = Catalog(database, http, registries, revisions, clock)
     last_checks = LastChecks(revisions)
     jobs = Jobs(revisions, clock, at_once=JOBS_AT_ONCE)
-    tools = _for_jobs(config, database, revisions, catalog, last_checks, clock)
     # What a plan waits for: machines come in crowds, so there is room, and a short queue. A crowd
     # at a slow registry takes none of the places at the cache.
     to_sources, to_cache = (Http(agent=AGENT, at_once=32, wait_seconds=1.0) for _ in range(2))
@@ -135,18 +134,34 @@ def services(
     metrics = Metrics()
     files = boot_files(config)
     fetched = artifacts(config, database, settings, http, clock)
+    memory = CacheMemory(settings, revisions)
+    # Jobs and the scheduler wait for a place: operators who ask meanwhile do not take it.
+    in_background = Http(agent=AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
+    withcache = Withcache(in_background)
+    warming = Warming(
+        database, withcache, settings, password=config.withcache.password, clock=clock
+    )
+    warm_jobs = WarmJobs(jobs, warming, memory, database, images.refreshed)
+    keeper = CacheKeeper(database, memory, withcache, warm_jobs)
+    catalog = Catalog(database, http, registries, revisions, clock, state=keeper.state)
+    tools = Tools(
+        catalog,
+        catalog_upstream(config, database, revisions, in_background, clock),
+        catalog_checks(config, in_background, clock, last_checks.note),
+        keeper,
+    )
     return Services(
         jobs=jobs,
         contacts=Contacts(database, settings, bounds, clock),
         plans=Plans(database, settings, bounds, images, clock),
         reports=Reports(database, settings, bounds, clock),
-        machines=Machines(database, clock),
+        machines=Machines(database, clock, on_bound=keeper.bound),
         catalog=catalog,
         upstream=catalog_upstream(config, database, revisions, http, clock),
         checks=catalog_checks(config, http, clock, last_checks.note),
         last_checks=last_checks,
         catalog_jobs=CatalogJobs(jobs, tools, clock),
-        cache_state=_cache_state(settings),
+        keeper=keeper,
         imports=CatalogImports(
             database,
             http,
@@ -156,33 +171,13 @@ def services(
         ),
         audit=Audit(database),
         sessions=_sessions(known or secrets(config), database, clock),
-        health=Health(database, config.paths.state_dir, metrics, clock),
+        health=Health(database, config.paths.state_dir, metrics, clock, images=keeper.counts),
         metrics=metrics,
         revisions=revisions,
         boot_files=files,
         artifacts=ArtifactJobs(fetched, files, jobs, settings),
         doctor=doctor(config, database, settings.text),
         settings=settings,
-    )
-
-
-def _for_jobs(
-    config: Config,
-    database: Database,
-    revisions: Revisions,
-    catalog: Catalog,
-    last_checks: LastChecks,
-    clock: Clock,
-) -> Tools:
-    """What jobs on the catalog work with."""
-    # They wait for a place: operators who ask in the meantime do not keep them from it.
-    http = Http(agent=AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
-    return Tools(
-        catalog,
-        catalog_upstream(config, database, revisions, http, clock),
-        catalog_checks(config, http, clock, last_checks.note),
-        warming(config, database, revisions, http, clock),
-        settings_of(config, database, revisions),
     )
 
 
@@ -233,7 +228,7 @@ def doctor(
 
 
 def outgoing() -> Http:
-    """What an operator's act asks other hosts with."""
+    """What asks other hosts while no box waits."""
     return Http(agent=AGENT)
 
 
@@ -300,16 +295,6 @@ def warming(
     settings = settings_of(config, database, revisions)
     cache, password = Withcache(http), config.withcache.password
     return Warming(database, cache, settings, password=password, clock=clock)
-
-
-def _cache_state(settings: Settings) -> Callable[[CatalogEntry], CacheState]:
-    """What is known of an image in the cache, as long as nobody asks the cache."""
-
-    def state(_entry: CatalogEntry) -> CacheState:
-        known = CacheKind.UNKNOWN if settings.text(WITHCACHE_URL) else CacheKind.NOT_CONFIGURED
-        return CacheState(known, None, None, None)
-
-    return state
 
 
 def _sessions(known: Secrets, database: Database, clock: Clock) -> Sessions:

@@ -209,7 +209,10 @@ def site(
     with Database(state_dir / "state.db", on_commit=revisions.bump) as database:
         services = runtime.services(config, database, revisions, clock)
         # Its pause between two probes is in the test's hands as well.
-        health = Health(database, state_dir, services.metrics, clock, clock.steady)
+        counts = services.keeper.counts
+        health = Health(
+            *(database, state_dir, services.metrics, clock, clock.steady), images=counts
+        )
         services = dataclasses.replace(services, health=health)
         if database.read(lambda tx: catalog.by_ref(tx, REF)) is None:
             database.write(lambda tx: catalog.insert(tx, ENTRY))

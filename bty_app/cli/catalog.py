@@ -17,7 +17,7 @@ from bty_app.domain.catalog_events import import_report, shown
 from bty_app.domain.image_source import without_credentials
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_imports import CatalogImports
-from bty_app.services.image_warming import Warming
+from bty_app.services.image_warming import Order, Warming
 from bty_app.services.revisions import Revisions
 
 _EPILOG = """examples:
@@ -99,7 +99,7 @@ def _act(args: argparse.Namespace, catalog: Catalog) -> None:
 
 
 def _warm(args: argparse.Namespace, catalog: Catalog, warming: Warming) -> None:
-    held = warming.warm(catalog.find(args.image), force=args.force, tell=_say)
+    held = warming.warm(catalog.find(args.image), Order(force=args.force), _say)
     sys.stdout.write(f"{held.url}\n")
 
 

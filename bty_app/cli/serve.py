@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -21,7 +22,7 @@ from bty_app.services.backup_files import back_up_before_rotation
 from bty_app.services.revisions import Revisions
 from bty_app.store import locks
 from bty_app.store.rotation import open_state
-from bty_app.web.app import create_app
+from bty_app.web.app import Services, create_app
 from bty_app.workers import http
 from bty_app.workers.jobs import JobWorker
 from bty_app.workers.scheduler import Scheduler
@@ -79,12 +80,17 @@ def run(_args: argparse.Namespace, config: Config) -> int:
             max_body_bytes=max(config.tuning.max_upload_bytes, config.tuning.inventory_max_bytes),
             spool_dir=place,
         )
-        watch = Scheduler({"silence": services.reports.report_silence}, seconds=SCHEDULER_SECONDS)
+        watch = Scheduler(tasks(services), seconds=SCHEDULER_SECONDS)
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         _announce(host, port, config, secrets.password)
         _supervise(Supervisor([worker, watch, *jobs]))
     return 0
+
+
+def tasks(services: Services) -> dict[str, Callable[[], object]]:
+    """What is looked at now and then: each is done within seconds, one after the other."""
+    return {"silence": services.reports.report_silence, "cache": services.keeper.turn}
 
 
 def _backed_up(old: apsw.Connection, config: Config) -> str:

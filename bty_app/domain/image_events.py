@@ -5,6 +5,7 @@ from __future__ import annotations
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.catalog_events import plain
 from bty_app.domain.events import Actor, Event, Kind, Subject
+from bty_app.domain.withcache import Held
 from bty_app.errors import BtyError
 
 
@@ -28,18 +29,18 @@ def resolve_failed(entry: CatalogEntry, error: BtyError) -> Event:
     return _of(entry, Actor.SYSTEM, Kind.CATALOG_ENTRY_RESOLVE_FAILED, what, **more)
 
 
-def warmed(entry: CatalogEntry, sha256: str, size_bytes: int | None) -> Event:
+def warmed(entry: CatalogEntry, held: Held, by: Actor) -> Event:
     """The cache has the image, with the bytes that the catalog names."""
     what = "it is in the cache"
-    more = {"sha256": sha256, "size_bytes": size_bytes}
-    return _of(entry, Actor.OPERATOR, Kind.IMAGE_WARMED, what, **more)
+    more = {"sha256": held.sha256, "size_bytes": held.size_bytes}
+    return _of(entry, by, Kind.IMAGE_WARMED, what, **more)
 
 
-def warm_failed(entry: CatalogEntry, error: BtyError) -> Event:
+def warm_failed(entry: CatalogEntry, error: BtyError, by: Actor) -> Event:
     """The cache does not have the image, or has other bytes."""
     why = plain(error.message)
     what = f"it is not in the cache: {why}"
-    return _of(entry, Actor.OPERATOR, Kind.IMAGE_WARM_FAILED, what, error=why)
+    return _of(entry, by, Kind.IMAGE_WARM_FAILED, what, error=why)
 
 
 def cache_failed(base: str, error: BtyError) -> Event:

@@ -1,10 +1,33 @@
-"""Addresses in withcache, the URL-keyed cache beside us (CONTRACT 8.7)."""
+"""withcache, the URL-keyed cache beside us: its addresses, and what it says (CONTRACT 8.7)."""
 
 from __future__ import annotations
 
 import base64
 import re
+from dataclasses import dataclass
 from urllib.parse import quote
+
+_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})(?!\d)", re.ASCII)
+_FIRST_THAT_LISTS = (0, 10)  # 0.9 lists what it has not as well, and fetches what is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Bytes that the cache has. `sha256` is that of the bytes, whatever URL they are asked by."""
+
+    url: str
+    sha256: str
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row of the cache's own catalog. Digest and size are those that somebody declared there;
+    only where nobody did are they those of the bytes.
+    """
+
+    sha256: str | None = None
+    size_bytes: int | None = None
 
 
 def blob_url(base: str, origin: str) -> str:
@@ -19,3 +42,16 @@ def entry_name(name: str, ref: str) -> str:
     """What an image of ours is called in withcache's catalog: readable, and no other's name."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
     return f"{plain}-{ref[:12]}" if plain else ref[:12]
+
+
+def place_in_cache(src: str) -> str:
+    """What the cache keeps the bytes of `src` under: two sources of one place share them (P-19)."""
+    scheme, _, rest = src.partition("#")[0].partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme.lower()}://{host.lower()}{slash}{path}"
+
+
+def lists_what_it_has(version: str) -> bool:
+    """Whether a withcache of this version names its images, and fetches only what it is told to."""
+    found = _VERSION.match(version)
+    return found is not None and (int(found[1]), int(found[2])) >= _FIRST_THAT_LISTS

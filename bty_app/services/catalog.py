@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bty_app.domain import catalog_edit
 from bty_app.domain import catalog_events as audit
+from bty_app.domain.cache_state import CacheKind, CacheState
 from bty_app.domain.catalog import CatalogEntry, NewImage, added_entry, new_image
 from bty_app.domain.catalog_toml import render_catalog
 from bty_app.domain.image_name import name_fault
-from bty_app.domain.image_source import IMAGE_REF, image_ref, is_registry, without_credentials
+from bty_app.domain.image_source import (
+    IMAGE_REF,
+    MAX_SRC_CHARS,
+    image_ref,
+    is_registry,
+    without_credentials,
+)
 from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
 from bty_app.domain.oci import DEFAULT_FORMAT
@@ -37,15 +44,20 @@ SHA_SECONDS = 30.0
 MACHINES_NAMED = 20
 
 log = logging.getLogger(__name__)
+_NO_CACHE = CacheState(CacheKind.NOT_CONFIGURED)
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What machines are shown, as of one revision of the catalog."""
+    """What machines are shown, as of one revision of the catalog and the cache.
+
+    `cached` has the refs of the images whose very bytes the cache has.
+    """
 
     revision: str
     entries: tuple[CatalogEntry, ...]
     toml: bytes
+    cached: frozenset[str] = frozenset()
 
 
 class Catalog:
@@ -58,12 +70,16 @@ class Catalog:
         registry: Registry,
         revisions: Revisions,
         clock: Clock = utc_now,
+        *,
+        state: Callable[[CatalogEntry], CacheState] = lambda _entry: _NO_CACHE,
     ) -> None:
+        """`state` says at once where an image stands with the cache."""
         self._database = database
         self._http = http
         self._registry = registry
         self._revisions = revisions
         self._clock = clock
+        self._state = state
         self._published: Published | None = None
 
     # -- reading -------------------------------------------------------------------------------
@@ -73,16 +89,21 @@ class Catalog:
         return self._database.read(catalog.listed)
 
     def published(self) -> Published:
-        """What machines are shown; rendered once for each change of the catalog."""
-        revision = self._revisions.current("catalog")  # before reading: newer data is no harm
+        """What machines are shown; rendered once for each change of the catalog or the cache."""
+        revision = self._revisions.current(
+            "catalog", "cache", "settings"
+        )  # before reading: newer data is no harm
         kept = self._published
         if kept is not None and kept.revision == revision:
             return kept
         entries = tuple(self.entries())
-        rendered = render_catalog(entries)
+        states = [self._state(entry) for entry in entries]
+        rendered = render_catalog(map(_served, entries, states))
         for row in rendered.skipped:
             log.warning("catalog.toml leaves out %r: %s", row.name, row.reason)
-        self._published = Published(revision, entries, rendered.text.encode())
+        warm = (e for e, state in zip(entries, states, strict=True) if state.kind is CacheKind.WARM)
+        cached = frozenset(entry.bty_image_ref for entry in warm)
+        self._published = Published(revision, entries, rendered.text.encode(), cached)
         return self._published
 
     def find(self, image: str) -> CatalogEntry:
@@ -234,6 +255,13 @@ class Catalog:
             return listed_digest(data, image.name)
         except InvalidInputError as error:
             raise InvalidInputError(f"sha_url: {error.message}") from error
+
+
+def _served(entry: CatalogEntry, state: CacheState) -> CatalogEntry:
+    """The image as machines get it: from the cache where that has these very bytes."""
+    if state.url is None or len(state.url) > MAX_SRC_CHARS:
+        return entry
+    return replace(entry, src=state.url)
 
 
 def _ref_of(src: str) -> str:

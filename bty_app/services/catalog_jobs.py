@@ -12,17 +12,15 @@ from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.catalog_diff import CatalogDiff, Offered
 from bty_app.domain.catalog_events import counted, plain
 from bty_app.domain.jobs import Job, Step, Teller
-from bty_app.domain.settings import WITHCACHE_URL
-from bty_app.errors import ConflictError
+from bty_app.services import warm_jobs
+from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_checks import CatalogChecks
 from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.clock import Clock, utc_now
-from bty_app.services.image_warming import Warming
 from bty_app.services.jobs import Jobs
-from bty_app.services.settings import Settings
 
-FETCH, CHECK, WARM = "catalog", "catalog-check", "warm"
+FETCH, CHECK, WARM = "catalog", "catalog-check", warm_jobs.KIND
 KINDS = (FETCH, CHECK, WARM)
 FETCH_KEY, ALL_KEY = "fetch", "all"
 RECENT_SECONDS = 1800.0
@@ -36,8 +34,7 @@ class Tools:
     catalog: Catalog
     upstream: CatalogUpstream
     checks: CatalogChecks
-    warming: Warming
-    settings: Settings
+    keeper: CacheKeeper
 
 
 class CatalogJobs:
@@ -48,8 +45,7 @@ class CatalogJobs:
         self._catalog = tools.catalog
         self._upstream = tools.upstream
         self._checks = tools.checks
-        self._warming = tools.warming
-        self._settings = tools.settings
+        self._keeper = tools.keeper
         self._clock = clock
         self._looked: Offered | None = None
 
@@ -133,18 +129,7 @@ class CatalogJobs:
         Raises:
             ConflictError: no cache is configured, it is under way, or too many jobs wait.
         """
-        if not self._settings.text(WITHCACHE_URL):
-            raise ConflictError("no cache is configured: set withcache.url")
-
-        def work(teller: Teller) -> str:
-            def tell(words: str) -> None:
-                teller.tell(Step(words))
-
-            self._warming.warm(entry, force=force, tell=tell)
-            return "the cache has it"
-
-        key = entry.bty_image_ref
-        return self._jobs.submit(WARM, key, f"warm {plain(entry.name)}", work)
+        return self._keeper.warm(entry, force=force)
 
     # -- what is shown ----------------------------------------------------------------------------
 

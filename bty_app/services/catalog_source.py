@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,17 +20,31 @@ from bty_app.upstream.http import Http, Request
 from bty_app.upstream.registry import Registry
 
 FETCH_SECONDS = 30.0
+MAX_VERSION_CHARS = 256
 _NOT_MODIFIED = 304
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """What a host calls a version of a file: its ETag, its Last-Modified, or neither."""
+
+    etag: str | None = None
+    modified: str | None = None
+
+    def conditions(self) -> dict[str, str]:
+        """The headers that ask for another version only."""
+        pairs = {"If-None-Match": self.etag, "If-Modified-Since": self.modified}
+        return {name: told for name, told in pairs.items() if told}
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
-    """A catalog's bytes, and what the host calls this version of them, if it does."""
+    """A catalog's bytes, and what the host calls this version of them."""
 
     data: bytes
-    etag: str | None = None
+    version: Version = Version()
 
 
 class CatalogSource:
@@ -41,8 +56,8 @@ class CatalogSource:
         self._registry = registry
         self._seconds = seconds
 
-    def load(self, source: str, *, limit: int, etag: str | None = None) -> Loaded | None:
-        """The catalog at `source`; None when the host says that it is still that of `etag`.
+    def load(self, source: str, *, limit: int, known: Version | None = None) -> Loaded | None:
+        """The catalog at `source`; None when the host says that it is still the `known` one.
 
         Raises:
             As the function `load`.
@@ -50,16 +65,35 @@ class CatalogSource:
         if not is_http(source):
             seconds = self._seconds
             return Loaded(load(source, self._http, self._registry, limit=limit, seconds=seconds))
-        headers = {"If-None-Match": etag} if etag else {}
+        headers = known.conditions() if known else {}
         request = Request(source, headers=headers)
         answer = self._http.ask(request, limit=limit, seconds=self._seconds)
-        if answer.status == _NOT_MODIFIED and etag:
+        if answer.status == _NOT_MODIFIED and headers:
             return None
         if answer.status != 200:
             raise UnavailableError(f"{answer.url} answers {answer.status}, not 200")
-        told = answer.headers.get("ETag", "")
-        plain = told if 0 < len(told) <= 256 and told.isascii() and told.isprintable() else None
-        return Loaded(answer.body, plain)
+        return Loaded(answer.body, _version(answer.headers))
+
+
+def kept_version(row: Mapping[str, object]) -> Version:
+    """The version of a catalog as it was kept."""
+    return Version(_plain(row.get("etag")), _plain(row.get("modified")))
+
+
+def _version(headers: Mapping[str, str]) -> Version:
+    return Version(_plain(headers.get("ETag")), _settled(headers))
+
+
+def _settled(headers: Mapping[str, str]) -> str | None:
+    """The Last-Modified, unless the file may change once more in that second (RFC 9110 8.8.2.2)."""
+    modified = _plain(headers.get("Last-Modified"))
+    return modified if modified != headers.get("Date") else None
+
+
+def _plain(told: object) -> str | None:
+    """What a stranger told, if it is fit for a header and for keeping."""
+    is_text = isinstance(told, str) and told.isascii() and told.isprintable()
+    return str(told) if is_text and 0 < len(str(told)) <= MAX_VERSION_CHARS else None
 
 
 def load(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bty_app.domain import catalog_events as audit
@@ -18,7 +18,7 @@ from bty_app.domain.settings import CATALOG_URL
 from bty_app.errors import BtyError, ConflictError, InvalidInputError
 from bty_app.services import followed_file
 from bty_app.services.audit import record_if_possible
-from bty_app.services.catalog_source import CatalogSource, Loaded
+from bty_app.services.catalog_source import CatalogSource, Loaded, Version, kept_version
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.settings import Settings
 from bty_app.store import catalog, events, machines
@@ -26,7 +26,7 @@ from bty_app.store import settings as rows
 from bty_app.store.database import Database, Tx
 from bty_app.store.publish import publish_file
 
-TAKEN = "catalog.taken"  # what was taken last: source, digest, etag
+TAKEN = "catalog.taken"  # what was taken last: source, digest, etag, modified
 MACHINES_NAMED = 20
 
 
@@ -119,8 +119,8 @@ class CatalogUpstream:
         place = self._place(source)
         by = audit.By(Actor.OPERATOR, ip)
         try:
-            etag = None if expected or force else self._etag(without_credentials(place))
-            loaded = self._source.load(place, limit=MAX_CATALOG_BYTES, etag=etag)
+            known = None if expected or force else self._known(without_credentials(place))
+            loaded = self._source.load(place, limit=MAX_CATALOG_BYTES, known=known)
             if loaded is None:
                 return None
             offered = _offered(place, loaded)
@@ -148,7 +148,7 @@ class CatalogUpstream:
         def change(tx: Tx) -> CatalogDiff:
             found = plan(tx)
             _apply(tx, found, at)
-            told = {"source": offered.source, "digest": offered.digest, "etag": loaded.etag}
+            told = {"source": offered.source, "digest": offered.digest, **asdict(loaded.version)}
             rows.put(tx, TAKEN, json.dumps({**told, "at": at}), at=at)
             catalog.set_imported_digest(tx, offered.digest, at=at)
             events.record(tx, audit.followed(found, by), at=at)
@@ -168,18 +168,18 @@ class CatalogUpstream:
             )
         return place
 
-    def _etag(self, source: str) -> str | None:
+    def _known(self, source: str) -> Version | None:
         """What `source` called the catalog that was taken from it last.
 
         None as well while there is something to do with the same catalog: an image that is gone,
         and that machines needed and need no more.
         """
 
-        def query(tx: Tx) -> str | None:
+        def query(tx: Tx) -> Version | None:
             taken = _taken(tx)
-            etag = taken.get("etag")
-            same = taken.get("source") == source and isinstance(etag, str)
-            return str(etag) if same and not _unneeded(tx, source) else None
+            if taken.get("source") != source or _unneeded(tx, source):
+                return None
+            return kept_version(taken)
 
         return self._database.read(query)
 

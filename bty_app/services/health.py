@@ -32,12 +32,16 @@ class Health:
         metrics: Metrics,
         clock: Clock = utc_now,
         steady: Callable[[], float] = time.monotonic,
+        *,
+        images: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
+        """`images` counts the images by what the cache has of them."""
         self._database = database
         self._state_dir = state_dir
         self._metrics = metrics
         self._clock = clock
         self._steady = steady
+        self._images = images
         self._lock = threading.Lock()
         self._probed_at = float("-inf")
         self._problems: list[str] = []
@@ -82,4 +86,7 @@ class Health:
         for mode, phase, count in machines.counts_by_mode_and_phase(tx):
             labels = {"boot_mode": mode, "phase": phase}
             gauges.append(("bty_machines", "Machines by mode and phase.", labels, count))
+        for state, count in sorted(self._images().items()):
+            about = "Images by what the cache has of them."
+            gauges.append(("bty_images", about, {"cache": state}, count))
         return gauges

@@ -13,6 +13,7 @@ from bty_app.domain.image_events import cache_failed, cache_recovered
 from bty_app.domain.image_target import NO_CACHE, Cached
 from bty_app.domain.moments import stamp
 from bty_app.domain.settings import WITHCACHE_URL
+from bty_app.domain.withcache import Held
 from bty_app.errors import BtyError, UnavailableError
 from bty_app.services.audit import record_if_possible
 from bty_app.services.clock import Clock, utc_now
@@ -20,7 +21,7 @@ from bty_app.services.recent import Recent
 from bty_app.services.settings import Settings
 from bty_app.store.database import Database
 from bty_app.upstream.http import BusyError
-from bty_app.upstream.withcache import Held, Withcache
+from bty_app.upstream.withcache import Withcache
 
 LOOK_SECONDS = 2.0
 FRESH_SECONDS = 5.0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 from bty_app.domain import machine_events
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import (
+    FLASH_MODES,
     Assignment,
     BootMode,
     Machine,
@@ -51,9 +52,17 @@ class Count:
 class Machines:
     """The operator's acts on machine records."""
 
-    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock = utc_now,
+        *,
+        on_bound: Callable[[str], None] = lambda _ref: None,
+    ) -> None:
+        """`on_bound` hears of each image that a machine is to be flashed with, after it is so."""
         self._database = database
         self._clock = clock
+        self._on_bound = on_bound
 
     def get(self, mac: Mac) -> Shown:
         """One machine.
@@ -97,9 +106,12 @@ class Machines:
         """
         at = stamp(self._clock())
 
-        def change(tx: Tx) -> Shown:
+        def change(tx: Tx) -> tuple[Shown, bool]:
             before = machines.get(tx, mac)
-            if before and changes_labels_alone(before, machines.labels(tx, mac), wanted):
+            only_labels = bool(
+                before and changes_labels_alone(before, machines.labels(tx, mac), wanted)
+            )
+            if only_labels:
                 machines.set_labels(tx, mac, wanted.labels, at=at)
                 events.record(tx, machine_events.labelled(mac, wanted, ip), at=at)
             else:
@@ -107,9 +119,12 @@ class Machines:
                 events.record(tx, machine_events.saved(mac, wanted, created=created, ip=ip), at=at)
             machine = machines.get(tx, mac)
             assert machine is not None  # noqa: S101 - written above, in this transaction
-            return _shown(tx, machine)
+            return _shown(tx, machine), not only_labels
 
-        return self._database.write(change)
+        shown, is_armed = self._database.write(change)
+        if is_armed and wanted.image_ref is not None and wanted.boot_mode in FLASH_MODES:
+            self._on_bound(wanted.image_ref)
+        return shown
 
     def forget(self, mac: Mac, *, ip: str | None) -> None:
         """Delete a record with its labels and hardware.

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.machine import FLASH_MODES
 from bty_app.store import settings
 from bty_app.store.database import Tx
 
@@ -82,6 +83,16 @@ def bound_counts(tx: Tx) -> dict[str, int]:
         " GROUP BY bty_image_ref"
     )
     return {str(ref): int(count) for ref, count in tx.rows(sql)}
+
+
+def bound_to_flash(tx: Tx) -> frozenset[str]:
+    """The refs that machines are bound to in a mode that flashes."""
+    modes = sorted(mode.value for mode in FLASH_MODES)
+    sql = (
+        "SELECT DISTINCT bty_image_ref FROM machines WHERE bty_image_ref IS NOT NULL"
+        f" AND boot_mode IN ({', '.join('?' for _ in modes)})"
+    )
+    return frozenset(str(ref) for (ref,) in tx.rows(sql, *modes))
 
 
 def _entry(row: tuple[Any, ...]) -> CatalogEntry:

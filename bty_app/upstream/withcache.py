@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 from bty_app.domain.json_bounds import object_of
-from bty_app.domain.withcache import blob_url
+from bty_app.domain.withcache import Held, Listed, blob_url, lists_what_it_has
 from bty_app.errors import InvalidInputError, UnavailableError
 from bty_app.upstream.http import Answer, Http, Request, declared_size
 
 ACT_SECONDS = 10.0
 MAX_ANSWER_BYTES = 64 * 1024
+MAX_LIST_BYTES = 10 * 1024 * 1024
 
 _SERVER = re.compile(r"withcache/([0-9A-Za-z.+-]{1,40})", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Bytes that the cache has. `sha256` is that of the bytes, whatever URL they are asked by."""
-
-    url: str
-    sha256: str
-    size_bytes: int | None
 
 
 class Withcache:
@@ -51,23 +44,30 @@ class Withcache:
             raise UnavailableError(f"{base} answers {answer.status}, not as withcache does")
         return Held(url, sha256.lower(), declared_size(answer.headers))
 
-    def version(self, base: str, *, seconds: float) -> str | None:
-        """The version of the cache at `base`; None where it does not say.
+    def version(self, base: str, *, seconds: float) -> str:
+        """The version of the cache at `base`; empty where it does not say.
 
         Raises:
-            UnavailableError: no proper answer within `seconds`.
+            UnavailableError: no answer of a cache within `seconds`.
         """
-        answer = self._http.ask(Request(f"{base}/healthz"), limit=MAX_ANSWER_BYTES, seconds=seconds)
-        if answer.status != 200:
-            raise _refused(base, answer)
-        server = _SERVER.match(answer.headers.get("Server", ""))  # before 0.9 it says it there
-        if server:
-            return server[1]
-        try:
-            told = object_of(answer.body).get("version")
-        except InvalidInputError:
+        health = self._http.ask(Request(f"{base}/healthz"), limit=MAX_ANSWER_BYTES, seconds=seconds)
+        server = _SERVER.match(health.headers.get("Server", ""))  # before 0.9 it says it there
+        return _version(base, health) or (server[1] if server else "")
+
+    def listed(self, base: str, *, seconds: float) -> Mapping[str, Listed] | None:
+        """What the catalog of the cache at `base` names, by source; None before 0.10.
+
+        Raises:
+            BtyError: no proper answers, each within `seconds`.
+        """
+        health = self._http.ask(Request(f"{base}/healthz"), limit=MAX_ANSWER_BYTES, seconds=seconds)
+        if not lists_what_it_has(_version(base, health)):
             return None
-        return told if isinstance(told, str) else None
+        answer = self._http.ask(Request(f"{base}/catalog"), limit=MAX_LIST_BYTES, seconds=seconds)
+        rows = _object(base, answer, 200).get("entries")
+        if not isinstance(rows, list):
+            raise _refused(base, answer)
+        return {row["src"]: _listed(row) for row in rows[::-1] if _names_a_source(row)}
 
     def list_image(self, base: str, name: str, src: str, *, password: str) -> bool:
         """Put an image into the cache's catalog; False for a cache before 0.10, which has none.
@@ -91,12 +91,7 @@ class Withcache:
         """
         url = f"{base}/catalog/entries/{quote(name, safe='')}/download{'?force=1' if force else ''}"
         answer = self._post(url, b"", password)
-        if answer.status != 202:
-            raise _refused(base, answer)
-        try:
-            job = object_of(answer.body).get("job_id")
-        except InvalidInputError as error:
-            raise _refused(base, answer) from error
+        job = _object(base, answer, 202).get("job_id")
         if type(job) is not int:
             raise _refused(base, answer)
         return job
@@ -107,6 +102,38 @@ class Withcache:
             headers["Authorization"] = f"Bearer {password}"
         request = Request(url, "POST", headers, body)
         return self._http.ask(request, limit=MAX_ANSWER_BYTES, seconds=ACT_SECONDS)
+
+
+def _version(base: str, health: Answer) -> str:
+    """The version that it says it has; empty for those that say "ok" and no more."""
+    if health.status == 200 and health.body.strip() == b"ok":
+        return ""
+    told = _object(base, health, 200)
+    if told.get("service") != "withcache":
+        raise _refused(base, health)
+    return str(told.get("version", ""))[:40]
+
+
+def _object(base: str, answer: Answer, status: int) -> dict[str, Any]:
+    if answer.status != status:
+        raise _refused(base, answer)
+    try:
+        return object_of(answer.body)
+    except InvalidInputError as error:
+        raise _refused(base, answer) from error
+
+
+def _names_a_source(row: object) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("src"), str)
+
+
+def _listed(row: Mapping[str, object]) -> Listed:
+    sha256, size = row.get("sha256"), row.get("size_bytes")
+    is_digest = isinstance(sha256, str) and _SHA256.fullmatch(sha256)
+    return Listed(
+        str(sha256).lower() if is_digest else None,
+        size if type(size) is int and size >= 0 else None,
+    )
 
 
 def _refused(base: str, answer: Answer) -> UnavailableError:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import falcon
 
-from bty_app.domain.cache_state import CacheState
-from bty_app.domain.catalog import CatalogEntry
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_checks import CatalogChecks
 from bty_app.services.catalog_imports import CatalogImports
@@ -81,7 +79,7 @@ class Services:
     checks: CatalogChecks
     last_checks: LastChecks
     catalog_jobs: CatalogJobs
-    cache_state: Callable[[CatalogEntry], CacheState]
+    keeper: CacheKeeper
     imports: CatalogImports
     audit: Audit
     sessions: Sessions
@@ -263,7 +261,7 @@ def _catalog_routes(app: falcon.App[Any, Any], services: Services, pages: Pages)
     """Behind a session: the pages of the catalog."""
     catalog, jobs, upstream = services.catalog, services.catalog_jobs, services.upstream
     knowledge = catalog_page.Knowledge(
-        catalog, upstream, jobs, services.last_checks, services.cache_state
+        catalog, upstream, jobs, services.last_checks, services.keeper.state
     )
     table = catalog_page.CatalogTable(pages, knowledge, services.revisions)
     view = catalog_page.CatalogView(pages, table)

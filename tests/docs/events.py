@@ -21,6 +21,7 @@ from bty_app.domain.image_source import ImageRef
 from bty_app.domain.inventory import Inventory
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Machine, Phase
+from bty_app.domain.withcache import Held
 from bty_app.errors import InvalidInputError
 from bty_app.store.events import OPEN_FAILURE
 from tests.docs.tables import code, table
@@ -174,10 +175,15 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             "The source of a rolling image does not say what it serves: plans are made of what is"
             " stored. Once, until it answers again.",
         ),
-        (image_events.warmed(_ENTRY, "a" * 64, 1), "An image was fetched into withcache."),
         (
-            image_events.warm_failed(_ENTRY, _WRONG),
-            "withcache could not fetch an image, or has other bytes than the catalog says.",
+            image_events.warmed(_ENTRY, Held(_SRC, "a" * 64, 1), Actor.SYSTEM),
+            "An image was fetched into withcache, because a machine was bound to it. The actor is"
+            " `operator` for what somebody asked for.",
+        ),
+        (
+            image_events.warm_failed(_ENTRY, _WRONG, Actor.SYSTEM),
+            "withcache could not fetch an image, or has other bytes than the catalog says. Once,"
+            " until it can, where nobody asked. The actor is `operator` where somebody did.",
         ),
         (
             image_events.cache_failed("http://192.0.2.1:8081", _WRONG),

@@ -28,10 +28,10 @@ TEXTS = [
     ),
     (
         table.NETBOOT_REPO,
-        ["owner/repository", "https://mirror.example.com/bty", "/srv/releases", "file:///srv/x"],
-        ["owner", "ftp://h/x", "a b/c", "https://h/?q", "/srv\nx", "/" + "x" * 1024],
+        ["safl/bty", "https://example.com/bty", "/srv/releases"],
+        ["bty", "a/b/c", "ftp://h/x", "https://h/?q", "https://h/a b"],
     ),
-    (table.NETBOOT_TAG, ["latest", "v0.91.0", "1"], ["", "../x", "a b", "-x", "x" * 65]),
+    (table.NETBOOT_TAG, ["latest", "v0.77.2", "0.9_rc-1"], ["", "-x", "../x", "a b", "v" * 65]),
 ]
 
 

@@ -23,7 +23,7 @@ from bty_app.services.catalog_source import CatalogSource
 from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings
-from bty_app.store import catalog, events, machines
+from bty_app.store import catalog, events, machines, settings
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Registry
@@ -181,6 +181,92 @@ def test_a_catalog_that_stayed_is_not_sent_again(bench: Bench) -> None:
         conditions = ["If-None-Match" in head for head in host.heads]
         assert conditions == [False, True, False]
     assert bench.kinds() == ["catalog.entries.imported"] * 2
+
+
+MODIFIED = "Sat, 21 Nov 2026 10:00:00 GMT"
+LATER = "Sun, 22 Nov 2026 10:00:00 GMT"
+
+
+def dated(host: OtherHost, data: bytes, **headers: str) -> None:
+    """Serve `data` with a date: 304 to whoever has what is of that date (RFC 9110 13.1.3)."""
+
+    def serve(client: socket.socket) -> None:
+        has_it = f"If-Modified-Since: {headers['Last_Modified']}\r\n" in host.heads[-1]
+        answer(b"" if has_it else data, status="304 -" if has_it else "200 OK", **headers)(client)
+
+    host.routes["/catalog.toml"] = serve
+
+
+def asked(host: OtherHost) -> list[str]:
+    """The condition of each request."""
+    names = ("If-None-Match", "If-Modified-Since")
+    lines = [[line for line in head.split("\r\n") if line.startswith(names)] for head in host.heads]
+    return [", ".join(found) for found in lines]
+
+
+def test_a_catalog_without_an_entity_tag_is_known_by_its_date(bench: Bench) -> None:
+    with other_host() as host:
+        source = host.url("/catalog.toml")
+        dated(host, manifest(image("a")), Last_Modified=MODIFIED)
+
+        assert bench.upstream.take(source, ip=None)
+        assert bench.upstream.take(source, ip=None) is None
+        dated(host, manifest(image("a"), image("b")), Last_Modified=LATER)
+        assert bench.upstream.take(source, ip=None)
+        assert bench.upstream.take(source, ip=None) is None
+
+        first, second = (f"If-Modified-Since: {date}" for date in (MODIFIED, LATER))
+        assert asked(host) == ["", first, first, second]
+    assert bench.names() == ["a", "b"]
+
+
+def test_a_host_that_tells_both_is_asked_with_both(bench: Bench) -> None:
+    with other_host() as host:
+        source = host.url("/catalog.toml")
+        dated(host, manifest(image("a")), Last_Modified=MODIFIED, ETag='"v1"')
+        bench.upstream.take(source, ip=None)
+        bench.upstream.take(source, ip=None)
+
+        assert asked(host)[1] == f'If-None-Match: "v1", If-Modified-Since: {MODIFIED}'
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Last_Modified": "x" * 257},
+        {"Last_Modified": "S\xe4t, 21 Nov 2026 10:00:00 GMT"},
+        {"Last_Modified": "a\tb"},
+        {"Last_Modified": ""},
+        {"Last_Modified": MODIFIED, "Date": MODIFIED},  # it may change once more in this second
+    ],
+)
+def test_a_date_that_cannot_be_relied_on_is_not_kept(bench: Bench, headers: dict[str, str]) -> None:
+    with other_host() as host:
+        host.routes["/catalog.toml"] = answer(manifest(image("a")), **headers)
+        for _ in range(2):
+            assert bench.upstream.take(host.url("/catalog.toml"), ip=None) is not None
+
+        assert asked(host) == ["", ""]
+
+
+@pytest.mark.parametrize("row", ['{"etag": "a\\r\\nX: y", "modified": 7}', "[]", "7", "{", ""])
+def test_a_row_that_makes_no_sense_asks_without_condition(bench: Bench, row: str) -> None:
+    with other_host() as host:
+        source = host.url("/catalog.toml")
+        kept = row.replace("{", '{"source": "' + source + '", ', 1) if row.endswith("}") else row
+        bench.database.write(lambda tx: settings.put(tx, "catalog.taken", kept, at=AT))
+        host.routes["/catalog.toml"] = answer(manifest(image("a")))
+
+        assert bench.upstream.take(source, ip=None) is not None
+        assert asked(host) == [""]
+
+
+def test_an_answer_that_nothing_has_changed_is_for_who_asked_for_it(bench: Bench) -> None:
+    with other_host() as host:
+        host.routes["/catalog.toml"] = answer(status="304 Not Modified")
+
+        with pytest.raises(UnavailableError, match="answers 304"):
+            bench.upstream.take(host.url("/catalog.toml"), ip=None)
 
 
 def test_an_entity_tag_is_for_the_source_that_gave_it(bench: Bench) -> None:

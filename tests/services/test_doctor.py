@@ -381,9 +381,18 @@ def test_the_cache_says_its_version(config: Config, tmp_path: Path, version: str
     assert none.level is Level.OK
 
 
-@pytest.mark.parametrize("body", [b"<html>", b'{"version": 7}', b"[]", b"\xff"])
-def test_a_cache_that_is_none_of_a_known_version_is_taken_as_it_is(
-    config: Config, host: FileHost, body: bytes
+@pytest.mark.parametrize(
+    ("body", "level"),
+    [
+        (b"ok\n", "ok"),
+        (b'{"service": "withcache"}', "ok"),
+        (b"<html>", "warning"),
+        (b'{"version": "1"}', "warning"),
+        (b"\xff", "warning"),
+    ],
+)
+def test_what_answers_at_its_address_must_be_a_cache(
+    config: Config, host: FileHost, body: bytes, level: str
 ) -> None:
     host.files["/healthz"] = body
     there = replace(config, withcache=Withcache(url=host.url("")))
@@ -392,5 +401,6 @@ def test_a_cache_that_is_none_of_a_known_version_is_taken_as_it_is(
     host.statuses["/healthz"] = [500]
     [broken] = doctor_upstream.withcache(premises(there))
 
-    assert "withcache of unknown version answers" in finding.sentence
+    assert finding.level.value == level
+    assert ("withcache of unknown version answers" in finding.sentence) == (level == "ok")
     assert broken.level is Level.WARNING

@@ -16,7 +16,7 @@ from bty_app.domain.events import Query
 from bty_app.domain.image_source import ImageRef
 from bty_app.errors import CancelledError, ConflictError, UnavailableError
 from bty_app.services import image_warming
-from bty_app.services.image_warming import Warming
+from bty_app.services.image_warming import Order, Warming
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings
 from bty_app.store import events
@@ -71,10 +71,10 @@ def test_a_cold_image_becomes_warm(tmp_path: Path, origin: FileHost, version: st
         warming(tmp_path, f"http://127.0.0.1:{port}") as (warm, database),
     ):
         told: list[str] = []
-        held = warm.warm(entry, tell=told.append)
+        held = warm.warm(entry, Order(), told.append)
 
         assert Http().get(held.url, limit=10**6, seconds=9) == IMAGE
-        assert warm.warm(entry, tell=told.append) == held
+        assert warm.warm(entry, Order(), told.append) == held
         assert origin.gets("/x.img") == 1
         assert kinds(database) == ["catalog.warmed"] * 2
 
@@ -87,15 +87,15 @@ def test_an_image_that_was_rebuilt_is_fetched_anew_by_force_alone(
         programs.withcache(tmp_path, "0.13") as port,
         warming(tmp_path, f"http://127.0.0.1:{port}") as (warm, database),
     ):
-        warm.warm(entry, tell=unheard)
+        warm.warm(entry, Order(), unheard)
         rebuilt = b"rebuilt" * 999
         origin.files["/x.img"] = rebuilt
         entry = replace(entry, disk_image_sha=hashlib.sha256(rebuilt).hexdigest())
 
         with pytest.raises(ConflictError, match="has other bytes"):
-            warm.warm(entry, tell=unheard)
+            warm.warm(entry, Order(), unheard)
         assert kinds(database)[-1] == "catalog.warm.failed"
-        held = warm.warm(entry, force=True, tell=unheard)
+        held = warm.warm(entry, Order(force=True), unheard)
 
         assert held.sha256 == entry.disk_image_sha
 
@@ -106,10 +106,10 @@ def test_an_old_cache_is_cleaned_by_hand(tmp_path: Path, origin: FileHost) -> No
         programs.withcache(tmp_path, "0.8") as port,
         warming(tmp_path, f"http://127.0.0.1:{port}") as (warm, _database),
     ):
-        warm.warm(entry, tell=unheard)
+        warm.warm(entry, Order(), unheard)
 
         with pytest.raises(ConflictError, match=r"older than 0\.10: remove the image"):
-            warm.warm(entry, force=True, tell=unheard)
+            warm.warm(entry, Order(force=True), unheard)
 
 
 def test_a_cache_that_is_away_for_a_moment_is_waited_for_and_a_dead_one_is_not(
@@ -127,11 +127,11 @@ def test_a_cache_that_is_away_for_a_moment_is_waited_for_and_a_dead_one_is_not(
             told(client)
 
         host.routes[path] = in_turn
-        assert warm.warm(ENTRY, tell=unheard).sha256 == sha
+        assert warm.warm(ENTRY, Order(), unheard).sha256 == sha
 
         turns += [cold, *[broken] * 9]
         with pytest.raises(UnavailableError, match="answers 502"):
-            warm.warm(ENTRY, tell=unheard)
+            warm.warm(ENTRY, Order(), unheard)
         assert len(turns) == 4
 
 
@@ -142,7 +142,19 @@ def test_what_the_cache_cannot_fetch_is_given_up(tmp_path: Path, origin: FileHos
         warming(tmp_path, f"http://127.0.0.1:{port}") as (warm, _database),
         pytest.raises(UnavailableError, match=r"cannot fetch .*its own pages have the reason"),
     ):
-        warm.warm(entry, tell=unheard)
+        warm.warm(entry, Order(), unheard)
+
+
+def test_a_cache_that_does_not_say_whether_it_still_fetches_is_given_up_sooner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_warming, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(image_warming, "MOST_UNTOLD_SECONDS", 0.05)
+    with other_host() as host, warming(tmp_path, host.url("")) as (warm, _database):
+        with pytest.raises(UnavailableError, match="has not fetched"):
+            warm.warm(ENTRY, Order(), unheard)
+
+        assert sum(head.startswith("HEAD") for head in host.heads) == 5
 
 
 def test_a_cache_with_a_password_wants_it(
@@ -155,10 +167,10 @@ def test_a_cache_with_a_password_wants_it(
             warming(tmp_path, base, "wrong") as (warm, _database),
             pytest.raises(UnavailableError, match=r"withcache\.password"),
         ):
-            warm.warm(entry, tell=unheard)
+            warm.warm(entry, Order(), unheard)
         (tmp_path / "two").mkdir()
         with warming(tmp_path / "two", base, "hunter2") as (warm, _database):
-            assert warm.warm(entry, tell=unheard).sha256 == entry.disk_image_sha
+            assert warm.warm(entry, Order(), unheard).sha256 == entry.disk_image_sha
 
 
 def test_without_a_cache_there_is_nothing_to_warm(tmp_path: Path) -> None:
@@ -166,7 +178,7 @@ def test_without_a_cache_there_is_nothing_to_warm(tmp_path: Path) -> None:
         warming(tmp_path, "") as (warm, _database),
         pytest.raises(ConflictError, match=r"set withcache\.url"),
     ):
-        warm.warm(ENTRY, tell=unheard)
+        warm.warm(ENTRY, Order(), unheard)
 
 
 def test_a_warming_that_is_cancelled_ends_and_is_no_failure(tmp_path: Path) -> None:
@@ -175,6 +187,6 @@ def test_a_warming_that_is_cancelled_ends_and_is_no_failure(tmp_path: Path) -> N
 
     with other_host() as host, warming(tmp_path, host.url("")) as (warm, database):
         with pytest.raises(CancelledError):
-            warm.warm(ENTRY, tell=cancelled)
+            warm.warm(ENTRY, Order(), cancelled)
 
         assert kinds(database) == []

@@ -43,7 +43,9 @@ class CatalogToml:
         self._catalog = catalog
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer with the entries that have a digest, as catalog.toml version 1."""
+        """Answer with the entries that have a digest, as catalog.toml version 1; the source of an
+        image whose bytes the cache has is the cache.
+        """
         resp.content_type = "application/toml"
         resp.data = self._catalog.published().toml
 
@@ -51,7 +53,7 @@ class CatalogToml:
 
 
 class Images:
-    """The images as a list, written once for each change of the catalog."""
+    """The images as a list, written once for each change of the catalog or the cache."""
 
     open_to_all = True
 
@@ -63,7 +65,7 @@ class Images:
         """Answer with all images in the order in which they were added."""
         published, written = self._catalog.published(), self._written
         if written is None or written[0] is not published:
-            text = json.dumps([_image(entry) for entry in published.entries])
+            text = json.dumps([_image(entry, published) for entry in published.entries])
             written = self._written = (published, text)
         resp.content_type = falcon.MEDIA_JSON
         resp.text = written[1]
@@ -147,7 +149,7 @@ def _parameter(req: falcon.Request, name: str) -> str:
     return value
 
 
-def _image(entry: CatalogEntry) -> dict[str, object]:
+def _image(entry: CatalogEntry, published: Published) -> dict[str, object]:
     return {
         "name": entry.name,
         "format": entry.format or "",
@@ -155,7 +157,7 @@ def _image(entry: CatalogEntry) -> dict[str, object]:
         "url": entry.src,
         "ref": entry.bty_image_ref,
         "sha_short": entry.disk_image_sha[:12] if entry.disk_image_sha else None,
-        "cached": False,
+        "cached": entry.bty_image_ref in published.cached,
         "arch": entry.arch,
     }
 

@@ -23,7 +23,7 @@ from bty_app.web.ui.catalog_query import FILTERS, CatalogQuery, query_of
 from bty_app.web.ui.catalog_words import Mark, cache_mark, check_mark
 from bty_app.web.ui.shared import Shared
 
-TOPICS = ("catalog", "machines", "jobs", "settings", "checks")
+TOPICS = ("catalog", "machines", "jobs", "settings", "checks", "cache")
 COLUMNS = (
     ("name", "Image"),
     ("", "Size"),
