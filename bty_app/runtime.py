@@ -14,8 +14,9 @@ from bty_app.config import Config
 from bty_app.config_values import spelled
 from bty_app.domain.bounds import Rate
 from bty_app.domain.events import Event, Kind
-from bty_app.domain.settings import UPSTREAM
+from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
+from bty_app.errors import BtyError
 from bty_app.services import passwords
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
@@ -34,6 +35,8 @@ from bty_app.services.clock import Clock, utc_now
 from bty_app.services.contacts import Contacts
 from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
+from bty_app.services.doctor import Doctor
+from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
 from bty_app.services.health import Health
 from bty_app.services.image_cache import ImageCache
 from bty_app.services.image_origins import ImageOrigins
@@ -43,12 +46,14 @@ from bty_app.services.last_checks import LastChecks
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
+from bty_app.services.premises import Premises
 from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Account, Sessions
 from bty_app.services.settings import Settings
 from bty_app.services.warm_jobs import WarmJobs
 from bty_app.store import locks
+from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Login, Registry
@@ -112,7 +117,7 @@ def services(
     known: Secrets | None = None,
 ) -> Services:
     """The use cases over one open database; `known` are the secrets, if they were read already."""
-    settings = settings_of(config, database, revisions)
+    settings = settings_of(config, database, revisions, clock)
     tuning = config.tuning
     bounds = Bounds(
         discovery=Rate(tuning.discovery_burst, tuning.discovery_per_minute / 60),
@@ -130,6 +135,7 @@ def services(
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
     files = boot_files(config)
+    fetched = artifacts(config, database, settings, http, clock)
     memory = CacheMemory(settings, revisions)
     # Jobs and the scheduler wait for a place: operators who ask meanwhile do not take it.
     in_background = Http(agent=AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
@@ -172,7 +178,9 @@ def services(
         revisions=revisions,
         boot_files=files,
         client=Client(client_zip),
-        artifacts=ArtifactJobs(artifacts(config, database, settings, http), files, jobs, settings),
+        artifacts=ArtifactJobs(fetched, files, jobs, settings),
+        doctor=doctor(config, database, settings.text),
+        settings=settings,
     )
 
 
@@ -185,11 +193,41 @@ def boot_files(config: Config) -> BootFiles:
     )
 
 
-def artifacts(config: Config, database: Database, settings: Settings, http: Http) -> Artifacts:
+def artifacts(
+    config: Config,
+    database: Database,
+    settings: Settings,
+    http: Http,
+    clock: Clock = utc_now,
+) -> Artifacts:
     """What brings netboot artifacts here."""
-    key = config.netboot.signing_key
-    place = config.paths.boot_dir
-    return Artifacts(database, settings, http, place, key=parse_key(key) if key else None)
+    key = parse_key(config.netboot.signing_key) if config.netboot.signing_key else None
+    return Artifacts(database, settings, http, config.paths.boot_dir, key=key, clock=clock)
+
+
+def doctor(
+    config: Config,
+    database: Database | None,
+    setting: Callable[[Setting], str] | None = None,
+    *,
+    unopened: BtyError | None = None,
+    deep: bool = False,
+) -> Doctor:
+    """What looks at the installation; without a `setting`, what is configured counts."""
+    http, files = outgoing(), boot_files(config)
+    return Doctor(
+        Premises(
+            state_dir=config.paths.state_dir,
+            database=database,
+            unopened=unopened,
+            setting=setting or (lambda row: spelled(config.value(row.configured))),
+            files=files,
+            sets=ArtifactSets(files.directory),
+            catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
+            withcache=Withcache(http),
+            deep=deep,
+        )
+    )
 
 
 def outgoing() -> Http:
@@ -208,12 +246,16 @@ def registry(config: Config, http: Http) -> Registry:
     )
 
 
-def settings_of(config: Config, database: Database, revisions: Revisions) -> Settings:
+def settings_of(
+    config: Config, database: Database, revisions: Revisions, clock: Clock = utc_now
+) -> Settings:
     """The operator's settings, over those that are configured."""
     return Settings(
         database,
         revisions,
         configured={s.configured: spelled(config.value(s.configured)) for s in UPSTREAM},
+        provenance=config.provenance,
+        clock=clock,
     )
 
 

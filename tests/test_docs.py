@@ -18,6 +18,7 @@ from bty_app.domain.boot import Reason
 from bty_app.domain.events import Kind
 from bty_app.domain.machine import BootMode, Phase
 from bty_app.domain.settings import SETTINGS
+from bty_app.services.doctor import CHECKS
 from tests.docs import events, routes
 from tests.docs.pages import COMMAND, DOCS, PARTS, outdated, parts_of
 
@@ -110,6 +111,12 @@ def test_every_route_is_documented() -> None:
     assert len(every) > 40
     assert missing == []
     assert [route for route in every if not route.about] == []
+
+
+def test_every_check_of_doctor_is_documented() -> None:
+    page = (DOCS / "how-to" / "doctor.md").read_text("utf-8")
+
+    assert [check.name for check in CHECKS if f"| `{check.name}` |" not in page] == []
 
 
 def test_every_kind_of_event_is_documented_with_its_meaning() -> None:

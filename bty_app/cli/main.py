@@ -54,12 +54,14 @@ COMMANDS: Mapping[str, Command] = {
     "export": Command("bty_app.cli.export", "write the hardware identity of all machines"),
     "import": Command("bty_app.cli.import_", "take over the machines of a bundle"),
     "verify": Command("bty_app.cli.verify", "check a bundle or a database"),
+    "doctor": Command("bty_app.cli.doctor", "check the installation, each finding with its remedy"),
     "machine": Command("bty_app.cli.machine", "list, show, change and forget machines"),
     "catalog": Command("bty_app.cli.catalog", "list, import, add and remove images"),
     "artifacts": Command(
         "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"
     ),
     "live": Command("bty_app.cli.live", "build the live environment that machines boot"),
+    "settings": Command("bty_app.cli.settings", "list and change what a running server takes up"),
     "show-config": Command(
         "bty_app.cli.show_config", "show every setting and where its value comes from"
     ),

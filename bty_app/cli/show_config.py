@@ -17,7 +17,7 @@ _EPILOG = """examples:
 Values come from, later wins, key by key: the defaults; the files /etc/bty/conf.d/*.toml,
 /etc/bty/bty.toml, $BTY_CONFIG_DIR/*.toml, $BTY_CONFIG_FILE and <state_dir>/bty.toml, or in place
 of all these what --config names; the variables BTY_<SECTION>_<KEY>; flags. Secrets are shown
-as ***. Settings that are changed in the browser live in the database and are not listed here.
+as ***. Settings that are changed in the browser live in the database: `bty settings list`.
 """
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bty_app.domain.boot import Limits
+from bty_app.domain.image_source import without_credentials
 from bty_app.domain.release import check_source, check_tag
 from bty_app.errors import ValidationError
 
@@ -115,6 +116,7 @@ NETBOOT_TAG = Setting(
 
 UPSTREAM = (CATALOG_URL, WITHCACHE_URL, NETBOOT_REPO, NETBOOT_TAG)
 SETTINGS = (GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES, *UPSTREAM)
+SETTINGS_BY_KEY = {setting.key: setting for setting in SETTINGS}
 SILENCE_FACTOR_WITHOUT_PROGRESS = 6
 
 
@@ -138,7 +140,17 @@ def checked(setting: Setting, text: str) -> str:
     try:
         return str(setting.parse(text.strip()))
     except ValueError as error:
-        raise ValidationError(f"{setting.key}: {text[:40]!r} is not {error}") from error
+        shown = without_credentials(text)[:40]
+        raise ValidationError(f"{setting.key}: {shown!r} is not {error}") from error
+
+
+def problem(setting: Setting, text: str) -> str:
+    """Which rule `text` breaks, as a sentence; empty when it breaks none."""
+    try:
+        setting.parse(text.strip())
+    except ValueError as error:
+        return f"must be {error}"
+    return ""
 
 
 def limits(stored: Mapping[str, str]) -> Limits:

@@ -10,21 +10,26 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.image_source import without_credentials
 from bty_app.domain.jobs import Job, Teller
-from bty_app.domain.release import Release
+from bty_app.domain.release import LATEST, Release, check_tag
 from bty_app.domain.settings import NETBOOT_REPO, NETBOOT_TAG
-from bty_app.errors import ConflictError
+from bty_app.errors import ConflictError, NotFoundError, ValidationError
+from bty_app.services.artifact_fetches import Fetch, fetches
 from bty_app.services.artifacts import Artifacts, Installed
 from bty_app.services.boot_files import BootFiles, BootProgram
 from bty_app.services.jobs import Jobs
 from bty_app.services.settings import Settings
 from bty_app.store.artifact_sets import StoredSet
 
+__all__ = ["KIND", "ArtifactJobs", "ArtifactState", "Quiet", "StoredSet", "artifact_state", "said"]
+
 KIND = "artifacts"
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactState:
-    """What is on disk, and what would be fetched. `current` and `previous` are ids of `sets`."""
+    """What is on disk, and what would be fetched. `current` and `previous` are ids of `sets`;
+    `mending_tag` is the release whose fetch mends what is wrong with `live`, if one does.
+    """
 
     live: Live
     sets: tuple[StoredSet, ...]
@@ -34,6 +39,7 @@ class ArtifactState:
     programs: tuple[BootProgram, ...]
     source: str
     tag: str
+    mending_tag: str | None
 
     @property
     def can_roll_back(self) -> bool:
@@ -50,23 +56,24 @@ class ArtifactState:
             "sets": [_set_json(found) for found in self.sets],
             "by_hand": list(self.by_hand),
             "boot_programs": [asdict(program) for program in self.programs],
-            "source": without_credentials(self.source),
+            "source": self.source,
             "tag": self.tag,
         }
 
 
 def artifact_state(artifacts: Artifacts, files: BootFiles, settings: Settings) -> ArtifactState:
     """What there is now."""
-    sets = artifacts.sets
+    sets, live = artifacts.sets, files.live_now()
     return ArtifactState(
-        live=files.live(),
+        live=live,
         sets=tuple(sets.listed()),
         current=sets.current(),
         previous=sets.previous(),
         by_hand=files.found().by_hand,
         programs=tuple(files.programs()),
-        source=settings.text(NETBOOT_REPO),
+        source=without_credentials(settings.text(NETBOOT_REPO)),
         tag=settings.text(NETBOOT_TAG),
+        mending_tag=_mending_tag(live, asked_for=files.asked_for),
     )
 
 
@@ -85,10 +92,32 @@ class ArtifactJobs:
         self._files = files
         self._jobs = jobs
         self._settings = settings
+        self._sources: dict[str, str] = {}  # by the id of the job
 
     def state(self) -> ArtifactState:
         """What there is now."""
         return artifact_state(self._artifacts, self._files, self._settings)
+
+    def fetches(self) -> list[Fetch]:
+        """The fetches that are known, and the sets that are on disk, by their tags."""
+        sets = self._artifacts.sets
+        return fetches(self._jobs.listed(KIND), sets.listed(), sets.current(), dict(self._sources))
+
+    def cancel(self, tag: str) -> Fetch:
+        """End the fetch of `tag` where it is under way; what has ended stays as it is.
+
+        Raises:
+            NotFoundError: there is no such fetch, and no set of it.
+            ValidationError: that cannot be a tag.
+        """
+        wanted = self._resolved(tag)
+        job = self._jobs.latest(KIND, wanted)
+        if job is not None and job.is_active:
+            self._jobs.cancel(job.id)
+        known = next((fetch for fetch in self.fetches() if fetch.tag == wanted), None)
+        if known is None:
+            raise NotFoundError(f"no fetch of {wanted} is known, and no set of it is here")
+        return known
 
     def fetch(self, *, source: str | None = None, tag: str | None = None, ip: str | None) -> Job:
         """Queue the fetch of a release; one of the same tag that is under way is returned.
@@ -107,6 +136,9 @@ class ArtifactJobs:
             if known is None or not known.is_active:
                 raise
             return known
+        self._sources[job.id] = without_credentials(release.places[0])
+        for old in self._sources.keys() - {known.id for known in self._jobs.listed(KIND)}:
+            self._sources.pop(old, None)
         self._artifacts.requested(release, by)
         return job
 
@@ -127,9 +159,22 @@ class ArtifactJobs:
         """
         return self._artifacts.roll_back(By(Actor.OPERATOR, ip)).version
 
+    def _resolved(self, tag: str) -> str:
+        try:
+            check_tag(tag)
+        except ValueError as error:
+            raise ValidationError(f"tag: {tag[:80]!r} must be {error}") from error
+        return self._artifacts.release(None, tag).tag if tag == LATEST else tag
+
     def _fetched(self, release: Release, teller: Teller) -> str:
         done = self._artifacts.fetch(release, teller)
         return said(done)
+
+
+def _mending_tag(live: Live, *, asked_for: str) -> str | None:
+    if live.not_ready:
+        return f"v{live.version}"
+    return LATEST if live.differs and not asked_for else None
 
 
 def said(done: Installed) -> str:

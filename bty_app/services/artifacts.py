@@ -156,7 +156,7 @@ class Artifacts:
         Raises:
             CancelledError: it was cancelled.
         """
-        return {found.id: list(_deep_damage(found, teller)) for found in self.sets.listed()}
+        return {found.id: list(deep_damage(found, teller)) for found in self.sets.listed()}
 
     def roll_back(self, by: By) -> SetFacts:
         """Let machines boot the set before the current one.
@@ -237,7 +237,8 @@ class Artifacts:
         record_if_possible(self._database, event, at=stamp(self._clock()))
 
 
-def _deep_damage(found: StoredSet, teller: Teller) -> Iterator[str]:
+def deep_damage(found: StoredSet, teller: Teller) -> Iterator[str]:
+    """What is wrong with the files of a set, every one read and compared."""
     yield from found.damage
     for name, digest in (found.facts.digests if found.facts and not found.damage else {}).items():
         teller.tell(Step(f"reading {name}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import time
@@ -44,6 +45,13 @@ class BootProgram:
     use: str
     place: str | None
 
+    @property
+    def remedy(self) -> str:
+        """What brings it here."""
+        if "arm64" not in self.name:
+            return "apt install ipxe"
+        return f"put {self.name} into boot/; Debian's ipxe package has none for arm64"
+
 
 class BootFiles:
     """Reads and stores boot files. Any thread may call."""
@@ -68,6 +76,31 @@ class BootFiles:
         self._clock = clock
         self._kept: tuple[_Stamp, Live] | None = None
 
+    @property
+    def directory(self) -> Path:
+        """Where they are."""
+        return self._directory
+
+    @property
+    def asked_for(self) -> str:
+        """The version that is asked for in the configuration, if one is."""
+        return self._live_version
+
+    def stamp(self) -> str:
+        """A word that is another one once something here has come, gone, or another size or time.
+
+        In the boot directory itself only coming and going are looked at: it may have many files.
+        """
+        found: list[object] = [self._sets.current(), self._sets.previous()]
+        for place in (self._directory, self._ipxe_dir, self._directory / "sets"):
+            with contextlib.suppress(OSError):
+                found.append(place.stat().st_mtime_ns)
+        for stored in self._sets.paths():
+            with contextlib.suppress(OSError), os.scandir(stored) as entries:
+                facts = ((entry.name, entry.stat(follow_symlinks=False)) for entry in entries)
+                found += sorted((name, f.st_size, f.st_mtime_ns) for name, f in facts)
+        return hashlib.sha256(repr(found).encode()).hexdigest()[:12]
+
     def live(self) -> Live:
         """The live environment that machines boot, or why they cannot.
 
@@ -77,11 +110,15 @@ class BootFiles:
         kept = self._kept
         if kept is not None and kept[0] == stamp:
             return kept[1]
-        found = choose_live(self.found(), configured=self._live_version, running=self._running)
+        found = self.live_now()
         # Two changes within one tick of the file system's clock have the same time.
         settled = self._clock() - max(stamp, default=0) / 1e9 > SETTLED_SECONDS
         self._kept = (stamp, found) if settled else None
         return found
+
+    def live_now(self) -> Live:
+        """As `live`, looked at anew: a file that was cut off in its place counts as well."""
+        return choose_live(self.found(), configured=self._live_version, running=self._running)
 
     def found(self) -> Found:
         """What live environments there are."""

@@ -50,9 +50,11 @@ class Loaded:
 class CatalogSource:
     """Other hosts, asked for a catalog only if it is another one than last time."""
 
-    def __init__(self, http: Http, registry: Registry) -> None:
+    def __init__(self, http: Http, registry: Registry, *, seconds: float = FETCH_SECONDS) -> None:
+        """An answer that takes longer than `seconds` is none."""
         self._http = http
         self._registry = registry
+        self._seconds = seconds
 
     def load(self, source: str, *, limit: int, known: Version | None = None) -> Loaded | None:
         """The catalog at `source`; None when the host says that it is still the `known` one.
@@ -61,10 +63,11 @@ class CatalogSource:
             As the function `load`.
         """
         if not is_http(source):
-            return Loaded(load(source, self._http, self._registry, limit=limit))
+            seconds = self._seconds
+            return Loaded(load(source, self._http, self._registry, limit=limit, seconds=seconds))
         headers = known.conditions() if known else {}
         request = Request(source, headers=headers)
-        answer = self._http.ask(request, limit=limit, seconds=FETCH_SECONDS)
+        answer = self._http.ask(request, limit=limit, seconds=self._seconds)
         if answer.status == _NOT_MODIFIED and headers:
             return None
         if answer.status != 200:
@@ -93,7 +96,14 @@ def _plain(told: object) -> str | None:
     return str(told) if is_text and 0 < len(str(told)) <= MAX_VERSION_CHARS else None
 
 
-def load(source: str, http: Http, registry: Registry, *, limit: int) -> bytes:
+def load(
+    source: str,
+    http: Http,
+    registry: Registry,
+    *,
+    limit: int,
+    seconds: float = FETCH_SECONDS,
+) -> bytes:
     """The bytes of the catalog at `source`: a path, or an http, https, oras or file URL.
 
     Raises:
@@ -103,9 +113,9 @@ def load(source: str, http: Http, registry: Registry, *, limit: int) -> bytes:
         UnavailableError: it cannot be fetched, or the file cannot be read.
     """
     if is_http(source):
-        return http.get(source, limit=limit, seconds=FETCH_SECONDS)
+        return http.get(source, limit=limit, seconds=seconds)
     if is_registry(source):
-        return registry.fetch(source, limit=limit, seconds=FETCH_SECONDS)
+        return registry.fetch(source, limit=limit, seconds=seconds)
     path = source[7:] if source[:7].lower() == "file://" else source
     if not path or "\0" in path or _SCHEME.match(path):
         raise InvalidInputError(

@@ -8,7 +8,14 @@ from typing import TypeVar
 
 from bty_app.domain import machine_events
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import FLASH_MODES, Assignment, Machine, changes_labels_alone
+from bty_app.domain.machine import (
+    FLASH_MODES,
+    Assignment,
+    BootMode,
+    Machine,
+    Phase,
+    changes_labels_alone,
+)
 from bty_app.domain.moments import stamp
 from bty_app.errors import NotFoundError
 from bty_app.services.clock import Clock, utc_now
@@ -16,7 +23,7 @@ from bty_app.store import events, machines
 from bty_app.store.database import Database, Tx
 from bty_app.store.machines import Page, Progress
 
-__all__ = ["Machines", "Page", "Progress", "Shown"]
+__all__ = ["Count", "Machines", "Page", "Progress", "Shown"]
 
 T = TypeVar("T")
 
@@ -31,6 +38,15 @@ class Shown:
     labels: tuple[str, ...]
     known_disks: str | None
     progress: Progress | None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many machines of one mode are in one phase."""
+
+    mode: BootMode
+    phase: Phase
+    machines: int
 
 
 class Machines:
@@ -77,6 +93,11 @@ class Machines:
     def count(self, page: Page) -> int:
         """How many machines match, over all pages."""
         return self._database.read(lambda tx: machines.count(tx, page))
+
+    def counts(self) -> list[Count]:
+        """How many there are of each mode and phase that there is."""
+        rows = self._database.read(machines.counts_by_mode_and_phase)
+        return [Count(BootMode(mode), Phase(phase), count) for mode, phase, count in rows]
 
     def save(self, mac: Mac, wanted: Assignment, *, ip: str | None) -> Shown:
         """Replace what is set of a machine; an unknown one is created.

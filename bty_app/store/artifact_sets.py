@@ -78,11 +78,14 @@ class ArtifactSets:
 
     def listed(self) -> list[StoredSet]:
         """All sets, sorted by their names."""
+        return [self.get(path.name) for path in self.paths()]
+
+    def paths(self) -> list[Path]:
+        """Where the sets are, sorted by their names."""
         try:
-            names = sorted(path.name for path in self._sets.iterdir())
+            return sorted(path for path in self._sets.iterdir() if is_set_id(path.name))
         except OSError:
             return []
-        return [self.get(name) for name in names if is_set_id(name)]
 
     def _linked(self, name: str) -> str | None:
         try:

@@ -23,6 +23,11 @@ def listed(tx: Tx) -> list[CatalogEntry]:
     return [_entry(row) for row in tx.rows(f"{_SELECT} ORDER BY added_at, rowid")]
 
 
+def count(tx: Tx) -> int:
+    """How many there are."""
+    return int(tx.value("SELECT count(*) FROM catalog_entries"))
+
+
 def by_ref(tx: Tx, ref: str) -> CatalogEntry | None:
     """The entry with this identity."""
     row = tx.row(f"{_SELECT} WHERE bty_image_ref = ?", ref)

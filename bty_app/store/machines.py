@@ -102,6 +102,11 @@ def count(tx: Tx, page: Page) -> int:
     return int(tx.value(f"SELECT count(*) FROM machines {where}", *values))
 
 
+def count_all(tx: Tx) -> int:
+    """How many there are."""
+    return int(tx.value("SELECT count(*) FROM machines"))
+
+
 def counts_by_mode_and_phase(tx: Tx) -> list[tuple[str, str, int]]:
     """(mode, phase, how many machines)."""
     sql = "SELECT boot_mode, phase, count(*) FROM machines GROUP BY boot_mode, phase ORDER BY 1, 2"

@@ -17,6 +17,7 @@ ACT_SECONDS = 10.0
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_LIST_BYTES = 10 * 1024 * 1024
 
+_SERVER = re.compile(r"withcache/([0-9A-Za-z.+-]{1,40})", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 
 
@@ -42,6 +43,16 @@ class Withcache:
         if answer.status != 200 or not _SHA256.fullmatch(sha256):
             raise UnavailableError(f"{base} answers {answer.status}, not as withcache does")
         return Held(url, sha256.lower(), declared_size(answer.headers))
+
+    def version(self, base: str, *, seconds: float) -> str:
+        """The version of the cache at `base`; empty where it does not say.
+
+        Raises:
+            UnavailableError: no answer of a cache within `seconds`.
+        """
+        health = self._http.ask(Request(f"{base}/healthz"), limit=MAX_ANSWER_BYTES, seconds=seconds)
+        server = _SERVER.match(health.headers.get("Server", ""))  # before 0.9 it says it there
+        return _version(base, health) or (server[1] if server else "")
 
     def listed(self, base: str, *, seconds: float) -> Mapping[str, Listed] | None:
         """What the catalog of the cache at `base` names, by source; None before 0.10.

@@ -20,6 +20,7 @@ from bty_app.services.catalog_jobs import CatalogJobs
 from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
+from bty_app.services.doctor import Doctor
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
 from bty_app.services.last_checks import LastChecks
@@ -29,7 +30,9 @@ from bty_app.services.plans import Plans
 from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Sessions
+from bty_app.services.settings import Settings
 from bty_app.web import boot, errors, health, pxe
+from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
 from bty_app.web.api import catalog_v1
 from bty_app.web.api import events as events_api
@@ -40,12 +43,21 @@ from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
 from bty_app.web.ui import catalog as catalog_page
-from bty_app.web.ui import catalog_acts, catalog_add, catalog_entry, catalog_fetch
+from bty_app.web.ui import (
+    catalog_acts,
+    catalog_add,
+    catalog_entry,
+    catalog_fetch,
+    dashboard,
+    netboot_acts,
+)
 from bty_app.web.ui import events as events_page
 from bty_app.web.ui import jobs as jobs_page
 from bty_app.web.ui import login as login_page
 from bty_app.web.ui import machine as machine_page
 from bty_app.web.ui import machines as machines_page
+from bty_app.web.ui import netboot as netboot_page
+from bty_app.web.ui import settings as settings_page
 from bty_app.web.ui.alerts import Alerts
 from bty_app.web.ui.catalog_query import query_of as catalog_query_of
 from bty_app.web.ui.machine_query import query_of
@@ -78,6 +90,8 @@ class Services:
     boot_files: BootFiles
     client: Client
     artifacts: ArtifactJobs
+    doctor: Doctor
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +124,12 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = json_handler
     errors.install(app)
     _machine_routes(app, services, options)
-    _operator_routes(app, services)
+    _operator_routes(app, services, options)
     _login_routes(app, pages, services.sessions, check, cookies)
     _page_routes(app, services, pages)
     _catalog_routes(app, services, pages)
+    _dashboard_routes(app, services, pages)
+    _netboot_routes(app, services, pages, options)
     app.add_route("/static/{name}", StaticFile(assets))
     return app
 
@@ -144,7 +160,7 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/catalog.toml", catalog_api.CatalogToml(services.catalog))
 
 
-def _operator_routes(app: falcon.App[Any, Any], services: Services) -> None:
+def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Options) -> None:
     """Behind a session: JSON for scripts."""
     machines, audit = services.machines, services.audit
     app.add_route("/machines", machines_api.MachineList(machines))
@@ -162,6 +178,13 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services) -> None:
     app.add_route("/api/v1/catalog/entries/{ref}", catalog_v1.Entry(services.catalog))
     app.add_route("/api/v1/jobs", jobs_api.JobList(services.jobs))
     app.add_route("/api/v1/jobs/{job_id}", jobs_api.JobById(services.jobs))
+    artifacts, limit = services.artifacts, options.max_upload_bytes
+    root = str(services.boot_files.directory)
+    app.add_route("/boot/releases", artifacts_api.Releases(artifacts, root))
+    app.add_route("/boot/releases/{tag}", artifacts_api.ReleaseByTag(artifacts))
+    app.add_route("/api/v1/artifacts", artifacts_api.Artifacts(artifacts, max_upload_bytes=limit))
+    app.add_route("/api/v1/artifacts/fetch", artifacts_api.ArtifactsFetch(artifacts))
+    app.add_route("/api/v1/artifacts/rollback", artifacts_api.ArtifactsRollback(artifacts))
     app.add_route("/events", events_api.EventList(audit))
     # No row of SQLite has an id of more digits.
     app.add_route(
@@ -184,8 +207,7 @@ def _login_routes(
 def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
     """Behind a session: pages for operators' browsers."""
     machines, audit, revisions = services.machines, services.audit, services.revisions
-    app.add_route("/ui", login_page.Forward("/ui/machines"))
-    app.add_route("/ui/dashboard", login_page.Forward("/ui/machines"))
+    app.add_route("/ui", login_page.Forward(login_page.HOME))
     table = machines_page.MachineTable(pages, machines, services.catalog, revisions)
     app.add_route("/ui/machines", machines_page.MachinesPage(pages, table))
     app.add_route("/ui/machines/rows", Polled(table, query_of))
@@ -200,6 +222,42 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
     app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))
     app.add_route("/ui/jobs/{job_id}/cancel", jobs_page.JobCancel(services.jobs))
+    changing = settings_page.SettingsView(pages, services.settings)
+    app.add_route("/ui/settings", settings_page.SettingsPage(changing))
+    app.add_route("/ui/settings/upstream", settings_page.SettingsUpstream(changing))
+
+
+def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: the first page."""
+    knowledge = dashboard.Knowledge(
+        services.machines,
+        services.catalog,
+        services.boot_files,
+        services.doctor,
+        services.jobs,
+        services.audit,
+        services.revisions,
+    )
+    state = dashboard.DashboardState(pages, knowledge)
+    app.add_route("/ui/dashboard", dashboard.DashboardPage(pages, state))
+    app.add_route("/ui/dashboard/state", Polled(state, lambda _req: None))
+
+
+def _netboot_routes(
+    app: falcon.App[Any, Any], services: Services, pages: Pages, options: Options
+) -> None:
+    """Behind a session: the pages of netboot artifacts."""
+    artifacts = services.artifacts
+    state = netboot_page.NetbootState(
+        pages, artifacts, services.boot_files, services.jobs, services.revisions
+    )
+    view = netboot_page.NetbootView(state, max_upload_bytes=options.max_upload_bytes)
+    app.add_route("/ui/netboot", netboot_page.NetbootPage(view))
+    app.add_route("/ui/netboot/state", Polled(state, lambda _req: None))
+    app.add_route("/ui/netboot/fetch-release", netboot_acts.NetbootFetch(view))
+    app.add_route("/ui/netboot/upload", netboot_acts.NetbootUpload(view, services.sessions))
+    rollback = netboot_acts.NetbootRollback(pages, view, artifacts)
+    app.add_route("/ui/netboot/rollback", rollback)
 
 
 def _catalog_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:

@@ -1,7 +1,8 @@
 """Who may ask: the session cookie, and proof that a browser was sent here by our own pages.
 
 A resource is closed unless its class says `open_to_all = True`; `closed_methods` of such a class
-are closed all the same.
+are closed all the same. One whose class says `checks_form = True` takes a form that is too large
+to be read before it: it calls `check_token` itself, before it takes anything of it.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class SessionCheck:
         req.context.session = session
         if req.method not in SAFE_METHODS:
             check_same_origin(req)
-            if req.path.startswith("/ui/"):
+            if req.path.startswith("/ui/") and not getattr(resource, "checks_form", False):
                 check_form(req, self._sessions, session)
 
     def session_of(self, req: falcon.Request, resp: falcon.Response) -> Session | None:
@@ -122,6 +123,15 @@ def check_form(req: falcon.Request, sessions: Sessions, session: Session | None)
         falcon.HTTPForbidden: it does not.
     """
     token = req.get_header("X-CSRF-Token") or form_of(req).text("csrf_token") or ""
+    check_token(token, sessions, session)
+
+
+def check_token(token: str, sessions: Sessions, session: Session | None) -> None:
+    """A form's token must be the one that our pages give it.
+
+    Raises:
+        falcon.HTTPForbidden: it is not.
+    """
     if not sessions.is_form_of(session, token):
         raise falcon.HTTPForbidden(
             description="this form is not from a page of your session: load the page again"

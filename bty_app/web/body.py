@@ -16,12 +16,21 @@ def read(req: falcon.Request, limit: int) -> bytes:
     Raises:
         TooLargeError: it is longer than `limit` bytes; nothing beyond is read.
     """
-    if (req.content_length or 0) > limit:
-        raise TooLargeError(f"the body is larger than {limit} bytes")
+    check_length(req, limit)
     data: bytes = req.bounded_stream.read(limit + 1)
     if len(data) > limit:
         raise TooLargeError(f"the body is larger than {limit} bytes")
     return data
+
+
+def check_length(req: falcon.Request, limit: int) -> None:
+    """Refuse a body that is said to be longer than `limit` bytes, before any of it is read.
+
+    Raises:
+        TooLargeError: it is.
+    """
+    if (req.content_length or 0) > limit:
+        raise TooLargeError(f"the body is larger than {limit} bytes")
 
 
 def json_object(req: falcon.Request, limit: int) -> dict[str, object]:

@@ -24,10 +24,10 @@ _START_SECONDS = 20.0
 class Server:
     """`bty.pyz serve` on a port of its own, with its state in `directory`; a context manager.
 
-    The netboot artifacts are those in `boot_dir`.
+    The netboot artifacts are those in `boot_dir`; `more` are variables of its configuration.
     """
 
-    def __init__(self, pyz: Path, directory: Path, boot_dir: Path) -> None:
+    def __init__(self, pyz: Path, directory: Path, boot_dir: Path, **more: str) -> None:
         self.port = _free_port()
         # -I and -S: the file brings all it needs, whatever this interpreter has installed.
         self._command = [sys.executable, "-I", "-S", str(pyz), "serve"]
@@ -39,6 +39,7 @@ class Server:
             "BTY_SERVER_HOST": "127.0.0.1",
             "BTY_SERVER_PORT": str(self.port),
             "BTY_ADMIN_PASSWORD": PASSWORD,
+            **more,
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._opener = urllib.request.build_opener()
@@ -103,6 +104,15 @@ class Server:
     def put(self, path: str, body: dict[str, object]) -> Any:
         """The answer to a PUT of `body`."""
         return self._json("PUT", path, body)
+
+    def fetch_release(self) -> dict[str, Any]:
+        """Fetch the netboot artifacts that are set; the fetch when it has ended."""
+        self._json("POST", "/boot/releases", {"tag": "latest"})
+        while True:
+            [fetch] = self.get("/boot/releases")["fetches"]
+            if fetch["status"] not in {"queued", "running"}:
+                return dict(fetch)
+            time.sleep(0.1)
 
     def import_catalog(self, toml: Path) -> str:
         """Take the one entry of a catalog file into the catalog; its ref."""

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from bty_app import __version__
 from tests.boot import proof_disk
 from tests.boot.conftest import BootDir
 from tests.boot.initramfs import Completion
 from tests.boot.machine import Box, Machine
 from tests.boot.mirror import FickleMirror
 from tests.boot.server import Server
+from tests.file_host import file_host
+from tests.netboot_set import with_manifest
 
 pytestmark = pytest.mark.boot
 
@@ -77,6 +80,25 @@ def test_an_unknown_machine_is_discovered_and_inventoried_and_then_boots_its_dis
     ]
     [disk] = server.machine(MAC)["known_disks"]
     assert (disk["serial"], disk["size"]) == (SERIAL, str(proof_disk.DISK_SIZE))
+
+
+def test_a_machine_boots_the_artifacts_that_were_fetched_while_it_waited(
+    pyz: Path, tmp_path: Path, boot_dir: BootDir
+) -> None:
+    files = {path.name: path.read_bytes() for path in boot_dir(Completion.STATUS).iterdir()}
+    box = Box(MAC, proof_disk.flashed(tmp_path / "disk.img"), SERIAL)
+    with file_host() as releases:
+        base = releases.url("/bty")
+        with Server(pyz, tmp_path, tmp_path / "empty", BTY_UPSTREAM_NETBOOT_REPO=base) as server:
+            with Machine(box, server.port) as machine:
+                machine.wait_for("no live environment is installed")
+            manifest = with_manifest(__version__, files)
+            releases.files |= {f"/bty/v{__version__}/{n}": data for n, data in manifest.items()}
+            fetch = server.fetch_release()
+            log = boot_to_the_disk(box, server)
+
+    assert (fetch["status"], fetch["error"]) == ("completed", None)
+    assert "bty-guest: posted inventory" in before_the_disk(log)
 
 
 def test_a_blank_disk_is_flashed_once_and_boots_from_then_on(

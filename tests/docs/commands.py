@@ -25,7 +25,7 @@ def exit_codes() -> str:
     rows = [(str(status), sentence(kind.__doc__)) for kind, status in EXIT_CODES]
     ours = [
         ("0", "Done."),
-        ("1", "Failed; or `verify` or a check found something wrong."),
+        ("1", "Failed; or `verify`, `doctor` or a check found something wrong."),
         (str(USAGE), "Wrong usage: an unknown command or flag, or a flag with a bad value."),
     ]
     ends = [(str(INTERRUPTED), "Interrupted with ^C.")]

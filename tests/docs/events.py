@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import bty_app
-from bty_app.domain import artifact_events, catalog_events, image_events, machine_events
+from bty_app.domain import (
+    artifact_events,
+    catalog_events,
+    image_events,
+    machine_events,
+    settings_events,
+)
 from bty_app.domain.artifact_set import SetFacts
 from bty_app.domain.boot import Decision, LiveEnv, Purpose, Reason
 from bty_app.domain.catalog import CatalogEntry, Change, Merge, NewImage
@@ -184,6 +190,11 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             "withcache does not answer: images come from their origin. Once, until it answers.",
         ),
         (image_events.cache_recovered("http://192.0.2.1:8081"), "withcache answers again."),
+        (
+            settings_events.updated({"boot.max_attempts": settings_events.Change(None, "7")}, _BY),
+            "An operator changed settings. The details have a row for each, with what was and what"
+            " is; null stands for the default. The subject names them.",
+        ),
         (
             Event(
                 Kind.SCHEMA_RESET,

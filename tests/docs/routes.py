@@ -22,6 +22,7 @@ from tests.docs.tables import code, sentence, table
 
 _FIELD = re.compile(r"\{([a-z_]+)(?::[^}]*)?\}", re.ASCII)
 _EXAMPLES = {
+    "tag": "v1",
     "ref": "a" * 64,
     "job_id": "1",
     "mac": "52:54:00:12:34:56",
@@ -39,8 +40,7 @@ _ABOUT = {
     "GET /pxe-bootstrap.ipxe": "The first script: a chain to the machine's own.",
     "GET /events": "Audit rows, newest first; see below for the filters.",
     "POST /events/{event_id}/ack": "Acknowledge the row.",
-    "GET /ui": "303 to the machines page.",
-    "GET /ui/dashboard": "303 to the machines page.",
+    "GET /ui": "303 to the dashboard.",
 }
 
 

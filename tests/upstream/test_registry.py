@@ -24,7 +24,7 @@ from tests.other_host import OtherHost, answer, other_host, redirect
 
 MANIFEST, INDEX = MANIFEST_TYPES[0], INDEX_TYPES[0]
 # bcrypt of "secret", for the user "me"
-HTPASSWD = "me:$2b$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC\n"
+HTPASSWD = "me:$2y$05$zDCMqpPfLKNOY8IhkL7l/OoRLsr1HxFqNy8hZmeapgdeBWHbcoZq.\n"
 
 
 def sha(data: bytes) -> str:
@@ -162,6 +162,8 @@ def test_a_registry_is_spoken_to_over_tls_unless_configured(pushed: Pushed) -> N
 
 
 def test_a_login_is_asked_for_and_used(tmp_path: Path) -> None:
+    with programs.registry(tmp_path) as port:
+        Pushed(port).push("x", manifest(layer(b"image")), b"image")
     with programs.registry(tmp_path, htpasswd=HTPASSWD) as port:
         host = f"127.0.0.1:{port}"
         src, plain = f"oras://{host}/o/image:x", frozenset({host})
@@ -172,6 +174,8 @@ def test_a_login_is_asked_for_and_used(tmp_path: Path) -> None:
         with pytest.raises(UnavailableError, match="refuses o/image") as refused:
             wrong.resolve(src)
         assert "wrong" not in refused.value.message
+        right = Registry(Http(), plain_http=plain, logins={host: Login("me", "secret")})
+        assert right.resolve(src).size == len(b"image")
 
 
 # -- one that lies -------------------------------------------------------------------------------

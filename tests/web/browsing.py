@@ -37,7 +37,7 @@ def log_in(page: Page, base: str) -> None:
     page.goto(f"{base}/ui/login")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Machines")).to_be_visible()
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
 
 
 def shoot(page: Page, name: str) -> None:

@@ -18,7 +18,7 @@ from waitress.server import create_server
 from waitress.wasyncore import close_all
 
 from bty_app import runtime
-from bty_app.config import Admin, Config, Paths, Server
+from bty_app.config import Admin, Config, Netboot, Paths, Server, Tuning
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.events import Actor, Event, Kind
 from bty_app.domain.image_source import ImageRef
@@ -34,6 +34,7 @@ from tests.fresh_state import make_state
 PASSWORD = "pässwört 1"
 AT = "2026-11-22T19:07:18.570473+00:00"
 REF = "a" * 64
+BOUNDARY = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
 MAC = Mac("52:54:00:12:34:56")
 DISKS = [
     {
@@ -130,6 +131,16 @@ def form(headers: dict[str, str] | None = None, **fields: str) -> dict[str, Any]
     return {"body": urlencode(fields), "headers": kind | (headers or {})}
 
 
+def multipart(*parts: tuple[str, str | None, bytes]) -> bytes:
+    """A form as browsers send it when it has files."""
+    whole = b""
+    for name, filename, data in parts:
+        file = "" if filename is None else f'; filename="{filename}"'
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+        whole += head.encode() + data + b"\r\n"
+    return whole + f"--{BOUNDARY}--\r\n".encode()
+
+
 @dataclass(slots=True)
 class Visit:
     """Somebody who is logged in, with pages of ours before them."""
@@ -152,13 +163,23 @@ class Visit:
         fields.setdefault("csrf_token", self.csrf_token())
         return self.site.client().simulate_post(path, **form(self._cookie(), **fields))
 
+    def upload(self, path: str, *parts: tuple[str, str | None, bytes]) -> falcon.testing.Result:
+        """Submit a form with files: of each part the field's name, the file's, and the data."""
+        headers = self._cookie() | {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        return self.site.client().simulate_post(path, body=multipart(*parts), headers=headers)
+
     def _cookie(self) -> dict[str, str]:
         return {"Cookie": f"bty-token={self.token}"}
 
 
 @contextmanager
 def site(
-    state_dir: Path, *, password: str = PASSWORD, public_url: str = "", hands: Hands | None = None
+    state_dir: Path,
+    *,
+    password: str = PASSWORD,
+    public_url: str = "",
+    hands: Hands | None = None,
+    tuning: Tuning | None = None,
 ) -> Iterator[Site]:
     """A site over `state_dir`, new or as it was left."""
     path = state_dir / "state.db"
@@ -172,6 +193,9 @@ def site(
             boot_dir=state_dir / "boot",
             catalog_file=state_dir / "catalog.toml",
         ),
+        # Tests do not depend on the packages of the host that they run on.
+        netboot=Netboot(ipxe_dir=state_dir / "ipxe"),
+        tuning=tuning or Tuning(),
     )
     revisions, clock = Revisions(), hands or Hands()
     with Database(path, on_commit=revisions.bump) as database:

@@ -268,7 +268,7 @@ def test_a_login_page_that_was_left_open_is_given_again(tmp_path: Path) -> None:
 def test_somebody_who_is_logged_in_needs_no_login_page(house: Site) -> None:
     answer = house.visit().get("/ui/login")
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/machines")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/dashboard")
 
 
 def test_a_huge_form_is_refused_unread(house: Site) -> None:

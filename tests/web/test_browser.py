@@ -42,6 +42,7 @@ def test_a_machine_appears_by_itself_and_is_told_what_to_do(
         page = chromium.new_page()
         complaints = complaints_of(page)
         log_in(page, base)
+        page.get_by_role("link", name="Machines", exact=True).click()
         expect(page.get_by_text("No machine has been here yet")).to_be_visible()
 
         box_asks(port, MAC)
@@ -74,6 +75,7 @@ def test_a_filter_stays_while_the_table_follows_what_happens(
         page = chromium.new_page()
         complaints = complaints_of(page)
         log_in(page, f"http://{HOST}:{port}")
+        page.get_by_role("link", name="Machines", exact=True).click()
         for number in range(3):
             box_asks(port, f"52:54:00:00:00:0{number}")
         page.get_by_label("Search").type("00:aa")
@@ -127,6 +129,7 @@ def test_it_works_without_javascript(running: Site, chromium: Browser) -> None:
     with served(running.app) as port:
         page = chromium.new_context(java_script_enabled=False).new_page()
         log_in(page, f"http://{HOST}:{port}")
+        page.get_by_role("link", name="Machines", exact=True).click()
         page.get_by_label("Search").fill("S64ENX")
         page.get_by_role("button", name="Search").click()
         expect(page.get_by_text("No machine matches")).to_be_visible()
@@ -154,6 +157,7 @@ def test_the_pages_fit_their_window(running: Site, chromium: Browser, shape: str
         shoot(page, f"login-{shape}")
         log_in(page, base)
         for name, path in (
+            ("dashboard", "/ui/dashboard"),
             ("machines", "/ui/machines"),
             ("machine", f"/ui/machines/{MAC}"),
             ("waiting", "/ui/machines/52:54:00:12:34:57"),

@@ -49,7 +49,7 @@ def test_a_catalog_is_fetched_checked_edited_and_an_image_removed(
         page = chromium.new_page()
         complaints = complaints_of(page)
         log_in(page, base)
-        page.get_by_role("link", name="Catalog").click()
+        page.get_by_role("link", name="Catalog", exact=True).click()
         expect(page.get_by_text("The catalog is empty")).to_be_visible()
 
         page.get_by_role("button", name="Fetch latest catalog").click()

@@ -16,7 +16,7 @@ from bty_app.web.auth import (
 from bty_app.web.forms import Form, form_of
 from bty_app.web.pages import Answer, Pages, see_other
 
-HOME = "/ui/machines"
+HOME = "/ui/dashboard"
 
 
 class Login:

@@ -178,11 +178,12 @@ def _under_way(subject: Subject) -> str:
     if subject.progress is None:
         return f"It has fetched the live environment ({attempt}) and has not reported since."
     onto = f"{subject.image or 'its image'} onto {subject.disk or 'its target disk'}"
-    done = _sentence(progress_words(subject.progress))
+    done = sentence(progress_words(subject.progress))
     return f"It is being flashed with {onto} ({attempt}). {done}"
 
 
-def _sentence(words: str) -> str:
+def sentence(words: str) -> str:
+    """Words as a sentence of their own."""
     return f"{words[:1].upper()}{words[1:]}."
 
 

@@ -1,0 +1,87 @@
+"""`doctor`: look at the installation as an expert would."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+
+from bty_app import __version__, runtime
+from bty_app.cli.live_state import live_database
+from bty_app.config import Config
+from bty_app.domain.findings import Finding, worst
+from bty_app.errors import BtyError, StorageError
+from bty_app.logs import one_line
+from bty_app.services.doctor import Doctor
+from bty_app.services.revisions import Revisions
+
+_EPILOG = """examples:
+  bty doctor                       what is wrong, and what to do about it
+  bty doctor --deep                also read every file of the netboot artifacts
+  bty doctor --json | jq -r '.findings[] | select(.level == "fault") | .sentence'
+
+Works beside a running server and without one, and changes nothing. Other hosts are asked with a
+short time-out. The exit status is 0 when nothing is worse than a note, else 1.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "--deep", action="store_true", help="compare every netboot artifact with its digest"
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help='print {"version", "level", "findings": [{"check", "level", "sentence", "remedy"}]}',
+    )
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Print the findings; the exit status is 0 when nothing is worse than a note."""
+    with contextlib.ExitStack() as stack:
+        findings = _doctor(config, stack, deep=args.deep).findings()
+    sys.stdout.write(_as_json(findings) if args.json else _as_text(findings))
+    return 1 if worst(findings).needs_an_act else 0
+
+
+def _doctor(config: Config, stack: contextlib.ExitStack, *, deep: bool) -> Doctor:
+    """A database that cannot be opened is a finding, and no end."""
+    try:
+        database = stack.enter_context(live_database(config.paths.state_dir))
+    except BtyError as error:
+        return runtime.doctor(config, None, unopened=error, deep=deep)
+    except OSError as error:
+        unopened = StorageError(f"{error.filename} cannot be read: {error.strerror}")
+        return runtime.doctor(config, None, unopened=unopened, deep=deep)
+    setting = runtime.settings_of(config, database, Revisions()).text
+    return runtime.doctor(config, database, setting, deep=deep)
+
+
+def _as_text(findings: list[Finding]) -> str:
+    width = max(len(finding.check) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.level:7}  {finding.check:{width}}  {one_line(finding.sentence)}\n")
+        if finding.remedy:
+            lines.append(f"{'':9}{'':{width}}  to do: {one_line(finding.remedy)}\n")
+    return "".join(lines)
+
+
+def _as_json(findings: list[Finding]) -> str:
+    told = {
+        "version": __version__,
+        "level": worst(findings).value,
+        "findings": [
+            {
+                "check": finding.check,
+                "level": finding.level.value,
+                "sentence": finding.sentence,
+                "remedy": finding.remedy or None,
+            }
+            for finding in findings
+        ],
+    }
+    return json.dumps(told, indent=2) + "\n"

@@ -1,0 +1,37 @@
+"""The audit row of settings that an operator has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bty_app.domain.catalog_events import By, plain
+from bty_app.domain.events import Event, Kind, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was stored and what is; None stands for the default."""
+
+    old: str | None
+    new: str | None
+
+
+def updated(changes: Mapping[str, Change], by: By) -> Event:
+    """Settings were changed. What a URL has of a password is not told."""
+    told = {
+        key: {"old": _plain(change.old), "new": _plain(change.new)}
+        for key, change in sorted(changes.items())
+    }
+    words = "; ".join(
+        f"{key} is {row['new'] or 'the default'}, was {row['old'] or 'the default'}"
+        for key, row in told.items()
+    )
+    subject = Subject("settings", ",".join(told))
+    return Event(
+        Kind.SETTINGS_UPDATED, by.actor, f"settings changed: {words}", subject, by.ip, told
+    )
+
+
+def _plain(text: str | None) -> str | None:
+    return None if text is None else plain(text)

@@ -1,0 +1,171 @@
+"""The dashboard: how the machines are, what needs somebody, what runs, what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import falcon
+
+from bty_app.domain.events import Query
+from bty_app.domain.findings import Finding, Level
+from bty_app.services.audit import Audit
+from bty_app.services.boot_files import BootFiles
+from bty_app.services.catalog import Catalog
+from bty_app.services.doctor import Doctor
+from bty_app.services.jobs import Jobs
+from bty_app.services.machines import Machines
+from bty_app.services.revisions import Revisions
+from bty_app.web.pages import Answer, Pages
+from bty_app.web.ui import fleet
+from bty_app.web.ui.shared import Shared
+from bty_app.web.ui.words import Tone, sentence
+
+TOPICS = ("machines", "catalog", "events", "jobs", "settings")
+EVENTS_SHOWN = 10
+
+# Where what a check finds can be mended.
+_PLACES = {
+    "live-environment": ("/ui/netboot", "To netboot"),
+    "sets": ("/ui/netboot", "To netboot"),
+    "shadowed-files": ("/ui/netboot", "To netboot"),
+    "ipxe": ("/ui/netboot", "To netboot"),
+    "catalog": ("/ui/catalog", "To the catalog"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that needs somebody: what, the remedy, and the page for it, if there is one."""
+
+    tone: Tone
+    what: str
+    remedy: str
+    place: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the first steps of a new server."""
+
+    done: bool
+    title: str
+    words: str
+    address: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Whom the dashboard asks."""
+
+    machines: Machines
+    catalog: Catalog
+    files: BootFiles
+    doctor: Doctor
+    jobs: Jobs
+    audit: Audit
+    revisions: Revisions
+
+
+class DashboardState:
+    """The part that follows what happens: all of it."""
+
+    def __init__(self, pages: Pages, knowledge: Knowledge) -> None:
+        self._pages = pages
+        self._knowledge = knowledge
+        self._shared: Shared[str] = Shared()
+
+    def revision(self) -> str:
+        """The revision of all that is shown, on disk and in memory."""
+        known = self._knowledge
+        return f"{known.revisions.current(*TOPICS)}-{known.files.stamp()}"
+
+    def html(self, *, exact: bool = True) -> str:
+        """The part, made once for all who look at it."""
+        revision = self.revision()
+        return self._shared.get("", revision, lambda: self._made(revision), exact=exact)
+
+    def send(self, resp: falcon.Response, _query: object) -> None:
+        """Answer with the part alone."""
+        self._pages.send_part(resp, self.html(exact=False))
+
+    def _made(self, revision: str) -> str:
+        known = self._knowledge
+        groups = fleet.groups(known.machines.counts())
+        total = sum(group.count for group in groups)
+        steps = [] if total else self._steps()
+        values: dict[str, object] = {
+            "groups": groups,
+            "total": total,
+            "steps": steps,
+            "next": next((step for step in steps if not step.done), None),
+            "failures": known.audit.open_failures(),
+            "needs": needs(known.doctor.cheap_findings(), steps),
+            "jobs": [job for job in known.jobs.listed() if job.is_active],
+            "events": known.audit.listed(Query(limit=EVENTS_SHOWN)),
+            "poll": f"/ui/dashboard/state?{urlencode({'rev': revision})}",
+        }
+        return self._pages.part("dashboard_state.html", values)
+
+    def _steps(self) -> list[Step]:
+        live = self._knowledge.files.live_now()
+        images = bool(self._knowledge.catalog.published().entries)
+        return [
+            Step(
+                not live.not_ready,
+                "A live environment",
+                "What machines boot to report their hardware and to be flashed.",
+                *("/ui/netboot", "Fetch it"),
+            ),
+            Step(
+                images,
+                "An image",
+                "What machines are flashed with.",
+                *("/ui/catalog", "Follow a catalog, or add one"),
+            ),
+            Step(
+                False,
+                "A machine",
+                "Let one boot from the network, with this server as its boot server: it appears"
+                " here by itself.",
+                *("/ui/netboot#network-boot", "What to tell DHCP"),
+            ),
+        ]
+
+
+class DashboardPage:
+    """`/ui/dashboard`."""
+
+    def __init__(self, pages: Pages, state: DashboardState) -> None:
+        self._pages = pages
+        self._state = state
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The page."""
+        self._pages.render(req, resp, Answer("dashboard.html", {"part": self._state.html()}))
+
+
+def needs(findings: Iterable[Finding], steps: Iterable[Step]) -> list[Need]:
+    """What needs somebody, the worst first; what is one of the first steps is said there."""
+    open_steps = {step.address for step in steps if not step.done}
+    order = list(Level)
+    urgent = sorted(
+        (finding for finding in findings if finding.level.needs_an_act),
+        key=lambda finding: -order.index(finding.level),
+    )
+    return [
+        Need(
+            Tone.FAULT if finding.level is Level.FAULT else Tone.WAIT,
+            sentence(finding.sentence),
+            finding.remedy,
+            _PLACES.get(finding.check),
+        )
+        for finding in urgent
+        if not (_is_a_step(finding) and _PLACES[finding.check][0] in open_steps)
+    ]
+
+
+def _is_a_step(finding: Finding) -> bool:
+    return finding.check in {"live-environment", "catalog"}

@@ -1,0 +1,99 @@
+"""The `doctor` command, run as its users do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bty_app import __version__
+from bty_app.store import catalog
+from bty_app.store.database import Database
+from tests.cli.test_main import bty
+from tests.fresh_state import make_state
+from tests.netboot_set import made_set, put
+from tests.serving import ENTRY
+
+
+@pytest.fixture
+def home(quick_dir: Path) -> Path:
+    put(quick_dir / "ipxe", {"undionly.kpxe": b"x", "ipxe.efi": b"x"})
+    (quick_dir / "catalog.toml").write_text("version = 1\n")
+    return quick_dir
+
+
+def doctor(home: Path, *arguments: str) -> tuple[int, str, str]:
+    environment = {
+        "BTY_NETBOOT_IPXE_DIR": str(home / "ipxe"),
+        "BTY_UPSTREAM_CATALOG_URL": str(home / "catalog.toml"),
+    }
+    done = bty("doctor", *arguments, home=home, environment=environment)
+    return done.returncode, done.stdout, done.stderr
+
+
+def levels(found: dict[str, Any]) -> dict[str, str]:
+    return {finding["check"]: finding["level"] for finding in found["findings"]}
+
+
+def test_a_missing_installation_is_findings_and_no_traceback(home: Path) -> None:
+    status, out, err = doctor(home)
+
+    assert (status, err) == (1, "")
+    assert "warning  database          there is no database yet\n" in out
+    assert "to do: start `bty serve` once\n" in out
+    assert "fault    live-environment  no live environment is installed\n" in out
+    assert not (home / "state").exists(), "it changes nothing"
+
+
+def test_a_good_installation_has_status_0_beside_a_server_as_well(home: Path) -> None:
+    path = make_state(home / "state")
+    put(home / "state" / "boot", made_set(__version__))
+    with Database(path) as database:
+        database.write(lambda tx: catalog.insert(tx, ENTRY))
+
+        status, out, err = doctor(home, "--json", "--deep")
+
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert (found["version"], found["level"]) == (__version__, "note")
+    assert levels(found) == {
+        "database": "ok",
+        "directories": "ok",
+        "live-environment": "ok",
+        "ipxe": "note",
+        "catalog": "ok",
+        "upstream-catalog": "ok",
+        "withcache": "ok",
+    }
+    assert list(found["findings"][0]) == ["check", "level", "sentence", "remedy"]
+
+
+@pytest.mark.parametrize("what", ["another version", "no database"])
+def test_a_database_that_cannot_be_opened_is_a_finding(home: Path, what: str) -> None:
+    if what == "another version":
+        make_state(home / "state", version="0.1")
+    else:
+        (home / "state").mkdir()
+        (home / "state" / "state.db").write_bytes(b"no database at all" * 100)
+    before = (home / "state" / "state.db").read_bytes()
+
+    status, out, err = doctor(home, "--json")
+
+    found = json.loads(out)
+    assert (status, err) == (1, "")
+    assert levels(found)["database"] == ("warning" if what == "another version" else "fault")
+    assert levels(found)["upstream-catalog"] == "ok", "what is configured counts"
+    assert (home / "state" / "state.db").read_bytes() == before
+
+
+def test_nothing_that_a_stranger_says_writes_on_the_terminal(home: Path) -> None:
+    (home / "catalog.toml").write_text(
+        'version = 1\n[[images]]\nname = "\x9b2J\u2028"\n', encoding="utf-8"
+    )
+
+    _status, out, _err = doctor(home)
+
+    assert "is not valid" in out
+    assert not {"\x9b", "\u2028"} & set(out)

@@ -1,0 +1,231 @@
+"""The dashboard: how the machines are, what needs somebody, what runs, what happened."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from bty_app import __version__
+from bty_app.domain.artifacts import live_file
+from bty_app.domain.events import Kind
+from bty_app.domain.findings import Finding, Level
+from bty_app.domain.jobs import Teller
+from bty_app.domain.mac import Mac
+from bty_app.domain.machine import Assignment, BootMode, Phase
+from bty_app.services.machines import Count
+from bty_app.web.ui import fleet
+from bty_app.web.ui.dashboard import Step, needs
+from bty_app.web.ui.words import Tone
+from tests.netboot_set import made_set, put
+from tests.web.site import REF, Site, site
+
+PATH = "/ui/dashboard"
+
+
+@pytest.fixture
+def house(quick_dir: Path) -> Iterator[Site]:
+    with site(quick_dir / "state") as made:
+        yield made
+
+
+@pytest.fixture
+def state_dir(quick_dir: Path) -> Path:
+    return quick_dir / "state"
+
+
+def make_well(house: Site, state_dir: Path) -> None:
+    """Nothing is left to do."""
+    put(state_dir / "boot", made_set(__version__))
+    put(state_dir / "ipxe", {"undionly.kpxe": b"x", "ipxe.efi": b"x"})
+    house.add_image()
+
+
+def poll_of(text: str) -> str:
+    found = re.search(r'hx-get="(/ui/dashboard/state[^"]+)"', text)
+    assert found is not None
+    return unescape(found[1])
+
+
+def test_it_is_the_page_behind_the_login_the_brand_and_ui(house: Site) -> None:
+    visit = house.visit()
+
+    assert visit.get("/ui").headers["location"] == PATH
+    assert 'class="brand" href="/ui/dashboard"' in visit.get("/ui/events").text
+
+
+def test_a_first_start_shows_the_next_step_and_each_checks_itself(
+    house: Site, state_dir: Path
+) -> None:
+    visit = house.visit()
+
+    def marks() -> list[str]:
+        found = re.findall(
+            r'<li><strong>.*?class="tone \w+">(here|next|later)<', visit.get(PATH).text
+        )
+        return [str(mark) for mark in found]
+
+    assert marks() == ["next", "later", "later"]
+    put(state_dir / "boot", made_set("7.0"))
+    assert marks() == ["here", "next", "later"]
+    house.add_image()
+    assert marks() == ["here", "here", "next"]
+    house.add_machine()
+    assert marks() == []
+
+
+def test_what_is_a_step_is_not_said_twice(house: Site) -> None:
+    text = house.visit().get(PATH).text
+
+    assert "No live environment is installed" not in text
+    assert "The catalog is empty" not in text
+    assert "There is no iPXE binary for machines with a BIOS." in text
+    assert "To do: <bdi>apt install ipxe</bdi>" in text
+
+
+def test_once_there_are_machines_what_is_missing_needs_somebody(house: Site) -> None:
+    house.add_machine()
+
+    text = house.visit().get(PATH).text
+
+    assert "No live environment is installed." in text
+    assert f"To do: <bdi>fetch the netboot artifacts of {__version__}</bdi>" in text
+    assert '<a href="/ui/netboot">To netboot</a>' in text
+    assert "The catalog is empty: nothing can be flashed." in text
+    assert text.index("No live environment") < text.index("no iPXE binary"), "the worst first"
+
+
+def test_where_all_is_well_it_says_so(house: Site, state_dir: Path) -> None:
+    make_well(house, state_dir)
+    house.add_machine()
+
+    text = house.visit().get(PATH).text
+
+    assert '<span class="tone good">Nothing</span>' in text
+    assert "Under way" not in text
+
+
+def test_open_failures_are_counted_at_once_and_lead_to_the_events(house: Site) -> None:
+    visit = house.visit()
+    visit.get(PATH)
+    house.add_event(Kind.MACHINE_FLASH_FAILED, "it failed")
+    house.add_event(Kind.SCHEMA_RESET, "it was reset")
+
+    text = visit.get(PATH).text
+
+    [needs_you] = re.findall(r"<h2>What needs you</h2>.*?</div>", text, re.DOTALL)
+    assert "2 open failures" in needs_you
+    assert 'href="/ui/events?open=1"' in needs_you
+
+
+def test_machines_are_counted_by_state_and_lead_to_the_filtered_list(house: Site) -> None:
+    flash = Assignment(boot_mode=BootMode.FLASH_ONCE, image_ref=REF)
+    for number, wanted in enumerate([flash, flash, flash, Assignment(), None]):
+        house.add_machine(Mac(f"52:54:00:00:00:{number:02x}"), wanted)
+    house.database.write(lambda tx: tx.run("UPDATE machines SET phase='held' WHERE mac LIKE '%00'"))
+    visit = house.visit()
+
+    text = visit.get(PATH).text
+    link = re.search(r'<a href="([^"]+)"><strong>3</strong> Flash once', text)
+
+    assert ">5 machines</a>" in text
+    assert re.search(r'tone fault">1 held<', text)
+    assert re.search(r'tone wait">2 flash at next boot<', text)
+    assert link is not None
+    assert "3 machines match" in visit.get(link[1]).text
+
+
+def test_jobs_under_way_are_shown_and_can_be_ended(house: Site) -> None:
+    def work(_teller: Teller) -> str:
+        return ""
+
+    job = house.services.jobs.submit("warm", "x", "warm <b>debian</b>", work)
+    visit = house.visit()
+    text = visit.get(PATH).text
+    assert f"/ui/jobs/{job.id}/cancel" in text
+    assert "warm &lt;b&gt;debian&lt;/b&gt;" in text
+
+    answer = visit.post(f"/ui/jobs/{job.id}/cancel", return_to=PATH)
+
+    assert answer.headers["location"] == PATH
+    assert "Under way" not in visit.get(PATH).text
+
+
+def test_the_last_ten_events_are_shown(house: Site) -> None:
+    for number in range(12):
+        house.add_event(Kind.MACHINE_DISCOVERED, f"event number {number}.")
+
+    text = house.visit().get(PATH).text
+
+    assert re.findall(r"event number (\d+)\.", text) == [str(n) for n in range(11, 2, -1)]
+
+
+def test_a_poll_gets_nothing_until_something_changes_here_or_on_disk(
+    house: Site, state_dir: Path
+) -> None:
+    visit = house.visit()
+    poll = poll_of(visit.get(PATH).text)
+    assert visit.get(poll).status_code == 204
+
+    put(state_dir / "boot", made_set("7.0"))
+    on_disk = visit.get(poll)
+    poll = poll_of(visit.get(PATH).text)
+    house.add_machine()
+    machine = visit.get(poll)
+
+    assert (on_disk.status_code, machine.status_code) == (200, 200)
+    assert "csrf" not in machine.text
+    assert 'id="failures"' in machine.text
+
+
+def test_a_live_environment_without_its_initrd_is_not_here(house: Site, state_dir: Path) -> None:
+    boot = put(state_dir / "boot", made_set(__version__))
+    (boot / live_file(__version__, "initrd")).unlink()
+
+    text = house.visit().get(PATH).text
+
+    assert re.search(r"A live environment</strong> <span[^>]*>next", text)
+
+
+@pytest.mark.parametrize("hostile", ["<script>alert(1)</script>", '"><img src=x onerror=y>'])
+def test_what_others_say_is_shown_as_text(house: Site, state_dir: Path, hostile: str) -> None:
+    house.add_event(Kind.MACHINE_FLASH_FAILED, hostile)
+    house.add_machine()
+
+    text = house.visit().get(PATH).text
+
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+
+
+def test_every_mode_and_phase_has_its_words() -> None:
+    counts = [Count(mode, phase, 1) for mode in BootMode for phase in Phase]
+
+    found = {group.mode: group for group in fleet.groups(counts)}
+
+    assert list(found) == list(BootMode)
+    assert {group.count for group in found.values()} == {len(Phase)}
+    flash = {part.words: (part.tone, part.count) for part in found[BootMode.FLASH_ONCE].parts}
+    assert flash["flashed"] == (Tone.GOOD, 2)
+    assert flash["held"] == (Tone.FAULT, 1)
+    assert len(found[BootMode.TUI].parts) == 1
+
+
+def test_notes_need_nobody_and_faults_come_first() -> None:
+    findings = [
+        Finding(Level.OK, "fine"),
+        Finding(Level.WARNING, "low", "make room", "directories"),
+        Finding(Level.NOTE, "odd"),
+        Finding(Level.FAULT, "gone", "", "live-environment"),
+    ]
+    done = Step(True, "", "", "/ui/netboot", "")
+
+    found = needs(findings, [done])
+
+    assert [(need.tone, need.what, need.place) for need in found] == [
+        (Tone.FAULT, "Gone.", ("/ui/netboot", "To netboot")),
+        (Tone.WAIT, "Low.", None),
+    ]
