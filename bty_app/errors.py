@@ -81,3 +81,33 @@ class ConfigError(BtyError):
     """The configuration cannot work; a supervisor must not try again."""
 
     code = "config"
+
+
+class FlashError(BtyError):
+    """A flash has failed in a way that has no class of its own."""
+
+    code = "flash"
+
+
+class FlashRefusedError(FlashError):
+    """The disk or the image must not be used: nothing was written."""
+
+    code = "refused"
+
+
+class FlashRaceError(FlashRefusedError):
+    """The disk changed between the plan and the first write."""
+
+    code = "race"
+
+
+class FlashIntegrityError(FlashError):
+    """The bytes are not those of the digest; the disk does not boot."""
+
+    code = "integrity"
+
+
+class FlashWriteError(FlashError):
+    """The disk failed while it was written."""
+
+    code = "write"

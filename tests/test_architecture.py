@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "services": {"domain", "store", "upstream", "logs"},
     "web": {"domain", "services", "netboot", "logs"},
     "workers": {"logs"},
+    "flasher": {"domain", "upstream", "logs"},
     "errors": set(),
     "logs": set(),
     "config": {"config_sections", "config_values"},
@@ -34,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "native": {"store"},  # to publish an unpacked extension as every other file
     "runtime": TOP | {"domain", "store", "upstream", "netboot", "services", "web", "workers"},
     "cli": TOP
-    | {"runtime", "domain", "store", "upstream", "netboot", "services", "web", "workers"},
+    | {"runtime", "domain", "store", "upstream", "netboot", "services", "web", "workers", "flasher"},
     "__main__": {"native", "cli"},
     "__init__": set(),
 }
