@@ -84,30 +84,30 @@ class ConfigError(BtyError):
 
 
 class FlashError(BtyError):
-    """A flash has failed in a way that has no class of its own."""
+    """A flash did not come to its end; the classes below say why, where that is known."""
 
     code = "flash"
 
 
 class FlashRefusedError(FlashError):
-    """The disk or the image must not be used: nothing was written."""
+    """The disk or the image must not be used. Nothing was written."""
 
     code = "refused"
 
 
 class FlashRaceError(FlashRefusedError):
-    """The disk changed between the plan and the first write."""
+    """The disk changed between the plan and the first write. Nothing was written."""
 
     code = "race"
 
 
 class FlashIntegrityError(FlashError):
-    """The bytes are not those of the digest; the disk does not boot."""
+    """The bytes are not those that were promised; the disk does not boot."""
 
     code = "integrity"
 
 
 class FlashWriteError(FlashError):
-    """The disk failed while it was written."""
+    """The disk failed, or is full."""
 
     code = "write"

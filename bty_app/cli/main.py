@@ -64,10 +64,8 @@ COMMANDS: Mapping[str, Command] = {
     ),
 }
 
-USAGE = 2
-INTERRUPTED = 130
-
 # Most specific class first: the first row that fits is taken.
+INTERRUPTED = 130
 EXIT_CODES: tuple[tuple[type[errors.BtyError], int], ...] = (
     (errors.CancelledError, INTERRUPTED),
     (errors.FlashRaceError, 75),
@@ -83,6 +81,7 @@ EXIT_CODES: tuple[tuple[type[errors.BtyError], int], ...] = (
     (errors.InvalidInputError, 65),
     (errors.TooLargeError, 65),
 )
+USAGE = 2
 
 _ABOUT = "Takes a rack of bare metal from power-on to a flashed, running system."
 _EXAMPLES = """examples:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bty_app.domain.jobs import Step
 from bty_app.flasher import words
 from bty_app.flasher.console import WIDTH
+from bty_app.flasher.order import FlashStep
 
 WINDOW_SECONDS = 15.0  # over which a rate is measured
 SAMPLE_SECONDS = 0.5
@@ -19,8 +20,8 @@ _NOT_IN_A_PHASE = re.compile(r"[^a-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How far it is. `done` and `total` are bytes that are fetched, `written` those on the disk;
-    `rate` is of the former, in bytes a second.
+    """How far it is. `done` and `total` count fetched bytes, `written` those of the image that
+    are on the disk; `rate` is of the former, in bytes a second.
     """
 
     phase: str
@@ -56,7 +57,7 @@ class Meter:
         left = None
         if rate and step.total is not None:
             left = max(0, step.total - step.done) // rate
-        written = getattr(step, "bytes_written", None)
+        written = step.bytes_image if isinstance(step, FlashStep) else None
         in_phase = now - self._since
         return Reading(step.words, step.done, step.total, written, rate, left, in_phase)
 

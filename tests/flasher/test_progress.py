@@ -17,17 +17,11 @@ from bty_app.flasher import words
 from bty_app.flasher.clock import ClockSetter, correct_time
 from bty_app.flasher.console import WIDTH, Console
 from bty_app.flasher.meter import Meter, Reading, phase_name, progress_line
+from bty_app.flasher.order import FlashStep
 from bty_app.flasher.progress import ConsoleOutput, Progress, ServerOutput, StatusFile
 
 GIB = 2**30
 ESCAPES = "\x1b]0;x\x07\x9b2J\r\n\u202e"
-
-
-@dataclass(frozen=True, slots=True)
-class Written(Step):
-    """A step of a flash, which also knows what is on the disk."""
-
-    bytes_written: int = 0
 
 
 @dataclass
@@ -218,7 +212,7 @@ def test_other_programs_read_a_line_of_words(tmp_path: Path) -> None:
 
 
 def test_bytes_on_the_disk_are_told_where_a_step_knows_them() -> None:
-    reading = Meter().take(Written("writing", 1, 2, bytes_written=2 * GIB), 0.0)
+    reading = Meter().take(FlashStep("writing", 1, 2, bytes_image=2 * GIB, bytes_written=7), 0.0)
 
     assert reading.written == 2 * GIB
 
