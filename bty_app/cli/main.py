@@ -59,6 +59,10 @@ COMMANDS: Mapping[str, Command] = {
     "artifacts": Command(
         "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"
     ),
+    "flash": Command(
+        "bty_app.cli.flash", "write an image onto a disk, or do what a server wants of this machine"
+    ),
+    "wizard": Command("bty_app.cli.wizard", "choose an image and a disk at a plain terminal"),
     "show-config": Command(
         "bty_app.cli.show_config", "show every setting and where its value comes from"
     ),

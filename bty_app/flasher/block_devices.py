@@ -50,7 +50,7 @@ class System:
         self._proc = proc
         self._lsblk = lsblk or _run_lsblk
         self._is_busy = is_busy or _is_busy
-        self._numbers_of = numbers_of or _numbers_of
+        self._numbers_of = numbers_of or numbers_of_path
 
     def facts(self) -> Facts:
         """All of them as they are now.
@@ -195,7 +195,8 @@ def _is_busy(path: str) -> bool:
     return False
 
 
-def _numbers_of(path: str) -> tuple[int, int] | None:
+def numbers_of_path(path: str) -> tuple[int, int] | None:
+    """The numbers of the block device at `path`, or None: it is none."""
     try:
         found = Path(path).stat()
     except OSError:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bty_app.errors import FlashRaceError, FlashRefusedError
-from bty_app.flasher.block_devices import System
+from bty_app.flasher.block_devices import System, numbers_of_path
 from bty_app.flasher.block_facts import Facts, Labels, Node, is_disk
 from bty_app.flasher.in_use import reasons
 
@@ -16,6 +16,7 @@ __all__ = [
     "Part",
     "check_unchanged",
     "check_writable",
+    "chosen",
     "find",
     "judged",
     "probe",
@@ -116,6 +117,27 @@ def find(disks: Sequence[Disk], serial: str) -> Disk:
             " told (two paths to one disk, or namespaces of one NVMe drive)"
         )
     return found[0]
+
+
+def chosen(
+    disks: Sequence[Disk],
+    text: str,
+    numbers_of: Callable[[str], tuple[int, int] | None] = numbers_of_path,
+) -> Disk:
+    """The disk that a person names: by a path (any link to it will do), or by its serial.
+
+    Raises:
+        FlashRefusedError: there is none, several, or it is no disk to flash.
+    """
+    if not text.startswith("/"):
+        return find(disks, text)
+    numbers = numbers_of(text)
+    for disk in disks:
+        if disk.path == text or disk.device_numbers == numbers:
+            return disk
+    there = ", ".join(disk.path for disk in disks) or "none"
+    what = "no device" if numbers is None else "a partition, or no disk to flash"
+    raise FlashRefusedError(f"{text} is {what}; disks of this machine: {there}")
 
 
 def check_writable(disk: Disk) -> None:

@@ -16,6 +16,7 @@ from bty_app.flasher.console import Console
 from bty_app.flasher.disks import Disk, check_unchanged, check_writable
 from bty_app.flasher.order import Order, Outcome
 from bty_app.flasher.progress import ConsoleOutput, Output, Progress
+from bty_app.flasher.wipe import WipeReport, wipe
 
 NOT_BOOTABLE = "it may be half written and does not boot: flash it again"
 
@@ -53,12 +54,27 @@ class Flashing:
             NotFoundError, UnavailableError: the image cannot be had.
         """
         check_writable(check_unchanged(disk, self._probe()))
+        with self._progress(disk) as progress:
+            return self._flash(order, disk.path, progress)
+
+    def wipe(self, disk: Disk, method: str) -> WipeReport:
+        """Look at the disk once more, then erase it.
+
+        Raises:
+            As `wipe.wipe`, and CancelledError as `write`.
+        """
+        now = check_unchanged(disk, self._probe())
+        with self._progress(disk) as progress:
+            return wipe(now, method, progress)
+
+    @contextmanager
+    def _progress(self, disk: Disk) -> Iterator[Progress]:
         with _stoppable() as is_wanted:
             near = (ConsoleOutput(self._console), *self._outputs)
             progress = Progress(near, self._far, is_wanted=is_wanted)
             try:
                 with progress.ticking():
-                    return self._flash(order, disk.path, progress)
+                    yield progress
             except CancelledError as error:
                 raise CancelledError(f"stopped; {disk.about}: {NOT_BOOTABLE}") from error
             finally:

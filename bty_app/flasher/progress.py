@@ -27,7 +27,7 @@ STATUS_FILE = Path("/run/bty.status")
 class Output(Protocol):
     """Where readings go."""
 
-    def __call__(self, reading: Reading, now: float) -> None: ...
+    def __call__(self, reading: Reading, now: float, /) -> None: ...
 
 
 class Progress:

@@ -50,6 +50,10 @@ class Screen:
         self._out = io.StringIO()
         self.console = Console(self._out, renews=renews)
 
+    def enter(self) -> None:
+        """What a terminal shows when a line is ended."""
+        self._out.write("\n")
+
     @property
     def text(self) -> str:
         return self._out.getvalue()

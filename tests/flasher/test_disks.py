@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bty_app.domain.inventory import parse_inventory
 from bty_app.errors import FlashError, FlashRaceError, FlashRefusedError, InvalidInputError
-from bty_app.flasher.block_devices import System
+from bty_app.flasher.block_devices import System, numbers_of_path
 from bty_app.flasher.block_facts import parameter, parse_lsblk, parse_mountinfo, parse_swaps
 from bty_app.flasher.disks import Disk, check_unchanged, check_writable, find, probe
 from bty_app.flasher.inventory import inventory, lsblk_size, read_lshw
@@ -422,10 +422,8 @@ def test_any_text_of_proc_is_read(parse: Callable[[str], object], text: str) -> 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a device node")
 def test_a_device_is_known_by_its_numbers_whatever_it_is_called(tmp_path: Path) -> None:
-    from bty_app.flasher.block_devices import _numbers_of
-
     os.mknod(tmp_path / "node", 0o60600, os.makedev(8, 33))
 
-    assert _numbers_of(str(tmp_path / "node")) == (8, 33)
-    assert _numbers_of(str(tmp_path)) is None
-    assert _numbers_of(str(tmp_path / "none")) is None
+    assert numbers_of_path(str(tmp_path / "node")) == (8, 33)
+    assert numbers_of_path(str(tmp_path)) is None
+    assert numbers_of_path(str(tmp_path / "none")) is None
