@@ -35,7 +35,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "native": {"store"},  # to publish an unpacked extension as every other file
     "runtime": TOP | {"domain", "store", "upstream", "netboot", "services", "web", "workers"},
     "cli": TOP
-    | {"runtime", "domain", "store", "upstream", "netboot", "services", "web", "workers", "flasher"},
+    | {
+        "runtime",
+        "domain",
+        "store",
+        "upstream",
+        "netboot",
+        "services",
+        "web",
+        "workers",
+        "flasher",
+    },
     "__main__": {"native", "cli"},
     "__init__": set(),
 }

@@ -7,21 +7,19 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bty_app.cli.flasher_parts import Parts, kernel_parameter, parts
+from bty_app.cli.flasher_parts import Machine, Parts, parts
 from bty_app.config import Config
 from bty_app.domain.image_name import FORMATS
 from bty_app.domain.image_source import is_http, is_registry
 from bty_app.domain.mac import parse_mac
 from bty_app.errors import CancelledError, FlashRefusedError, InvalidInputError, NotFoundError
 from bty_app.flasher import wipe
-from bty_app.flasher.clock import ClockSetter
 from bty_app.flasher.describe import erased, written
-from bty_app.flasher.disks import check_writable, chosen, probe
+from bty_app.flasher.disks import check_writable, chosen
 from bty_app.flasher.flashing import summary
 from bty_app.flasher.inventory import read_lshw
 from bty_app.flasher.orders import Wanted
 from bty_app.flasher.plan import Place
-from bty_app.flasher.power import reboot
 from bty_app.flasher.progress import ServerOutput
 from bty_app.flasher.run import Hands, Run
 from bty_app.flasher.server import Server
@@ -63,13 +61,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Flash; 0 when all went well."""
+    return run_on(Machine(), args, config)
+
+
+def run_on(machine: Machine, args: argparse.Namespace, config: Config) -> int:
+    """The same, on any machine."""
     if args.image:
         if not args.disk:
             raise InvalidInputError("flash: say which disk, by its path or its serial")
         if args.server or args.mac:
             raise InvalidInputError("flash: either an image and a disk, or --server and --mac")
-        return _one(args, parts(config))
-    return _driven(args, config)
+        return _one(args, parts(config, machine))
+    return _driven(args, config, machine)
 
 
 # -- one image onto one disk -------------------------------------------------------------------
@@ -82,7 +85,7 @@ def _one(args: argparse.Namespace, made: Parts) -> int:
         sha256=_sha256(args.sha256),
         verify=args.verify,
     )
-    disk = chosen(probe(), args.disk)
+    disk = chosen(made.machine.probe(), args.disk)
     check_writable(disk)
     order = made.orders.of(wanted)
     console = made.console
@@ -132,16 +135,16 @@ def _is_confirmed(made: Parts) -> bool:
 # -- what a server wants -----------------------------------------------------------------------
 
 
-def _driven(args: argparse.Namespace, config: Config) -> int:
-    address = args.server or kernel_parameter("bty.server")
-    mac = args.mac or kernel_parameter("bty.mac")
+def _driven(args: argparse.Namespace, config: Config, machine: Machine) -> int:
+    address = args.server or machine.kernel_parameter("bty.server")
+    mac = args.mac or machine.kernel_parameter("bty.mac")
     if not address or not mac:
         raise InvalidInputError(
             "flash: give an image and a disk, or --server and --mac"
             " (the kernel command line has no bty.server= and bty.mac=)"
         )
-    is_live = kernel_parameter("bty.server") is not None
-    made = parts(config, marks=is_live)
+    is_live = machine.kernel_parameter("bty.server") is not None
+    made = parts(config, machine, is_live=is_live)
     waiting = Waiting(made.console, made.keys.pressed)
     server = Server(
         made.http,
@@ -149,16 +152,16 @@ def _driven(args: argparse.Namespace, config: Config) -> int:
         parse_mac(mac),
         wait=waiting,
         # The clock of a machine that somebody works with is not a server's business.
-        on_date=ClockSetter() if is_live else lambda _date: None,
+        on_date=machine.set_clock if is_live else lambda _date: None,
     )
     flashing = made.flashing(ServerOutput(server.report_progress))
     hands = Hands(
-        probe=probe,
+        probe=machine.probe,
         lshw=read_lshw,
         order=partial(made.orders.of_plan, verify=args.verify),
         flashing=flashing,
         after_flash=made.after_flash,
-        reboot=(lambda: None) if args.no_reboot else reboot,
+        reboot=(lambda: None) if args.no_reboot else machine.reboot,
         wizard=lambda catalog, idle: made.wizard(flashing, _reporter(server), idle).run(catalog),
     )
     Run(server, made.console, waiting, hands, stays=is_live).run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +15,15 @@ from bty_app.domain.catalog_toml import MAX_CATALOG_BYTES
 from bty_app.errors import BtyError
 from bty_app.flasher import efi
 from bty_app.flasher.block_facts import parameter
+from bty_app.flasher.clock import ClockSetter
 from bty_app.flasher.console import MARK_FILES, Console
 from bty_app.flasher.disks import Disk, probe
 from bty_app.flasher.flash import flash
-from bty_app.flasher.flashing import Flashing
+from bty_app.flasher.flashing import Flash, Flashing
 from bty_app.flasher.keys import Keys
 from bty_app.flasher.orders import Orders
-from bty_app.flasher.progress import Output, StatusFile
-from bty_app.flasher.run import Ending
+from bty_app.flasher.power import reboot
+from bty_app.flasher.progress import STATUS_FILE, Output, StatusFile
 from bty_app.flasher.wizard.dialog import Dialog
 from bty_app.flasher.wizard.wizard import Tools, Wizard
 from bty_app.services import catalog_source
@@ -36,10 +37,32 @@ WAIT_SECONDS = 60.0  # for a place among them
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the commands find on the machine that they run on; tests have others."""
+
+    probe: Callable[[], list[Disk]] = probe
+    flash: Flash = flash
+    keys: Callable[[], Keys] = Keys
+    set_clock: Callable[[str], None] = field(default_factory=ClockSetter)
+    reboot: Callable[[], None] = reboot
+    command_line: Path = COMMAND_LINE
+    status: Path = STATUS_FILE
+    marks: tuple[Path, ...] = MARK_FILES
+
+    def kernel_parameter(self, name: str) -> str | None:
+        """What the kernel command line says."""
+        try:
+            return parameter(self.command_line.read_text("utf-8", "replace"), name)
+        except OSError:
+            return None
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that a flash needs but what is to be flashed."""
 
+    machine: Machine
     console: Console
     keys: Keys
     http: Http
@@ -49,7 +72,9 @@ class Parts:
 
     def flashing(self, *far: Output) -> Flashing:
         """Flashes with progress on the console and in the status file."""
-        return Flashing(flash, probe, self.console, outputs=[StatusFile()], far=far)
+        machine = self.machine
+        outputs = [StatusFile(machine.status)]
+        return Flashing(machine.flash, machine.probe, self.console, outputs=outputs, far=far)
 
     def wizard(
         self,
@@ -66,7 +91,7 @@ class Parts:
                 limit=MAX_CATALOG_BYTES,
             ),
             order=self.orders.of,
-            probe=probe,
+            probe=self.machine.probe,
             flashing=flashing,
             report=report,
             after_flash=self.after_flash,
@@ -84,8 +109,8 @@ class Parts:
             self.console.say(f"no boot entry in the firmware: {error.message}")
 
 
-def parts(config: Config, *, marks: bool = False) -> Parts:
-    """Those of this machine; with `marks` a live environment's watchers are told too."""
+def parts(config: Config, machine: Machine, *, is_live: bool = False) -> Parts:
+    """Those of this machine; who watches a live environment's console is told too."""
     http = Http(agent=f"bty/{__version__}", at_once=EXCHANGES_AT_ONCE, wait_seconds=WAIT_SECONDS)
     known = config.registry
     registry = Registry(
@@ -94,22 +119,15 @@ def parts(config: Config, *, marks: bool = False) -> Parts:
         plain_http=frozenset(known.plain_http),
         arch=_ARCHITECTURES.get(platform.machine(), platform.machine()),
     )
-    console = Console(sys.stderr, renews=sys.stderr.isatty(), marks=MARK_FILES if marks else ())
-    return Parts(
-        console, Keys(), http, registry, Orders(http, registry), config.upstream.catalog_url
+    console = Console(
+        sys.stderr, renews=sys.stderr.isatty(), marks=machine.marks if is_live else ()
     )
-
-
-def kernel_parameter(name: str) -> str | None:
-    """What the kernel command line says."""
-    try:
-        return parameter(COMMAND_LINE.read_text("utf-8", "replace"), name)
-    except OSError:
-        return None
-
-
-def ended(ending: Ending, reboot: Callable[[], None]) -> int:
-    """The exit status of a wizard."""
-    if ending is Ending.REBOOT:
-        reboot()
-    return 0
+    return Parts(
+        machine,
+        console,
+        machine.keys(),
+        http,
+        registry,
+        Orders(http, registry),
+        config.upstream.catalog_url,
+    )

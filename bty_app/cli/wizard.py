@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from bty_app.cli.flasher_parts import ended, parts
+from bty_app.cli.flasher_parts import Machine, parts
 from bty_app.config import Config
-from bty_app.flasher.power import reboot
+from bty_app.flasher.run import Ending
 
 _EPILOG = """examples:
   bty wizard                                        asks where the images are
@@ -30,5 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Run the wizard; 0 unless it could not be."""
-    made = parts(config)
-    return ended(made.wizard(made.flashing()).run(args.catalog), reboot)
+    made = parts(config, Machine())
+    if made.wizard(made.flashing()).run(args.catalog) is Ending.REBOOT:
+        made.machine.reboot()
+    return 0

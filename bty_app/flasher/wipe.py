@@ -252,4 +252,4 @@ def sample_offsets(size: int, count: int = SAMPLES) -> tuple[int, ...]:
 
 def is_plain(sample: bytes) -> bool:
     """Whether it is one byte again and again, as an erased place is, and no data."""
-    return sample.count(sample[:1]) == len(sample)
+    return len(set(sample)) <= 1

@@ -231,7 +231,14 @@ def test_no_text_moves_the_cursor(text: str) -> None:
         write(text + ESCAPES)
         shown = out.getvalue().replace("\r", "").replace("\n", "")
         assert not set(shown) & set("\x1b\x07\x9b\u202e\x00\x08")
-        assert "\\u001b" in out.getvalue().replace("\n", "") or len(text) > 60
+
+
+def test_what_a_terminal_would_obey_is_shown() -> None:
+    console, out = screen(renews=True)
+
+    console.say("a\x1b[2Jb")
+
+    assert out.getvalue() == "a\\u001b[2Jb\n"
 
 
 def test_a_long_line_wraps_between_words_and_keeps_its_place() -> None:

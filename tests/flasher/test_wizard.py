@@ -442,15 +442,20 @@ def test_the_command_runs_on_a_serial_line_and_ctrl_c_leaves_it(tmp_path: Path) 
         assert at.end() == 0
 
 
+def confirm(at: Terminal) -> None:
+    """The first image onto the first disk; it is being written."""
+    at.wait_for("Which image?")
+    at.type("1\r")
+    at.wait_for("Onto which disk")
+    at.type("1\r")
+    at.wait_for("Erase the disk and write the image?")
+    at.type("yes\r")
+    at.wait_for("writing  50 %")
+
+
 def test_a_whole_flash_at_a_terminal(tmp_path: Path) -> None:
     with terminal(tmp_path, "-m", "tests.flasher.wizard_at_terminal") as at:
-        at.wait_for("Which image?")
-        at.type("1\r")
-        at.wait_for("Onto which disk")
-        at.type("1\r")
-        at.wait_for("Erase the disk and write the image?")
-        at.type("yes\r")
-        at.wait_for("writing  50 %")
+        confirm(at)
         at.wait_for("The disk is flashed")
         at.type("\r")
         at.wait_for("ending: reboot")
@@ -459,13 +464,7 @@ def test_a_whole_flash_at_a_terminal(tmp_path: Path) -> None:
 
 def test_ctrl_c_in_a_flash_at_a_terminal(tmp_path: Path) -> None:
     with terminal(tmp_path, "-m", "tests.flasher.wizard_at_terminal", "slow") as at:
-        at.wait_for("Which image?")
-        at.type("1\r")
-        at.wait_for("Onto which disk")
-        at.type("1\r")
-        at.wait_for("Erase the disk and write the image?")
-        at.type("yes\r")
-        at.wait_for("writing  50 %")
+        confirm(at)
         at.type("\x03")
         at.wait_for("FAILED: stopped; Disk One (serial S1, /dev/sda): it may be half")
         at.type("q\r")
