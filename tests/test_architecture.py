@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "services": {"domain", "store", "upstream", "logs"},
     "web": {"domain", "services", "netboot", "logs"},
     "workers": {"logs"},
+    "flasher": {"domain", "upstream", "logs"},
     "errors": set(),
     "logs": set(),
     "config": {"config_sections", "config_values"},
@@ -36,7 +37,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "live": {"client_zip", "domain", "store"},  # of the store, how files are published
     "runtime": TOP | {"domain", "store", "upstream", "netboot", "services", "web", "workers"},
     "cli": TOP
-    | {"runtime", "live", "domain", "store", "upstream", "netboot", "services", "web", "workers"},
+    | {
+        "runtime",
+        "live",
+        "flasher",
+        "domain",
+        "store",
+        "upstream",
+        "netboot",
+        "services",
+        "web",
+        "workers",
+    },
     "__main__": {"native", "cli"},
     "__init__": set(),
 }

@@ -62,13 +62,23 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "live": Command("bty_app.cli.live", "build the live environment that machines boot"),
     "settings": Command("bty_app.cli.settings", "list and change what a running server takes up"),
+    "flash": Command(
+        "bty_app.cli.flash", "write an image onto a disk, or do what a server wants of this machine"
+    ),
+    "wizard": Command("bty_app.cli.wizard", "choose an image and a disk at a plain terminal"),
     "show-config": Command(
         "bty_app.cli.show_config", "show every setting and where its value comes from"
     ),
 }
 
 # Most specific class first: the first row that fits is taken.
+INTERRUPTED = 130
 EXIT_CODES: tuple[tuple[type[errors.BtyError], int], ...] = (
+    (errors.CancelledError, INTERRUPTED),
+    (errors.FlashRaceError, 75),
+    (errors.FlashRefusedError, 73),
+    (errors.FlashIntegrityError, 65),
+    (errors.FlashWriteError, 74),
     (errors.ConfigError, 78),
     (errors.NotAuthenticatedError, 77),
     (errors.ConflictError, 75),
@@ -79,7 +89,6 @@ EXIT_CODES: tuple[tuple[type[errors.BtyError], int], ...] = (
     (errors.TooLargeError, 65),
 )
 USAGE = 2
-INTERRUPTED = 130
 
 _ABOUT = "Takes a rack of bare metal from power-on to a flashed, running system."
 _EXAMPLES = """examples:
@@ -89,7 +98,8 @@ _EXAMPLES = """examples:
   %(prog)s export /srv/bundle         keep the hardware identity of all machines
 
 exit status: 0 done, 1 failed, 2 wrong usage, 65 bad input, 66 not found, 69 network down,
-  74 disk full or broken, 75 busy or locked, 77 not allowed, 78 bad configuration, 130 interrupted
+  73 this disk or image must not be used, 74 disk full or broken, 75 busy, locked or changed
+  meanwhile, 77 not allowed, 78 bad configuration, 130 interrupted
 """
 _PROGRAMS = ("bty", "bty-web", "bty-lab")
 # The original's `bty-web` without a word is its server (CONTRACT 2.1).

@@ -129,6 +129,8 @@ class HttpWorker:
         # room for them in the state directory alone.
         tempfile.tempdir = str(spool_dir)
         self._stopping = threading.Event()
+        self._closing = threading.Lock()
+        self._closed = False
         self._server: Any = create_server(
             app,
             sockets=[listener],
@@ -164,12 +166,16 @@ class HttpWorker:
         while self._busy() and time.monotonic() < deadline:
             self._turn(_DRAIN_POLL_SECONDS)
         server.task_dispatcher.shutdown(timeout=max(0.5, deadline - time.monotonic()))
-        wasyncore.close_all(server._map, ignore_all=True)
+        with self._closing:
+            self._closed = True
+            wasyncore.close_all(server._map, ignore_all=True)
 
     def stop(self) -> None:
         """Take no new connection, finish what is under way, end. Any thread may call."""
         self._stopping.set()
-        self._server.pull_trigger()
+        with self._closing:
+            if not self._closed:  # the number of its descriptor may be another's by then
+                self._server.pull_trigger()
 
     def _turn(self, timeout: float) -> None:
         wasyncore.loop(timeout=timeout, use_poll=True, map=self._server._map, count=1)

@@ -1,0 +1,133 @@
+"""What `flash` and `wizard` are made of on this machine: no state directory, no database."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from bty_app import __version__
+from bty_app.config import Config
+from bty_app.domain.catalog_toml import MAX_CATALOG_BYTES
+from bty_app.errors import BtyError
+from bty_app.flasher import efi
+from bty_app.flasher.block_facts import parameter
+from bty_app.flasher.clock import ClockSetter
+from bty_app.flasher.console import MARK_FILES, Console
+from bty_app.flasher.disks import Disk, probe
+from bty_app.flasher.flash import flash
+from bty_app.flasher.flashing import Flash, Flashing
+from bty_app.flasher.keys import Keys
+from bty_app.flasher.orders import Orders
+from bty_app.flasher.power import reboot
+from bty_app.flasher.progress import STATUS_FILE, Output, StatusFile
+from bty_app.flasher.wizard.dialog import Dialog
+from bty_app.flasher.wizard.wizard import Tools, Wizard
+from bty_app.services import catalog_source
+from bty_app.upstream.http import Http
+from bty_app.upstream.registry import Login, Registry
+
+COMMAND_LINE = Path("/proc/cmdline")
+EXCHANGES_AT_ONCE = 8
+WAIT_SECONDS = 60.0  # for a place among them
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the commands find on the machine that they run on; tests have others."""
+
+    probe: Callable[[], list[Disk]] = probe
+    flash: Flash = flash
+    keys: Callable[[], Keys] = Keys
+    set_clock: Callable[[str], None] = field(default_factory=ClockSetter)
+    reboot: Callable[[], None] = reboot
+    command_line: Path = COMMAND_LINE
+    status: Path = STATUS_FILE
+    marks: tuple[Path, ...] = MARK_FILES
+
+    def kernel_parameter(self, name: str) -> str | None:
+        """What the kernel command line says."""
+        try:
+            return parameter(self.command_line.read_text("utf-8", "replace"), name)
+        except OSError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that a flash needs but what is to be flashed."""
+
+    machine: Machine
+    console: Console
+    keys: Keys
+    http: Http
+    registry: Registry
+    orders: Orders
+    usual_catalog: str
+
+    def flashing(self, *far: Output) -> Flashing:
+        """Flashes with progress on the console and in the status file."""
+        machine = self.machine
+        outputs = [StatusFile(machine.status)]
+        return Flashing(machine.flash, machine.probe, self.console, outputs=outputs, far=far)
+
+    def wizard(
+        self,
+        flashing: Flashing,
+        report: Callable[[str | None], None] = lambda _reason: None,
+        idle: Callable[[], None] = lambda: None,
+    ) -> Wizard:
+        """The wizard; `report` hears how a flash ended."""
+        tools = Tools(
+            load=partial(
+                catalog_source.load,
+                http=self.http,
+                registry=self.registry,
+                limit=MAX_CATALOG_BYTES,
+            ),
+            order=self.orders.of,
+            probe=self.machine.probe,
+            flashing=flashing,
+            report=report,
+            after_flash=self.after_flash,
+        )
+        dialog = Dialog(self.console, self.keys.line, idle)
+        return Wizard(dialog, tools, usual_catalog=self.usual_catalog)
+
+    def after_flash(self, disk: Disk) -> None:
+        """Register the system with the firmware, if that is wanted; never a failure."""
+        if not efi.is_wanted():
+            return
+        try:
+            self.console.say(efi.register(disk))
+        except BtyError as error:
+            self.console.say(f"no boot entry in the firmware: {error.message}")
+
+
+def parts(config: Config, machine: Machine, *, is_live: bool = False) -> Parts:
+    """Those of this machine; who watches a live environment's console is told too."""
+    http = Http(agent=f"bty/{__version__}", at_once=EXCHANGES_AT_ONCE, wait_seconds=WAIT_SECONDS)
+    known = config.registry
+    registry = Registry(
+        http,
+        logins={login.host: Login(login.user, login.password) for login in known.credentials},
+        plain_http=frozenset(known.plain_http),
+        arch=_ARCHITECTURES.get(platform.machine(), platform.machine()),
+    )
+    console = Console(
+        sys.stderr, renews=sys.stderr.isatty(), marks=machine.marks if is_live else ()
+    )
+    return Parts(
+        machine,
+        console,
+        machine.keys(),
+        http,
+        registry,
+        Orders(http, registry),
+        config.upstream.catalog_url,
+    )

@@ -1,0 +1,119 @@
+"""One flash from its last checks to its end, with progress; ^C stops it and says what is left."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from bty_app.domain.jobs import Teller
+from bty_app.errors import BtyError, CancelledError
+from bty_app.flasher import words
+from bty_app.flasher.console import Console
+from bty_app.flasher.disks import Disk, check_unchanged, check_writable
+from bty_app.flasher.order import Order, Outcome
+from bty_app.flasher.progress import ConsoleOutput, Output, Progress
+from bty_app.flasher.wipe import WipeReport, wipe
+
+NOT_BOOTABLE = "it may be half written and does not boot: flash it again"
+
+
+class Flash(Protocol):
+    """Writes an image onto a disk (`flasher.flash`)."""
+
+    def __call__(self, order: Order, device_path: str, teller: Teller, /) -> Outcome: ...
+
+
+class Flashing:
+    """Flashes. `outputs` get the progress besides the console."""
+
+    def __init__(
+        self,
+        flash: Flash,
+        probe: Callable[[], list[Disk]],
+        console: Console,
+        *,
+        outputs: Sequence[Output] = (),
+        far: Sequence[Output] = (),
+    ) -> None:
+        self._flash = flash
+        self._probe = probe
+        self._console = console
+        self._outputs = tuple(outputs)
+        self._far = tuple(far)
+
+    def write(self, order: Order, disk: Disk) -> Outcome:
+        """Look at the disk once more, then write it.
+
+        Raises:
+            CancelledError: it was stopped with ^C; the sentence says what state the disk is in.
+            FlashError: and its kinds, as `flasher.flash` raises them.
+            NotFoundError, UnavailableError: the image cannot be had.
+        """
+        check_writable(check_unchanged(disk, self._probe()))
+        with self._progress(disk) as progress:
+            return self._flash(order, disk.path, progress)
+
+    def wipe(self, disk: Disk, method: str) -> WipeReport:
+        """Look at the disk once more, then erase it.
+
+        Raises:
+            As `wipe.wipe`, and CancelledError as `write`.
+        """
+        now = check_unchanged(disk, self._probe())
+        with self._progress(disk) as progress:
+            return wipe(now, method, progress)
+
+    @contextmanager
+    def _progress(self, disk: Disk) -> Iterator[Progress]:
+        with _stoppable() as is_wanted:
+            near = (ConsoleOutput(self._console), *self._outputs)
+            progress = Progress(near, self._far, is_wanted=is_wanted)
+            try:
+                with progress.ticking():
+                    yield progress
+            except CancelledError as error:
+                raise CancelledError(f"stopped; {disk.about}: {NOT_BOOTABLE}") from error
+            finally:
+                self._console.clear()
+
+
+def failure(error: Exception) -> str:
+    """What is told of a failed flash: the sentence, and where it is not clear the disk's state."""
+    if isinstance(error, BtyError):
+        return error.message
+    return f"unexpected failure: {type(error).__name__}: {error}; the disk may be half written"
+
+
+def summary(outcome: Outcome) -> str:
+    """What is told of a flash that is done."""
+    rate = words.size(int(outcome.bytes_image / max(outcome.seconds, 0.001)))
+    labels = " and ".join(dict.fromkeys(source.label for source in outcome.sources_used))
+    return (
+        f"{words.size(outcome.bytes_image)} in {words.duration(outcome.seconds)} ({rate}/s)"
+        f" from {words.size(outcome.bytes_fetched)} of {labels or 'the image'},"
+        f" sha256 {outcome.sha256}"
+    )
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """The first ^C asks the flash to end; the second ends the program where it is."""
+    stopped = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: True
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield lambda: not stopped.is_set()
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,1 @@
+"""A person at a plain terminal chooses an image and a disk."""
