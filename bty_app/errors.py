@@ -81,3 +81,33 @@ class ConfigError(BtyError):
     """The configuration cannot work; a supervisor must not try again."""
 
     code = "config"
+
+
+class FlashError(BtyError):
+    """A flash did not come to its end; the classes below say why, where that is known."""
+
+    code = "flash"
+
+
+class FlashRefusedError(FlashError):
+    """The disk or the image must not be used. Nothing was written."""
+
+    code = "refused"
+
+
+class FlashRaceError(FlashRefusedError):
+    """The disk changed between the plan and the first write. Nothing was written."""
+
+    code = "race"
+
+
+class FlashIntegrityError(FlashError):
+    """The bytes are not those that were promised; the disk does not boot."""
+
+    code = "integrity"
+
+
+class FlashWriteError(FlashError):
+    """The disk failed, or is full."""
+
+    code = "write"

@@ -18,6 +18,7 @@ TOP = {
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
+    "flasher": {"domain", "upstream", "logs"},
     "store": {"domain"},
     "upstream": {"domain"},
     "netboot": {"domain"},
@@ -34,7 +35,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "native": {"store"},  # to publish an unpacked extension as every other file
     "runtime": TOP | {"domain", "store", "upstream", "netboot", "services", "web", "workers"},
     "cli": TOP
-    | {"runtime", "domain", "store", "upstream", "netboot", "services", "web", "workers"},
+    | {
+        "runtime",
+        "domain",
+        "store",
+        "upstream",
+        "netboot",
+        "services",
+        "web",
+        "workers",
+        "flasher",
+    },
     "__main__": {"native", "cli"},
     "__init__": set(),
 }

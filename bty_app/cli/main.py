@@ -65,7 +65,13 @@ COMMANDS: Mapping[str, Command] = {
 }
 
 # Most specific class first: the first row that fits is taken.
+INTERRUPTED = 130
 EXIT_CODES: tuple[tuple[type[errors.BtyError], int], ...] = (
+    (errors.CancelledError, INTERRUPTED),
+    (errors.FlashRaceError, 75),
+    (errors.FlashRefusedError, 73),
+    (errors.FlashIntegrityError, 65),
+    (errors.FlashWriteError, 74),
     (errors.ConfigError, 78),
     (errors.NotAuthenticatedError, 77),
     (errors.ConflictError, 75),
@@ -76,7 +82,6 @@ EXIT_CODES: tuple[tuple[type[errors.BtyError], int], ...] = (
     (errors.TooLargeError, 65),
 )
 USAGE = 2
-INTERRUPTED = 130
 
 _ABOUT = "Takes a rack of bare metal from power-on to a flashed, running system."
 _EXAMPLES = """examples:
@@ -86,7 +91,8 @@ _EXAMPLES = """examples:
   %(prog)s export /srv/bundle         keep the hardware identity of all machines
 
 exit status: 0 done, 1 failed, 2 wrong usage, 65 bad input, 66 not found, 69 network down,
-  74 disk full or broken, 75 busy or locked, 77 not allowed, 78 bad configuration, 130 interrupted
+  73 refused, 74 disk full or broken, 75 busy or locked, 77 not allowed, 78 bad configuration,
+  130 interrupted
 """
 _PROGRAMS = ("bty", "bty-web", "bty-lab")
 # The original's `bty-web` without a word is its server (CONTRACT 2.1).

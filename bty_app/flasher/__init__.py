@@ -1,0 +1,1 @@
+"""Writes an image onto a disk: fetched, decoded, checked and written at the same time."""
