@@ -18,7 +18,7 @@ from bty_app.flasher.order import Order, Source
 from bty_app.flasher.sources import Opened, Sources, is_final
 
 TRIES = 7  # of a source, in a row, that bring no more than `PROGRESS_BYTES`
-PROGRESS_BYTES = 1024 * 1024
+PROGRESS_BYTES = 256 * 1024
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
 
