@@ -105,7 +105,7 @@ class Fetch:
 
     def _failed(self, place: _Place, error: BtyError, brought: int) -> None:
         place.error = error
-        place.failures = 1 if brought >= PROGRESS_BYTES else place.failures + 1
+        place.failures = 0 if brought >= PROGRESS_BYTES else place.failures + 1
         if is_final(error) or isinstance(error, OtherFileError):
             place.failures = TRIES
         self.progress.words = f"{place.source.label}: {error.message}"

@@ -145,7 +145,7 @@ class _Flashing:
         try:
             self._verify("checking")
         except BaseException:
-            self._writer.wipe_edges()
+            self._writer.take_back()
             raise
 
     # -- threads -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ left behind by a flash that failed, or was interrupted, does not boot.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,10 +86,19 @@ class Writer:
             FlashWriteError: the disk failed.
         """
         view = self._head.view[: self._head_length]
-        self._device.write(view, 0)
-        self._device.flush()
+        try:
+            self._device.write(view, 0)
+            self._device.flush()
+        except FlashWriteError:
+            self.take_back()
+            raise
         self._note(0, view)
         self._tally.written += len(view)
+
+    def take_back(self) -> None:
+        """Wipe what would boot, as far as the disk still does what it is told."""
+        with contextlib.suppress(FlashWriteError):  # there is an error to tell already
+            self.wipe_edges()
 
     def wipe_edges(self) -> None:
         """Nothing of the disk boots after this.
