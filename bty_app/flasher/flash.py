@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from bty_app.domain.jobs import Teller
 from bty_app.errors import (
@@ -22,42 +21,18 @@ from bty_app.errors import (
     UnavailableError,
 )
 from bty_app.flasher import preflight
-from bty_app.flasher.decoders import DECODERS, Row, decoder_of
-from bty_app.flasher.device import Device, Disk
-from bty_app.flasher.fetch import PAUSES, Fetch
-from bty_app.flasher.flow import Channel, Flow
+from bty_app.flasher.device import Device
+from bty_app.flasher.flow import Flow
 from bty_app.flasher.order import FlashStep, Order, Outcome, Source
-from bty_app.flasher.ring import Ring, Sink
-from bty_app.flasher.sources import Sources
+from bty_app.flasher.stream import ImageStream, Tools
 from bty_app.flasher.verify import Verify
 from bty_app.flasher.writer import Tally, Writer
-from bty_app.upstream.download import Pace
-from bty_app.upstream.http import Http
-from bty_app.upstream.registry import Registry
 
 __all__ = ["FlashStep", "Order", "Outcome", "Source", "Tools", "flash"]
 
 TELL_SECONDS = 0.2
-AHEAD_BYTES = 8 * 1024 * 1024  # fetched, and not yet decoded
-AGENT = "bty-flash"
 UNTOUCHED = "nothing was written"
 UNBOOTABLE = "the disk does not boot: flash it again"
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a flash works with; tests and commands give others."""
-
-    http: Http = field(default_factory=lambda: Http(agent=AGENT))
-    registry: Registry | None = None
-    decoders: Mapping[str, Sequence[Row]] = field(default_factory=lambda: DECODERS)
-    open_device: Callable[[str], Device] = Disk
-    pace: Pace = field(default_factory=Pace)
-    pauses: Sequence[float] = PAUSES
-
-    def sources(self) -> Sources:
-        """How sources are opened."""
-        return Sources(self.http, self.registry or Registry(self.http), self.pace)
 
 
 def flash(order: Order, device_path: str, teller: Teller, *, tools: Tools | None = None) -> Outcome:
@@ -87,15 +62,12 @@ class _Flashing:
         self._device = device
         self._teller = teller
         self._flow = Flow()
-        self._tools = tools
-        self._sources = tools.sources()
-        self._fetch = Fetch(order, self._sources, self._flow, pauses=tools.pauses)
+        self._stream = ImageStream(order, self._flow, tools, self._look_at_source)
+        self._fetch = self._stream.fetch
         self._tally = Tally()
         self._writer = Writer(
             device, self._tally, check_head=self._check_head, records=order.verify
         )
-        self._ring = Ring(self._flow)
-        self._input = Channel(self._flow, AHEAD_BYTES)
         self._least_size = 0
 
     def run(self) -> Outcome:
@@ -127,9 +99,8 @@ class _Flashing:
     def _write(self) -> None:
         """Everything but the first MiB is on its way to the disk, and the digest is right."""
         self._tell("opening")
-        self._flow.start("flash-fetch", self._do_fetch)
-        self._flow.start("flash-decode", self._do_decode)
-        self._flow.start("flash-write", lambda: self._writer.write_all(self._ring))
+        self._stream.start()
+        self._flow.start("flash-write", lambda: self._writer.write_all(self._stream.ring))
         self._watch(self._tell_writing)
         if not self._tally.image:
             raise FlashIntegrityError("the image is empty")
@@ -148,32 +119,13 @@ class _Flashing:
             self._writer.take_back()
             raise
 
-    # -- threads -------------------------------------------------------------------------------
-
-    def _do_fetch(self) -> None:
-        is_first = True
-        for chunk in self._fetch.chunks():
-            if is_first:
-                self._look_at_source(chunk)
-                is_first = False
-            self._input.put(chunk)
-        self._input.put(None)
-
-    def _do_decode(self) -> None:
-        sink = Sink(self._ring)
-        decoder = decoder_of(self._order.format, sink, self._flow, self._tools.decoders)
-        while (chunk := self._input.get()) is not None:
-            decoder.feed(chunk)
-        decoder.finish()
-        sink.end()
-
     def _look_at_source(self, head: bytes) -> None:
         """Refuse what cannot fit, by what the source tells before anything is written."""
         progress = self._fetch.progress
         tail = None
         if progress.total and self._order.format in preflight.TELLING_TAILS:
             source = progress.used[-1]
-            tail = self._sources.tail(source, progress.total, preflight.TAIL_BYTES)
+            tail = self._stream.sources.tail(source, progress.total, preflight.TAIL_BYTES)
         self._least_size = preflight.least_size(self._order.format, head, tail, progress.total)
         preflight.check_size(self._device, self._least_size)
 
@@ -185,10 +137,8 @@ class _Flashing:
 
     def _watch(self, tell: Callable[[], None]) -> None:
         """Until all threads have ended; raises what failed in them."""
-        while not self._flow.is_over():
+        while not self._flow.wait_over(TELL_SECONDS):
             tell()
-            with self._flow.changed:
-                self._flow.changed.wait(TELL_SECONDS)
         self._flow.join()
         if self._flow.failure is not None:
             raise self._flow.failure

@@ -17,11 +17,14 @@ class Flow:
     """One flash. Any thread may call."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._ended = threading.Condition(self._lock)
+        self._conditions = [self._ended]
         self._stopped = threading.Event()
         self._failure: BaseException | None = None
         self._endings: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
+        self._active = 0
 
     @property
     def failure(self) -> BaseException | None:
@@ -36,29 +39,31 @@ class Flow:
     def start(self, name: str, work: Callable[[], None]) -> threading.Thread:
         """Do `work` in a thread of this flash; its failure ends the flash."""
         thread = threading.Thread(target=self._do, args=(work,), name=name, daemon=True)
-        with self.changed:
+        with self._lock:
             thread.start()
             self._threads.append(thread)
+            self._active += 1
         return thread
 
     def fail(self, error: BaseException) -> None:
         """End the flash because of `error`, unless something else has failed before."""
-        with self.changed:
+        with self._lock:
             self._failure = self._failure or error
         self.stop()
 
     def stop(self) -> None:
         """Tell everybody to end, and wake who waits."""
-        with self.changed:
+        with self._lock:
             self._stopped.set()
             endings, self._endings = self._endings, []
-            self.changed.notify_all()
+            for condition in self._conditions:
+                condition.notify_all()
         for end in endings:
             end()
 
     def at_stop(self, end: Callable[[], None]) -> None:
         """Call `end` when the flash is stopped; at once where it is already."""
-        with self.changed:
+        with self._lock:
             if not self.is_stopped:
                 self._endings.append(end)
                 return
@@ -82,28 +87,35 @@ class Flow:
         self._stopped.wait(seconds)
         self.check()
 
-    def wait_for(self, ready: Callable[[], object]) -> None:
+    def condition(self) -> threading.Condition:
+        """One to wait at with `wait_for`; all conditions of a flash share one lock."""
+        made = threading.Condition(self._lock)
+        with self._lock:
+            self._conditions.append(made)
+        return made
+
+    def wait_for(self, changed: threading.Condition, ready: Callable[[], object]) -> None:
         """Wait, holding `changed`, until `ready`.
 
         Raises:
             StoppedError: the flash is stopped.
         """
-        self.changed.wait_for(lambda: self.is_stopped or ready())
+        changed.wait_for(lambda: self.is_stopped or ready())
         self.check()
 
     def join(self) -> None:
         """Wait until every thread has ended."""
         while True:
-            with self.changed:
+            with self._lock:
                 thread = self._threads.pop() if self._threads else None
             if thread is None:
                 return
             thread.join()
 
-    def is_over(self) -> bool:
-        """Whether every thread has ended by itself."""
-        with self.changed:
-            return not any(thread.is_alive() for thread in self._threads)
+    def wait_over(self, seconds: float) -> bool:
+        """Wait so long for the end of every thread: whether it has come."""
+        with self._ended:
+            return self._ended.wait_for(lambda: not self._active, seconds)
 
     def _do(self, work: Callable[[], None]) -> None:
         try:
@@ -117,8 +129,9 @@ class Flow:
             failure.__cause__ = error
             self.fail(failure)
         finally:
-            with self.changed:
-                self.changed.notify_all()
+            with self._ended:
+                self._active -= 1
+                self._ended.notify_all()
 
 
 class Channel:
@@ -126,6 +139,7 @@ class Channel:
 
     def __init__(self, flow: Flow, capacity: int) -> None:
         self._flow = flow
+        self._changed = flow.condition()
         self._capacity = capacity
         self._chunks: deque[bytes | None] = deque()
         self._bytes = 0
@@ -136,11 +150,11 @@ class Channel:
         Raises:
             StoppedError: the flash is stopped.
         """
-        with self._flow.changed:
-            self._flow.wait_for(lambda: self._bytes < self._capacity)
+        with self._changed:
+            self._flow.wait_for(self._changed, lambda: self._bytes < self._capacity)
             self._chunks.append(chunk)
             self._bytes += len(chunk or b"")
-            self._flow.changed.notify_all()
+            self._changed.notify_all()
 
     def get(self) -> bytes | None:
         """The next chunk, waited for.
@@ -148,9 +162,9 @@ class Channel:
         Raises:
             StoppedError: the flash is stopped.
         """
-        with self._flow.changed:
-            self._flow.wait_for(lambda: self._chunks)
+        with self._changed:
+            self._flow.wait_for(self._changed, lambda: self._chunks)
             chunk = self._chunks.popleft()
             self._bytes -= len(chunk or b"")
-            self._flow.changed.notify_all()
+            self._changed.notify_all()
         return chunk

@@ -30,6 +30,7 @@ class Ring:
 
     def __init__(self, flow: Flow, buffers: int = BUFFERS) -> None:
         self._flow = flow
+        self._changed = flow.condition()
         self._free = [Buffer() for _ in range(buffers)]
         self._row: deque[Run | None] = deque()
 
@@ -39,8 +40,8 @@ class Ring:
         Raises:
             StoppedError: the flash is stopped.
         """
-        with self._flow.changed:
-            self._flow.wait_for(lambda: self._free)
+        with self._changed:
+            self._flow.wait_for(self._changed, lambda: self._free)
             buffer = self._free.pop()
             run = Run(offset, 0, buffer)
             self._row.append(run)
@@ -48,9 +49,9 @@ class Ring:
 
     def ready(self, run: Run, length: int) -> None:
         """The first `length` bytes of its buffer are what the run is."""
-        with self._flow.changed:
+        with self._changed:
             run.length, run.is_ready = length, True
-            self._flow.changed.notify_all()
+            self._changed.notify_all()
 
     def zeros(self, offset: int, length: int) -> None:
         """A run of zeros, next in the row."""
@@ -61,9 +62,9 @@ class Ring:
         self._append(None)
 
     def _append(self, run: Run | None) -> None:
-        with self._flow.changed:
+        with self._changed:
             self._row.append(run)
-            self._flow.changed.notify_all()
+            self._changed.notify_all()
 
     def next(self) -> Run | None:
         """The next run, waited for; None behind the last. Give it back with `release`.
@@ -71,23 +72,24 @@ class Ring:
         Raises:
             StoppedError: the flash is stopped.
         """
-        with self._flow.changed:
+        with self._changed:
             while True:
-                self._flow.wait_for(
-                    lambda: self._row and (self._row[0] is None or self._row[0].is_ready)
-                )
+                self._flow.wait_for(self._changed, self._has_next)
                 run = self._row.popleft()
                 if run is None or run.length:
                     return run
                 self.release(run)  # claimed, and then there was nothing to put into it
 
+    def _has_next(self) -> bool:
+        return bool(self._row) and (self._row[0] is None or self._row[0].is_ready)
+
     def release(self, run: Run) -> None:
         """Its buffer is free again."""
         if run.buffer is None:
             return
-        with self._flow.changed:
+        with self._changed:
             self._free.append(run.buffer)
-            self._flow.changed.notify_all()
+            self._changed.notify_all()
 
 
 class Sink:

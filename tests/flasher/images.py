@@ -112,7 +112,7 @@ PACKERS: Mapping[str, tuple[str, Callable[[bytes], bytes]]] = {
         "img.xz",
         lambda data: lzma.compress(data, preset=0, check=lzma.CHECK_NONE),
     ),
-    "zstd, of a known size": ("img.zst", lambda data: _zstd_sized(data)),
+    "zstd, of a known size": ("img.zst", _zstd_sized),
     "zstd": ("img.zst", _by("zstd", "-q", "-1", "-c")),
     "zstd, frames of 4 MiB": ("img.zst", _zstd_frames),
     "zstd, frames of all sizes": (
