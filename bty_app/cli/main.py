@@ -59,6 +59,7 @@ COMMANDS: Mapping[str, Command] = {
     "artifacts": Command(
         "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"
     ),
+    "image": Command("bty_app.cli.image", "pack an image so that it is flashed fast"),
     "show-config": Command(
         "bty_app.cli.show_config", "show every setting and where its value comes from"
     ),

@@ -8,7 +8,7 @@ from functools import cache
 from bty_app.errors import FlashIntegrityError
 from bty_app.flasher.ring import Sink
 
-_NAME = "libzstd.so.1"
+NAME = "libzstd.so.1"
 MAGIC = b"\x28\xb5\x2f\xfd"
 WINDOW_LOG_MAX = 31 if ctypes.sizeof(ctypes.c_void_p) == 8 else 30
 _PARAMETER_WINDOW_LOG_MAX = 100  # ZSTD_d_windowLogMax
@@ -28,7 +28,7 @@ class _Out(ctypes.Structure):
 def library() -> ctypes.CDLL | None:
     """The library, or None where it is not here."""
     try:
-        found = ctypes.CDLL(_NAME)
+        found = ctypes.CDLL(NAME)
         pointer, size = ctypes.c_void_p, ctypes.c_size_t
         for name, result, arguments in (
             ("ZSTD_createDCtx", pointer, ()),
@@ -56,7 +56,7 @@ class Context:
     """A decompressor. One thread at a time."""
 
     def __init__(self) -> None:
-        self._library = found = library() or ctypes.CDLL(_NAME)
+        self._library = found = library() or ctypes.CDLL(NAME)
         self._context = ctypes.c_void_p(found.ZSTD_createDCtx())
         if self._context.value is None:
             raise MemoryError

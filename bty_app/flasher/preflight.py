@@ -5,13 +5,12 @@ from __future__ import annotations
 import struct
 
 from bty_app.errors import FlashRefusedError
-from bty_app.flasher import libzstd, xz_format
+from bty_app.flasher import libzstd, xz_format, zstd_packing
 from bty_app.flasher.device import Device
 from bty_app.flasher.partition_table import layout
 
 TELLING_TAILS = frozenset({"img.gz", "img.xz", "img.zst"})
-TAIL_BYTES = 256 * 1024  # has the index of an xz file of 10,000 blocks
-_SEEKABLE = 0x8F92EAB1
+TAIL_BYTES = 1024 * 1024  # has the list of 100,000 frames or blocks
 _GZIP_TRAILER = 4
 _QCOW2 = struct.Struct(">4sI16xQ")
 
@@ -26,7 +25,7 @@ def least_size(image_format: str, head: bytes, tail: bytes | None, total: int | 
         case "img.xz":
             return xz_format.listed_size(tail or b"") or 0
         case "img.zst":
-            return max(libzstd.content_size(head) or 0, seekable_size(tail or b""))
+            return max(libzstd.content_size(head) or 0, zstd_packing.listed_size(tail or b""))
         case "qcow2" if len(head) >= _QCOW2.size:
             magic, _version, size = _QCOW2.unpack(head[: _QCOW2.size])
             return int(size) if magic == b"QFI\xfb" else 0
@@ -64,17 +63,3 @@ def check_head(device: Device, head: bytes | memoryview, *, size_known: bool) ->
             f"the image is for a disk of {found.needs} bytes, and {device.path} has only"
             f" {device.size}"
         )
-
-
-def seekable_size(tail: bytes) -> int:
-    """What the seek table at the end of a zstd file lists; 0 where there is none."""
-    if len(tail) < 9 or int.from_bytes(tail[-4:], "little") != _SEEKABLE:
-        return 0
-    count, flags = int.from_bytes(tail[-9:-5], "little"), tail[-5]
-    width = 12 if flags & 0x80 else 8
-    table = tail[:-9][-count * width :] if count else b""
-    if len(table) < count * width:
-        return 0
-    return sum(
-        int.from_bytes(table[at + 4 : at + 8], "little") for at in range(0, len(table), width)
-    )

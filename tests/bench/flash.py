@@ -27,6 +27,7 @@ from statistics import median
 
 from bty_app.domain.jobs import Step
 from bty_app.flasher.flash import Order, Source, flash
+from bty_app.flasher.pack import pack
 from tests.bench.programs import ROOT
 
 MIB = 1024 * 1024
@@ -40,7 +41,6 @@ PACKED: Mapping[str, tuple[str, str, str]] = {
     "xz-blocks": ("img.xz", "xz -3 -T2 -c", "xz -d -c"),
     "bz2": ("img.bz2", "bzip2 -c", "bzip2 -d -c"),
 }
-FRAME_BYTES = 4 * MIB
 _GARBAGE = b"\xa5" * MIB
 
 
@@ -239,9 +239,7 @@ def _pack_as(name: str, image: Path, packed: Path) -> None:
         if command:
             subprocess.run(("sh", "-c", command), stdin=file, stdout=out, check=True)
         else:
-            while part := file.read(FRAME_BYTES):
-                sized = ("zstd", "-q", "-3", "-c", f"--stream-size={len(part)}")
-                out.write(subprocess.run(sized, input=part, stdout=-1, check=True).stdout)
+            pack(Order((Source("file", str(image)),), "img"), out, _Quiet(), level=3)
     with packed.open("rb") as done:
         digest = hashlib.file_digest(done, "sha256").hexdigest()
     packed.with_name(f"{packed.name}.sha256").write_text(digest)
