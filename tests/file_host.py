@@ -16,11 +16,12 @@ _RANGE = re.compile(r"bytes=(\d+)-")
 
 @dataclass
 class FileHost:
-    """`files` by path. The faults count for every answer to a GET."""
+    """`files` by path. The faults are of every answer to a GET, or of the first `faults`."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     die_after: int | None = None  # bytes of a body, then the connection is gone
     stall_after: int | None = None  # bytes of a body, then silence until the end of the test
+    faults: int | None = None  # so many bodies fail like that, and then none
     ranges: bool = True
     tags: bool = True
     statuses: dict[str, list[int]] = field(default_factory=dict)  # to answer with, one each time
@@ -91,7 +92,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, body: bytes) -> None:
         host = self.host
-        limits = [n for n in (host.die_after, host.stall_after) if n is not None]
+        if host.faults is not None:
+            host.faults -= 1
+        spared = host.faults is not None and host.faults < 0
+        faults = () if spared else (host.die_after, host.stall_after)
+        limits = [n for n in faults if n is not None]
         part = body[: min(limits, default=len(body))]
         for at in range(0, len(part), 65536):
             self.wfile.write(part[at : at + 65536])

@@ -18,6 +18,7 @@ TOP = {
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
+    "flasher": {"domain", "upstream", "logs"},
     "store": {"domain"},
     "upstream": {"domain"},
     "netboot": {"domain"},

@@ -43,6 +43,7 @@ class Download:
         limit: int,
         pace: Pace,
         is_wanted: Callable[[], bool] = _always,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         """`is_wanted` is asked twice a second; where it says no, the connection is cut off."""
         self.status: int = found.response.status
@@ -54,12 +55,13 @@ class Download:
         self._limit = limit
         self._pace = pace
         self._is_wanted = is_wanted
+        self._chunk_bytes = chunk_bytes
         check_plain(found.target.shown, found.response)
         if max(part.total or 0, part.end or 0) > limit:
             raise too_large(found.target.shown, limit)
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes as they come, in parts of at most 64 KiB.
+        """The bytes as they come, in parts of at most `chunk_bytes`.
 
         Raises:
             TooLargeError: more than the limit, counted from the start of the file.
@@ -78,7 +80,7 @@ class Download:
     def _chunk(self, watch: _Watch, position: int) -> bytes:
         try:
             with watch.waiting():
-                chunk = self._found.response.read1(CHUNK_BYTES, decode_content=False)
+                chunk = self._found.response.read1(self._chunk_bytes, decode_content=False)
                 watch.received += len(chunk)
         except FAILURES as error:
             raise self._broken(position, watch.complaint or reason(error)) from error

@@ -144,6 +144,7 @@ class Http:
         limit: int,
         pace: Pace = USUAL_PACE,
         is_wanted: Callable[[], bool] = lambda: True,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> Iterator[Download]:
         """A large body, to be read within the block, for as long as it keeps its pace and
         `is_wanted` says so.
@@ -160,7 +161,7 @@ class Http:
             check_status(found.target.shown, found.response, 200, 206)
             part = part_of(found.target.shown, found.response, _range_of(request))
             found.stop_deadline()
-            yield Download(found, part, limit, pace, is_wanted)
+            yield Download(found, part, limit, pace, is_wanted, chunk_bytes)
 
     @contextmanager
     def _answer(self, request: Request, deadline: float) -> Iterator[Exchange]:

@@ -120,6 +120,10 @@ class Registry:
         _check_digest(answer.body, f"sha256:{found.digest}", found.blob_url)
         return answer.body
 
+    def blob_headers(self, resolved: Resolved) -> Mapping[str, str]:
+        """What to ask for the blob with, for as long as its token is good: resolve again then."""
+        return _with({}, self._known_token(resolved.reference))
+
     # -- manifests -----------------------------------------------------------------------------
 
     def _of_digest(self, reference: Reference, deadline: float) -> Resolved:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import load
+from tests.bench import flash, load
 from tests.bench.__main__ import measure
 from tests.bench.figures import percentile
 from tests.bench.load import Step
@@ -65,6 +65,15 @@ def test_bundles_and_starts_are_measured(report: dict[str, Any]) -> None:
         assert report["bundles"][act]["peak_rss_mb"] > 5
     for start in ("fresh", "existing", "version"):
         assert report["cold_start"][start]["median_seconds"] > 0
+
+
+def test_a_flash_is_measured_beside_the_pipe(scratch: Path) -> None:
+    report: Any = json.loads(json.dumps(flash.measure(flash.TINY, scratch)))
+
+    for name in flash.PACKED:
+        assert report["sparse"][name]["times_as_fast"] > 0
+    for name in flash.TINY.dense_formats:
+        assert report["dense"][name]["times_as_fast"] > 0
 
 
 def test_nothing_stays_in_the_scratch_directory(report: dict[str, Any], scratch: Path) -> None:
