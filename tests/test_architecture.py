@@ -25,7 +25,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "services": {"domain", "store", "upstream", "logs"},
     "web": {"domain", "services", "netboot", "logs"},
     "workers": {"logs"},
-    "flasher": {"domain", "upstream", "logs"},
     "errors": set(),
     "logs": set(),
     "config": {"config_sections", "config_values"},
