@@ -13,7 +13,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 PACKAGES = ("bty_app", "tomli_w", "urllib3")
-_UNUSED = ("bty_app/web", "bty_app/services", "bty_app/store", "bty_app/workers", "bty_app/live")
+_UNUSED = ("bty_app/web", "bty_app/store", "bty_app/workers", "bty_app/live")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 _MAIN = b"""\
 import sys

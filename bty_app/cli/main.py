@@ -66,6 +66,9 @@ COMMANDS: Mapping[str, Command] = {
         "bty_app.cli.flash", "write an image onto a disk, or do what a server wants of this machine"
     ),
     "wizard": Command("bty_app.cli.wizard", "choose an image and a disk at a plain terminal"),
+    "terminals": Command(
+        "bty_app.cli.terminals", "run flash or wizard on several terminals at once"
+    ),
     "image": Command("bty_app.cli.image", "pack an image so that it is flashed fast"),
     "show-config": Command(
         "bty_app.cli.show_config", "show every setting and where its value comes from"

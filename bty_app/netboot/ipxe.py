@@ -27,8 +27,8 @@ _LIVE_ARGUMENTS = (
 )
 _OUR_ARGUMENTS = (
     "rootfstype=ramfs",  # a tmpfs would take no more than half of the memory
+    # One serial console is all that the kernel takes; the environment finds the other lines itself.
     "console=tty0",
-    "console=ttyS1,115200",
     "console=ttyS0,115200",
     "modprobe.blacklist=nouveau,rndis_host",
     "panic=30",

@@ -133,7 +133,7 @@ def test_our_own_live_environment_is_all_in_its_initrd_and_knows_its_client() ->
     (kernel,) = (line for line in lines if line.startswith("kernel "))
     assert kernel == (
         "kernel ${bty-base}/boot/bty-netboot-pc-x86_64-v1.0.vmlinuz?mac=52:54:00:12:34:56"
-        " rootfstype=ramfs console=tty0 console=ttyS1,115200 console=ttyS0,115200"
+        " rootfstype=ramfs console=tty0 console=ttyS0,115200"
         " modprobe.blacklist=nouveau,rndis_host panic=30"
         f" bty.server=${{bty-base}} bty.mac=52:54:00:12:34:56 bty.client={digest}"
     )
