@@ -20,6 +20,11 @@ QEMU = "qemu-system-x86_64"
 HOST = "10.0.2.2"
 
 _TAIL_LINES = 60
+_DISKS = {
+    "virtio": ("virtio-blk-pci,drive=disk,serial={}",),
+    "nvme": ("nvme,drive=disk,serial={}",),
+    "sata": ("ich9-ahci,id=ahci", "ide-hd,drive=disk,bus=ahci.0,serial={}"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class Box:
     mac: str
     disk: Path
     serial: str
+    bus: str = "virtio"
+    memory_mib: int = 512
 
 
 class Machine:
@@ -121,14 +128,14 @@ def _start(box: Box, server_port: int) -> subprocess.Popen[bytes]:
     bootfile = f"http://{HOST}:{server_port}/pxe-bootstrap.ipxe"
     return subprocess.Popen(
         [
-            *(QEMU, "-nodefaults", "-accel", _accelerator(), "-m", "512"),
+            *(QEMU, "-nodefaults", "-accel", _accelerator(), "-m", str(box.memory_mib)),
             # Without graphics SeaBIOS and iPXE print on the serial line.
             *("-machine", "pc,graphics=off", "-display", "none", "-vga", "none"),
             *("-serial", "stdio", "-monitor", "none"),
             *("-netdev", f"user,id=lan,bootfile={bootfile}"),
             *("-device", f"virtio-net-pci,netdev=lan,mac={box.mac},bootindex=1"),
             *("-drive", f"if=none,id=disk,format=raw,file={box.disk}"),
-            *("-device", f"virtio-blk-pci,drive=disk,serial={box.serial}"),
+            *(word for row in _DISKS[box.bus] for word in ("-device", row.format(box.serial))),
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
