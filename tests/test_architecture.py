@@ -34,12 +34,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "state_dir": set(),
     "native": {"store"},  # to publish an unpacked extension as every other file
     "client_zip": set(),
+    "demo": set(),
     "live": {"client_zip", "domain", "store"},  # of the store, how files are published
     "runtime": TOP | {"domain", "store", "upstream", "netboot", "services", "web", "workers"},
     "cli": TOP
     | {
         "runtime",
         "live",
+        "demo",
         "flasher",
         "domain",
         "store",

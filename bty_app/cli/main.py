@@ -60,6 +60,7 @@ COMMANDS: Mapping[str, Command] = {
     "artifacts": Command(
         "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"
     ),
+    "demo": Command("bty_app.cli.demo", "show it all in a virtual machine of this host"),
     "live": Command("bty_app.cli.live", "build the live environment that machines boot"),
     "settings": Command("bty_app.cli.settings", "list and change what a running server takes up"),
     "flash": Command(
