@@ -81,8 +81,9 @@ class Parts:
         flashing: Flashing,
         report: Callable[[str | None], None] = lambda _reason: None,
         idle: Callable[[], None] = lambda: None,
+        usual_catalog: str | None = None,
     ) -> Wizard:
-        """The wizard; `report` hears how a flash ended."""
+        """The wizard; `report` hears how a flash ended, `idle` is called while nobody answers."""
         tools = Tools(
             load=partial(
                 catalog_source.load,
@@ -97,7 +98,7 @@ class Parts:
             after_flash=self.after_flash,
         )
         dialog = Dialog(self.console, self.keys.line, idle)
-        return Wizard(dialog, tools, usual_catalog=self.usual_catalog)
+        return Wizard(dialog, tools, usual_catalog=usual_catalog or self.usual_catalog)
 
     def after_flash(self, disk: Disk) -> None:
         """Register the system with the firmware, if that is wanted; never a failure."""

@@ -58,6 +58,7 @@ class Server:
         on_date: Callable[[str], None] = lambda _date: None,
     ) -> None:
         self.url = base_url(url)
+        self.mac = mac
         self._http = http
         self._machine = f"{self.url}/pxe/{quote(mac, safe=':')}"
         self._wait = wait
@@ -80,12 +81,16 @@ class Server:
         return insist(self._plan, patience, wait or self._wait, self._jitter)
 
     def report_inventory(
-        self, disks: Sequence[Disk], lshw: object = None, patience: Patience = FOR_MINUTES
+        self,
+        disks: Sequence[Disk],
+        lshw: object = None,
+        patience: Patience = FOR_MINUTES,
+        wait: Wait | None = None,
     ) -> Told:
         """Say which hardware there is."""
         for most in (MAX_DISKS, MAX_DISKS_OF_THE_ORIGINAL):
             body = inventory(disks, lshw, most=most)
-            told = self._report("inventory", body, patience, seconds=INVENTORY_SECONDS)
+            told = self._report("inventory", body, patience, seconds=INVENTORY_SECONDS, wait=wait)
             if told is not Told.REFUSED or len(disks) <= MAX_DISKS_OF_THE_ORIGINAL:
                 return told
         return Told.REFUSED

@@ -21,6 +21,7 @@ from bty_app.flasher.disks import Part
 from bty_app.flasher.keys import Keys
 from tests.flasher.fakes import DISK, OTHER, FakeFlash
 from tests.flasher.original import Original, original
+from tests.terminal import terminal
 
 REPOSITORY = Path(__file__).parents[2]
 MAC = "52:54:00:12:34:56"
@@ -228,6 +229,21 @@ def test_the_clock_of_a_host_is_not_a_servers_business(box: Box, old: Original) 
     assert box.reboots == []
     assert box.bty("--server", old.url, "--mac", MAC) == 0
     assert box.reboots == [1]
+
+
+def test_at_a_terminal_a_wait_counts_down_and_a_key_leads_to_the_wizard(tmp_path: Path) -> None:
+    words = ("flash", "--server", "127.0.0.1:9", "--mac", MAC, "--no-reboot")
+
+    with terminal(tmp_path, "-m", "bty_app", *words) as at:
+        at.wait_for("bty: entered v")
+        at.wait_for("Connection refused")
+        at.wait_for("press a key for the wizard")
+        at.type("x")
+        at.wait_for("Where are the images?")
+        at.type("q\r")
+        at.wait_for("left the wizard; no disk was written")
+        at.wait_for("bty: exiting v")
+        assert at.end() == 0
 
 
 # -- what it does not need ---------------------------------------------------------------------

@@ -372,6 +372,7 @@ def test_a_disk_that_must_not_be_written_is_not_and_the_server_hears_why(
     box.run()
 
     assert box.flash.orders == []
+    assert "auto-flash starting" not in box.screen.text
     assert why in json.loads(old.taken("status")[0])["reason"]
 
 
