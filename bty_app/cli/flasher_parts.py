@@ -13,12 +13,11 @@ from bty_app import __version__
 from bty_app.config import Config
 from bty_app.domain.catalog_toml import MAX_CATALOG_BYTES
 from bty_app.errors import BtyError
-from bty_app.flasher import efi
+from bty_app.flasher import efi, flash
 from bty_app.flasher.block_facts import parameter
 from bty_app.flasher.clock import ClockSetter
 from bty_app.flasher.console import MARK_FILES, Console
 from bty_app.flasher.disks import Disk, probe
-from bty_app.flasher.flash import flash
 from bty_app.flasher.flashing import Flash, Flashing
 from bty_app.flasher.keys import Keys
 from bty_app.flasher.orders import Orders
@@ -37,12 +36,16 @@ WAIT_SECONDS = 60.0  # for a place among them
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
+def _flash_with(tools: flash.Tools) -> Flash:
+    return partial(flash.flash, tools=tools)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """What the commands find on the machine that they run on; tests have others."""
 
     probe: Callable[[], list[Disk]] = probe
-    flash: Flash = flash
+    flash: Callable[[flash.Tools], Flash] = _flash_with
     keys: Callable[[], Keys] = Keys
     set_clock: Callable[[str], None] = field(default_factory=ClockSetter)
     reboot: Callable[[], None] = reboot
@@ -74,7 +77,8 @@ class Parts:
         """Flashes with progress on the console and in the status file."""
         machine = self.machine
         outputs = [StatusFile(machine.status)]
-        return Flashing(machine.flash, machine.probe, self.console, outputs=outputs, far=far)
+        tools = flash.Tools(http=self.http, registry=self.registry)
+        return Flashing(machine.flash(tools), machine.probe, self.console, outputs=outputs, far=far)
 
     def wizard(
         self,

@@ -9,12 +9,14 @@ from typing import Literal
 
 from bty_app.domain.jobs import Step
 
+Kind = Literal["http", "registry", "file"]
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A place that has the image: a URL, an `oras://` reference, or the path of a file."""
 
-    kind: Literal["http", "registry", "file"]
+    kind: Kind
     url: str
     label: str = "origin"
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)

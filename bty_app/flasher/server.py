@@ -15,11 +15,12 @@ from urllib.parse import quote
 from bty_app.domain.inventory import MAX_DISKS
 from bty_app.domain.json_bounds import object_of
 from bty_app.domain.mac import Mac
-from bty_app.domain.progress import MAX_REASON, ProgressReport
+from bty_app.domain.progress import ProgressReport
 from bty_app.errors import InvalidInputError, TooLargeError, UnavailableError
 from bty_app.flasher.disks import Disk
 from bty_app.flasher.inventory import MAX_DISKS_OF_THE_ORIGINAL, inventory
 from bty_app.flasher.plan import MAX_PLAN_BYTES, Plan, parse_plan
+from bty_app.flasher.reasons import shortened
 from bty_app.flasher.retry import AwayError, Patience, Wait, insist
 from bty_app.upstream.http import Answer, Http, Request
 
@@ -207,12 +208,6 @@ def base_url(text: str) -> str:
     if scheme.lower() not in ("http", "https") or not place or not re.fullmatch(r"[!-~]+", place):
         raise InvalidInputError(f"{text[:200]!r} is not the address of a server")
     return f"{scheme.lower()}://{place}"
-
-
-def shortened(reason: str) -> str:
-    """A reason as every server takes it: one line of at most 500 characters."""
-    plain = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
-    return plain if len(plain) <= MAX_REASON else f"{plain[: MAX_REASON - 1]}…"
 
 
 def _detail(answer: Answer) -> str:

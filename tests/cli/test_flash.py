@@ -59,7 +59,7 @@ class Box:
         disks = [DISK, replace(OTHER, parts=(Part("sdb1", 2**30, "ext4", "home"),))]
         machine = Machine(
             probe=lambda: disks,
-            flash=self.flash,
+            flash=lambda _tools: self.flash,
             keys=lambda: Nobody(self.typed),
             set_clock=self.dates.append,
             reboot=lambda: self.reboots.append(1),

@@ -233,11 +233,14 @@ def test_ctrl_c_leaves_and_says_what_state_the_disk_is_in() -> None:
         raise KeyboardInterrupt
 
     place = typing("1", "1", "y", interrupt)
-    place.flash.acts = [failing(CancelledError("x"))]
+    place.flash.acts = [failing(CancelledError("stopped at the console; it does not boot"))]
 
     assert place.run() is Ending.QUIT
 
-    assert "stopped; Disk One (serial S1, /dev/sda): it may be half written" in place.screen.said
+    assert (
+        "stopped; Disk One (serial S1, /dev/sda): stopped at the console; it does not boot"
+        in place.screen.said
+    )
     place = typing("1", interrupt)
     assert place.run() is Ending.QUIT
     assert "stopped; no disk was written" in place.screen.text
@@ -397,9 +400,9 @@ def test_ctrl_c_in_a_flash_at_a_terminal(tmp_path: Path) -> None:
     with terminal(tmp_path, "-m", "tests.flasher.wizard_at_terminal", "slow") as at:
         confirm(at)
         at.type("\x03")
-        at.wait_for("FAILED: stopped; Disk One (serial S1, /dev/sda): it may be half")
+        at.wait_for("FAILED: Disk One (serial S1, /dev/sda): stopped at the console")
         at.type("q\r")
-        at.wait_for("does not boot: flash it again")
+        at.wait_for("left the wizard; Disk One (serial S1, /dev/sda): stopped at the console")
         assert at.end() == 0
 
 
