@@ -87,7 +87,7 @@ def progress_line(reading: Reading) -> str:
         parts.append(f"{words.duration(reading.seconds_left)} left")
     elif reading.in_phase >= QUIET_SECONDS:
         parts.append(f"for {words.duration(reading.in_phase)}")
-    if reading.written is not None:
+    if reading.written:
         parts.append(f"{words.size(reading.written)} written")
     line = head
     for part in parts:

@@ -22,9 +22,10 @@ from bty_app.store import catalog
 from tests.file_host import FileHost, file_host
 from tests.serving import ENTRY, MAC, Site, listening
 
-IMAGE = os.urandom(3 * 2**20) + bytes(4 * 2**20) + b"end" * 4096
+# More than is fetched ahead, so that writing has begun when the digest is known.
+IMAGE = os.urandom(24 * 2**20) + bytes(4 * 2**20) + b"end" * 4096
 PACKED = gzip.compress(IMAGE, 1)
-DISK_BYTES = 16 * 2**20
+DISK_BYTES = 32 * 2**20
 
 pytestmark = pytest.mark.skipif(
     getattr(flash, "STANDS_IN", False), reason="the pipeline is not merged yet"
@@ -79,7 +80,8 @@ def content(disk: Disk) -> bytes:
 def bind(server: Site, host: FileHost, digest: str) -> None:
     """The operator orders the machine flashed with the image of the host."""
     entry = replace(ENTRY, src=host.url("/debian.img.gz"), disk_image_sha=digest, format="img.gz")
-    server.database.write(lambda tx: catalog.update(tx, entry))
+    server.database.write(lambda tx: catalog.delete(tx, ENTRY.bty_image_ref))
+    server.database.write(lambda tx: catalog.insert(tx, entry))
     server.bind("bty-flash-once")
     server.boots()
 

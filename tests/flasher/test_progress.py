@@ -74,6 +74,7 @@ def test_each_phase_is_measured_by_itself_and_so_is_what_starts_again() -> None:
     ("reading", "line"),
     [
         (Reading("flushing"), "flushing"),
+        (Reading("opening", written=0), "opening"),
         (Reading("flushing", in_phase=75), "flushing  for 1 min 15 s"),
         (
             Reading("writing", GIB, 4 * GIB, 3 * GIB, 118 * 2**20, 26),
