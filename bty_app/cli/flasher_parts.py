@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -33,6 +34,7 @@ COMMAND_LINE = Path("/proc/cmdline")
 EXCHANGES_AT_ONCE = 8
 WAIT_SECONDS = 60.0  # for a place among them
 
+_FRONT_TERMINALS = frozenset({"tty1"})
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -52,6 +54,18 @@ class Machine:
     command_line: Path = COMMAND_LINE
     status: Path = STATUS_FILE
     marks: tuple[Path, ...] = MARK_FILES
+    active_consoles: Path = Path("/sys/class/tty/console/active")
+
+    def watched(self) -> tuple[Path, ...]:
+        """Where marks go, besides the terminal that we write to anyway."""
+        try:
+            ours = Path(os.ttyname(sys.stderr.fileno())).name
+            active = self.active_consoles.read_text().split()
+            # tty0 is whichever of the virtual terminals is in front.
+            is_console = ours in active or ("tty0" in active and ours in _FRONT_TERMINALS)
+        except (OSError, ValueError):
+            is_console = False
+        return tuple(path for path in self.marks if path.name != "console" or not is_console)
 
     def kernel_parameter(self, name: str) -> str | None:
         """What the kernel command line says."""
@@ -125,7 +139,7 @@ def parts(config: Config, machine: Machine, *, is_live: bool = False) -> Parts:
         arch=_ARCHITECTURES.get(platform.machine(), platform.machine()),
     )
     console = Console(
-        sys.stderr, renews=sys.stderr.isatty(), marks=machine.marks if is_live else ()
+        sys.stderr, renews=sys.stderr.isatty(), marks=machine.watched() if is_live else ()
     )
     return Parts(
         machine,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -229,6 +230,22 @@ def test_the_clock_of_a_host_is_not_a_servers_business(box: Box, old: Original) 
     assert box.reboots == []
     assert box.bty("--server", old.url, "--mac", MAC) == 0
     assert box.reboots == [1]
+
+
+def test_a_mark_is_not_written_twice_to_the_terminal_that_is_the_console(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active, (leader, terminal_end) = tmp_path / "active", pty.openpty()
+    machine = Machine(marks=(tmp_path / "kmsg", tmp_path / "console"), active_consoles=active)
+    with open(terminal_end, "w") as stderr:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr("sys.stderr", stderr)
+        elsewhere = machine.watched()
+        active.write_text(f"tty0 {Path(os.ttyname(terminal_end)).name}\n")
+        here = machine.watched()
+    os.close(leader)
+
+    assert [path.name for path in elsewhere] == ["kmsg", "console"]
+    assert [path.name for path in here] == ["kmsg"]
 
 
 def test_at_a_terminal_a_wait_counts_down_and_a_key_leads_to_the_wizard(tmp_path: Path) -> None:
