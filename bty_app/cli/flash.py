@@ -21,7 +21,7 @@ from bty_app.flasher.inventory import read_lshw
 from bty_app.flasher.orders import Wanted
 from bty_app.flasher.plan import Place
 from bty_app.flasher.progress import ServerOutput
-from bty_app.flasher.run import Hands, Run
+from bty_app.flasher.run import Ending, Hands, Run
 from bty_app.flasher.server import Server
 from bty_app.flasher.waiting import Waiting
 
@@ -155,6 +155,11 @@ def _driven(args: argparse.Namespace, config: Config, machine: Machine) -> int:
         on_date=machine.set_clock if is_live else lambda _date: None,
     )
     flashing = made.flashing(ServerOutput(server.report_progress))
+
+    def wizard(catalog: str, idle: Callable[[], None]) -> Ending:
+        usual = server.catalog_url
+        return made.wizard(flashing, _reporter(server), idle, usual).run(catalog)
+
     hands = Hands(
         probe=machine.probe,
         lshw=read_lshw,
@@ -162,7 +167,7 @@ def _driven(args: argparse.Namespace, config: Config, machine: Machine) -> int:
         flashing=flashing,
         after_flash=made.after_flash,
         reboot=(lambda: None) if args.no_reboot else machine.reboot,
-        wizard=lambda catalog, idle: made.wizard(flashing, _reporter(server), idle).run(catalog),
+        wizard=wizard,
     )
     Run(server, made.console, waiting, hands, stays=is_live).run()
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -13,12 +14,11 @@ from bty_app import __version__
 from bty_app.config import Config
 from bty_app.domain.catalog_toml import MAX_CATALOG_BYTES
 from bty_app.errors import BtyError
-from bty_app.flasher import efi
+from bty_app.flasher import efi, flash
 from bty_app.flasher.block_facts import parameter
 from bty_app.flasher.clock import ClockSetter
 from bty_app.flasher.console import MARK_FILES, Console
 from bty_app.flasher.disks import Disk, probe
-from bty_app.flasher.flash import flash
 from bty_app.flasher.flashing import Flash, Flashing
 from bty_app.flasher.keys import Keys
 from bty_app.flasher.orders import Orders
@@ -34,7 +34,12 @@ COMMAND_LINE = Path("/proc/cmdline")
 EXCHANGES_AT_ONCE = 8
 WAIT_SECONDS = 60.0  # for a place among them
 
+_FRONT_TERMINALS = frozenset({"tty1"})
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def _flash_with(tools: flash.Tools) -> Flash:
+    return partial(flash.flash, tools=tools)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +47,25 @@ class Machine:
     """What the commands find on the machine that they run on; tests have others."""
 
     probe: Callable[[], list[Disk]] = probe
-    flash: Flash = flash
+    flash: Callable[[flash.Tools], Flash] = _flash_with
     keys: Callable[[], Keys] = Keys
     set_clock: Callable[[str], None] = field(default_factory=ClockSetter)
     reboot: Callable[[], None] = reboot
     command_line: Path = COMMAND_LINE
     status: Path = STATUS_FILE
     marks: tuple[Path, ...] = MARK_FILES
+    active_consoles: Path = Path("/sys/class/tty/console/active")
+
+    def watched(self) -> tuple[Path, ...]:
+        """Where marks go, besides the terminal that we write to anyway."""
+        try:
+            ours = Path(os.ttyname(sys.stderr.fileno())).name
+            active = self.active_consoles.read_text().split()
+            # tty0 is whichever of the virtual terminals is in front.
+            is_console = ours in active or ("tty0" in active and ours in _FRONT_TERMINALS)
+        except (OSError, ValueError):
+            is_console = False
+        return tuple(path for path in self.marks if path.name != "console" or not is_console)
 
     def kernel_parameter(self, name: str) -> str | None:
         """What the kernel command line says."""
@@ -74,15 +91,17 @@ class Parts:
         """Flashes with progress on the console and in the status file."""
         machine = self.machine
         outputs = [StatusFile(machine.status)]
-        return Flashing(machine.flash, machine.probe, self.console, outputs=outputs, far=far)
+        tools = flash.Tools(http=self.http, registry=self.registry)
+        return Flashing(machine.flash(tools), machine.probe, self.console, outputs=outputs, far=far)
 
     def wizard(
         self,
         flashing: Flashing,
         report: Callable[[str | None], None] = lambda _reason: None,
         idle: Callable[[], None] = lambda: None,
+        usual_catalog: str | None = None,
     ) -> Wizard:
-        """The wizard; `report` hears how a flash ended."""
+        """The wizard; `report` hears how a flash ended, `idle` is called while nobody answers."""
         tools = Tools(
             load=partial(
                 catalog_source.load,
@@ -97,7 +116,7 @@ class Parts:
             after_flash=self.after_flash,
         )
         dialog = Dialog(self.console, self.keys.line, idle)
-        return Wizard(dialog, tools, usual_catalog=self.usual_catalog)
+        return Wizard(dialog, tools, usual_catalog=usual_catalog or self.usual_catalog)
 
     def after_flash(self, disk: Disk) -> None:
         """Register the system with the firmware, if that is wanted; never a failure."""
@@ -120,7 +139,7 @@ def parts(config: Config, machine: Machine, *, is_live: bool = False) -> Parts:
         arch=_ARCHITECTURES.get(platform.machine(), platform.machine()),
     )
     console = Console(
-        sys.stderr, renews=sys.stderr.isatty(), marks=machine.marks if is_live else ()
+        sys.stderr, renews=sys.stderr.isatty(), marks=machine.watched() if is_live else ()
     )
     return Parts(
         machine,

@@ -18,7 +18,7 @@ from bty_app.flasher.order import Order, Outcome
 from bty_app.flasher.progress import ConsoleOutput, Output, Progress
 from bty_app.flasher.wipe import WipeReport, wipe
 
-NOT_BOOTABLE = "it may be half written and does not boot: flash it again"
+HALF_ERASED = "part of it is erased, and it does not boot"
 
 
 class Flash(Protocol):
@@ -49,7 +49,8 @@ class Flashing:
         """Look at the disk once more, then write it.
 
         Raises:
-            CancelledError: it was stopped with ^C; the sentence says what state the disk is in.
+            CancelledError: it was stopped with ^C. The sentence of this error, and of the others,
+                says what state the disk is in.
             FlashError: and its kinds, as `flasher.flash` raises them.
             NotFoundError, UnavailableError: the image cannot be had.
         """
@@ -65,7 +66,10 @@ class Flashing:
         """
         now = check_unchanged(disk, self._probe())
         with self._progress(disk) as progress:
-            return wipe(now, method, progress)
+            try:
+                return wipe(now, method, progress)
+            except CancelledError as error:
+                raise CancelledError(f"{error.message}; {HALF_ERASED}") from error
 
     @contextmanager
     def _progress(self, disk: Disk) -> Iterator[Progress]:
@@ -76,7 +80,7 @@ class Flashing:
                 with progress.ticking():
                     yield progress
             except CancelledError as error:
-                raise CancelledError(f"stopped; {disk.about}: {NOT_BOOTABLE}") from error
+                raise CancelledError(f"{disk.about}: {error.message}") from error
             finally:
                 self._console.clear()
 

@@ -21,7 +21,7 @@ _NOT_IN_A_PHASE = re.compile(r"[^a-z0-9_-]+")
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How far it is. `done` and `total` count fetched bytes, `written` those of the image that
-    are on the disk; `rate` is of the former, in bytes a second.
+    are on the disk; `rate` is of the former, in bytes a second; `remark` is what hinders it.
     """
 
     phase: str
@@ -31,6 +31,7 @@ class Reading:
     rate: int | None = None
     seconds_left: int | None = None
     in_phase: float = 0.0
+    remark: str = ""
 
 
 class Meter:
@@ -43,10 +44,11 @@ class Meter:
 
     def take(self, step: Step, now: float) -> Reading:
         """The reading at `now`."""
-        if step.words != self._phase or (self._seen and step.done < self._seen[-1][1]):
+        phase, _, remark = step.words.partition("; ")
+        if phase != self._phase or (self._seen and step.done < self._seen[-1][1]):
             self._seen.clear()
-        if step.words != self._phase:
-            self._phase, self._since = step.words, now
+        if phase != self._phase:
+            self._phase, self._since = phase, now
         while len(self._seen) > 1 and now - self._seen[1][0] >= WINDOW_SECONDS:
             self._seen.popleft()
         if not self._seen or now - self._seen[-1][0] >= SAMPLE_SECONDS:
@@ -59,7 +61,7 @@ class Meter:
             left = max(0, step.total - step.done) // rate
         written = step.bytes_image if isinstance(step, FlashStep) else None
         in_phase = now - self._since
-        return Reading(step.words, step.done, step.total, written, rate, left, in_phase)
+        return Reading(phase, step.done, step.total, written, rate, left, in_phase, remark)
 
 
 def phase_name(phase: str) -> str:
@@ -85,7 +87,7 @@ def progress_line(reading: Reading) -> str:
         parts.append(f"{words.duration(reading.seconds_left)} left")
     elif reading.in_phase >= QUIET_SECONDS:
         parts.append(f"for {words.duration(reading.in_phase)}")
-    if reading.written is not None:
+    if reading.written:
         parts.append(f"{words.size(reading.written)} written")
     line = head
     for part in parts:

@@ -17,6 +17,7 @@ from bty_app.domain.progress import ProgressReport
 from bty_app.errors import CancelledError
 from bty_app.flasher.console import Console
 from bty_app.flasher.meter import QUIET_SECONDS, Meter, Reading, phase_name, progress_line
+from bty_app.flasher.reasons import shortened
 
 EVERY_SECONDS = 1.0
 LINE_SECONDS = 10.0  # between two lines on a terminal that cannot renew one
@@ -63,9 +64,9 @@ class Progress:
         self._check_wanted()
         now = self._steady()
         with self._lock:
-            changed = self._last is None or self._last.phase != step.words
-            self._last = self._meter.take(step, now)
+            before, self._last = self._last, self._meter.take(step, now)
             self._taken_at = now
+            changed = before is None or before.phase != self._last.phase
             if changed or now - self._told_at >= EVERY_SECONDS:
                 self._tell(self._last, now)
 
@@ -122,7 +123,7 @@ class Progress:
 
     def _check_wanted(self) -> None:
         if not self._is_wanted():
-            raise CancelledError("the flash was stopped at the console")
+            raise CancelledError("stopped at the console")
 
 
 class ConsoleOutput:
@@ -131,9 +132,13 @@ class ConsoleOutput:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._phase = ""
+        self._remark = ""
         self._written_at = float("-inf")
 
     def __call__(self, reading: Reading, now: float) -> None:
+        if reading.remark and reading.remark != self._remark:
+            self._console.say(reading.remark)
+        self._remark = reading.remark
         if self._console.renews:
             self._console.renew(progress_line(reading))
         elif reading.phase != self._phase or now - self._written_at >= LINE_SECONDS:
@@ -171,4 +176,6 @@ class ServerOutput:
 
     def __call__(self, reading: Reading, _now: float) -> None:
         phase = phase_name(reading.phase)
-        self._report(ProgressReport(phase, reading.done, reading.total, reading.rate))
+        hindered = shortened(reading.remark) or None
+        report = ProgressReport(phase, reading.done, reading.total, reading.rate, hindered)
+        self._report(report)

@@ -31,6 +31,7 @@ from bty_app.flasher.server import FOR_EVER, Server, Told
 from bty_app.flasher.waiting import KeyPressedError, Waiting
 
 ONCE = Patience(in_all=0.0)
+A_WHILE = Patience(in_all=120.0)
 LSHW_HEAD_START = 3.0  # an inventory waits as long for lshw; later, it is told again
 LSHW_SECONDS = 45.0
 IDLE_SECONDS = 60.0
@@ -87,6 +88,7 @@ class Run:
     def run(self) -> Ending:
         """Until the machine reboots, there is nothing to do, or a person quits."""
         self._console.mark(f"bty: entered v{__version__}")
+        self._console.say("looking at the hardware of this machine")
         self._lshw.start()
         try:
             ending = self._loop()
@@ -99,15 +101,18 @@ class Run:
     def _loop(self) -> Ending:
         while True:
             try:
-                self._tell_inventory(LSHW_HEAD_START)
-                ending = self._do(self._next_plan())
+                self._tell_inventory(LSHW_HEAD_START, A_WHILE)
+                plan = self._next_plan()
+                if not self._told_inventory:  # a plan makes a record of a machine without one
+                    self._tell_inventory(0, ONCE)
+                ending = self._do(plan)
             except KeyPressedError:
                 ending = self._wizard(None, "")
             if ending is not None:
                 return ending
 
     def _next_plan(self) -> Plan:
-        self._console.say(f"asking {self._server.url} what to do")
+        self._console.say(f"asking {self._server.url} what {self._server.mac} is to do")
         return self._server.plan(wait=self._waiting.or_key)
 
     def _do(self, plan: Plan) -> Ending | None:
@@ -116,7 +121,7 @@ class Run:
             case FlashPlan():
                 return self._flash(plan)
             case InventoryPlan():
-                self._tell_inventory(LSHW_SECONDS, patience=FOR_EVER)
+                self._tell_inventory(LSHW_SECONDS, FOR_EVER)
                 self._console.say("the inventory is told; rebooting")
                 return Ending.REBOOT
             case InteractivePlan(catalog, why):
@@ -135,8 +140,12 @@ class Run:
 
     # -- the inventory -------------------------------------------------------------------------
 
-    def _tell_inventory(self, lshw_seconds: float, patience: Patience | None = None) -> None:
-        """Tell the hardware, unless the server knows it already."""
+    def _tell_inventory(self, lshw_seconds: float, patience: Patience) -> None:
+        """Tell the hardware, unless the server knows it already.
+
+        Raises:
+            KeyPressedError: somebody does not want to wait for the server.
+        """
         try:
             disks = self._hands.probe()
         except BtyError as error:
@@ -146,10 +155,8 @@ class Run:
         body = inventory(disks, tree)
         if body == self._told_inventory:
             return
-        if patience is None:
-            told = self._server.report_inventory(disks, tree)
-        else:
-            told = self._server.report_inventory(disks, tree, patience)
+        wait = self._waiting.or_key
+        told = self._server.report_inventory(disks, tree, patience, wait)
         if told is Told.TAKEN:
             self._told_inventory = body
         else:

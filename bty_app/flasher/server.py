@@ -15,11 +15,12 @@ from urllib.parse import quote
 from bty_app.domain.inventory import MAX_DISKS
 from bty_app.domain.json_bounds import object_of
 from bty_app.domain.mac import Mac
-from bty_app.domain.progress import MAX_REASON, ProgressReport
+from bty_app.domain.progress import ProgressReport
 from bty_app.errors import InvalidInputError, TooLargeError, UnavailableError
 from bty_app.flasher.disks import Disk
 from bty_app.flasher.inventory import MAX_DISKS_OF_THE_ORIGINAL, inventory
 from bty_app.flasher.plan import MAX_PLAN_BYTES, Plan, parse_plan
+from bty_app.flasher.reasons import shortened
 from bty_app.flasher.retry import AwayError, Patience, Wait, insist
 from bty_app.upstream.http import Answer, Http, Request
 
@@ -58,6 +59,7 @@ class Server:
         on_date: Callable[[str], None] = lambda _date: None,
     ) -> None:
         self.url = base_url(url)
+        self.mac = mac
         self._http = http
         self._machine = f"{self.url}/pxe/{quote(mac, safe=':')}"
         self._wait = wait
@@ -80,12 +82,16 @@ class Server:
         return insist(self._plan, patience, wait or self._wait, self._jitter)
 
     def report_inventory(
-        self, disks: Sequence[Disk], lshw: object = None, patience: Patience = FOR_MINUTES
+        self,
+        disks: Sequence[Disk],
+        lshw: object = None,
+        patience: Patience = FOR_MINUTES,
+        wait: Wait | None = None,
     ) -> Told:
         """Say which hardware there is."""
         for most in (MAX_DISKS, MAX_DISKS_OF_THE_ORIGINAL):
             body = inventory(disks, lshw, most=most)
-            told = self._report("inventory", body, patience, seconds=INVENTORY_SECONDS)
+            told = self._report("inventory", body, patience, seconds=INVENTORY_SECONDS, wait=wait)
             if told is not Told.REFUSED or len(disks) <= MAX_DISKS_OF_THE_ORIGINAL:
                 return told
         return Told.REFUSED
@@ -202,12 +208,6 @@ def base_url(text: str) -> str:
     if scheme.lower() not in ("http", "https") or not place or not re.fullmatch(r"[!-~]+", place):
         raise InvalidInputError(f"{text[:200]!r} is not the address of a server")
     return f"{scheme.lower()}://{place}"
-
-
-def shortened(reason: str) -> str:
-    """A reason as every server takes it: one line of at most 500 characters."""
-    plain = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
-    return plain if len(plain) <= MAX_REASON else f"{plain[: MAX_REASON - 1]}…"
 
 
 def _detail(answer: Answer) -> str:

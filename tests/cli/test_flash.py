@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from bty_app.flasher.disks import Part
 from bty_app.flasher.keys import Keys
 from tests.flasher.fakes import DISK, OTHER, FakeFlash
 from tests.flasher.original import Original, original
+from tests.terminal import terminal
 
 REPOSITORY = Path(__file__).parents[2]
 MAC = "52:54:00:12:34:56"
@@ -58,7 +60,7 @@ class Box:
         disks = [DISK, replace(OTHER, parts=(Part("sdb1", 2**30, "ext4", "home"),))]
         machine = Machine(
             probe=lambda: disks,
-            flash=self.flash,
+            flash=lambda _tools: self.flash,
             keys=lambda: Nobody(self.typed),
             set_clock=self.dates.append,
             reboot=lambda: self.reboots.append(1),
@@ -228,6 +230,37 @@ def test_the_clock_of_a_host_is_not_a_servers_business(box: Box, old: Original) 
     assert box.reboots == []
     assert box.bty("--server", old.url, "--mac", MAC) == 0
     assert box.reboots == [1]
+
+
+def test_a_mark_is_not_written_twice_to_the_terminal_that_is_the_console(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active, (leader, terminal_end) = tmp_path / "active", pty.openpty()
+    machine = Machine(marks=(tmp_path / "kmsg", tmp_path / "console"), active_consoles=active)
+    with open(terminal_end, "w") as stderr:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr("sys.stderr", stderr)
+        elsewhere = machine.watched()
+        active.write_text(f"tty0 {Path(os.ttyname(terminal_end)).name}\n")
+        here = machine.watched()
+    os.close(leader)
+
+    assert [path.name for path in elsewhere] == ["kmsg", "console"]
+    assert [path.name for path in here] == ["kmsg"]
+
+
+def test_at_a_terminal_a_wait_counts_down_and_a_key_leads_to_the_wizard(tmp_path: Path) -> None:
+    words = ("flash", "--server", "127.0.0.1:9", "--mac", MAC, "--no-reboot")
+
+    with terminal(tmp_path, "-m", "bty_app", *words) as at:
+        at.wait_for("bty: entered v")
+        at.wait_for("Connection refused")
+        at.wait_for("press a key for the wizard")
+        at.type("x")
+        at.wait_for("Where are the images?")
+        at.type("q\r")
+        at.wait_for("left the wizard; no disk was written")
+        at.wait_for("bty: exiting v")
+        assert at.end() == 0
 
 
 # -- what it does not need ---------------------------------------------------------------------

@@ -38,7 +38,7 @@ class FakeFlash:
         if self.acts:
             self.acts.pop(0)()
         if not teller.is_wanted():
-            raise CancelledError("cancelled")
+            raise CancelledError("stopped at the console; the disk does not boot: flash it again")
         teller.tell(FlashStep("flushing", 100, 100, bytes_image=400))
         return Outcome(100, 400, 300, 100, "ab" * 32, 2.0, order.sources[:1])
 

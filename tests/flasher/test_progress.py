@@ -74,6 +74,7 @@ def test_each_phase_is_measured_by_itself_and_so_is_what_starts_again() -> None:
     ("reading", "line"),
     [
         (Reading("flushing"), "flushing"),
+        (Reading("opening", written=0), "opening"),
         (Reading("flushing", in_phase=75), "flushing  for 1 min 15 s"),
         (
             Reading("writing", GIB, 4 * GIB, 3 * GIB, 118 * 2**20, 26),
@@ -185,6 +186,24 @@ def test_a_terminal_has_one_line_that_is_renewed() -> None:
     first = "writing  50 %  1.0 KiB of 2.0 KiB"
     blank = " " * (len(first) - len("flushing"))
     assert out.getvalue() == f"\r{first}\rflushing{blank}\r        \rdone\n"
+
+
+def test_what_hinders_a_flash_is_said_once_and_the_server_hears_of_it() -> None:
+    console, out = screen(renews=False)
+    meter, sent = Meter(), list[ProgressReport]()
+    outputs = (ConsoleOutput(console), ServerOutput(sent.append))
+
+    for second, said in enumerate(["writing", "writing; h is away", "writing; h is away"]):
+        for output in outputs:
+            output(meter.take(Step(said, 5 * second, 100), float(second)), float(second))
+
+    assert sent[-1].rate == 5  # it is one phase
+    assert out.getvalue().splitlines() == ["writing   0 %  0 B of 100 B", "h is away"]
+    assert [(report.phase, report.error) for report in sent] == [
+        ("writing", None),
+        ("writing", "h is away"),
+        ("writing", "h is away"),
+    ]
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then() -> None:

@@ -372,6 +372,7 @@ def test_a_disk_that_must_not_be_written_is_not_and_the_server_hears_why(
     box.run()
 
     assert box.flash.orders == []
+    assert "auto-flash starting" not in box.screen.text
     assert why in json.loads(old.taken("status")[0])["reason"]
 
 
@@ -474,7 +475,10 @@ def test_ctrl_c_in_a_flash_ends_it_and_is_reported(old: Original, box: Box) -> N
     assert box.run() is Ending.REBOOT
 
     reason = json.loads(old.taken("status")[0])["reason"]
-    assert reason.startswith("stopped; Disk One (serial S1, /dev/sda): it may be half written")
+    assert reason == (
+        "Disk One (serial S1, /dev/sda): stopped at the console;"
+        " the disk does not boot: flash it again"
+    )
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -13,8 +13,9 @@ from bty_app.domain.progress import ProgressReport
 from bty_app.errors import InvalidInputError
 from bty_app.flasher.disks import Disk
 from bty_app.flasher.plan import ExitPlan, FlashPlan, InteractivePlan, InventoryPlan, Place
+from bty_app.flasher.reasons import shortened
 from bty_app.flasher.retry import AwayError, Patience
-from bty_app.flasher.server import Server, Told, base_url, shortened
+from bty_app.flasher.server import Server, Told, base_url
 from bty_app.upstream.http import Http
 from tests.flasher.original import Original, original
 from tests.programs import free_port

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import re
-import select
 import signal
-import subprocess
-import sys
 import termios
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -37,8 +31,8 @@ from bty_app.flasher.wizard.images import Choice, of_files
 from bty_app.flasher.wizard.wizard import Tools, Wizard
 from tests.flasher.fakes import DISK, OTHER, FakeFlash, Screen
 from tests.flasher.machines import Captured
+from tests.terminal import Terminal, terminal
 
-REPOSITORY = Path(__file__).parents[2]
 CATALOG = b"""version = 1
 [[images]]
 name = "debian-13-x86_64.img.zst"
@@ -239,11 +233,14 @@ def test_ctrl_c_leaves_and_says_what_state_the_disk_is_in() -> None:
         raise KeyboardInterrupt
 
     place = typing("1", "1", "y", interrupt)
-    place.flash.acts = [failing(CancelledError("x"))]
+    place.flash.acts = [failing(CancelledError("stopped at the console; it does not boot"))]
 
     assert place.run() is Ending.QUIT
 
-    assert "stopped; Disk One (serial S1, /dev/sda): it may be half written" in place.screen.said
+    assert (
+        "stopped; Disk One (serial S1, /dev/sda): stopped at the console; it does not boot"
+        in place.screen.said
+    )
     place = typing("1", interrupt)
     assert place.run() is Ending.QUIT
     assert "stopped; no disk was written" in place.screen.text
@@ -364,69 +361,6 @@ def test_a_disk_of_many_partitions_is_told_in_a_screen() -> None:
 # -- a real terminal ---------------------------------------------------------------------------
 
 
-def _take_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-class Terminal:
-    """A program at the other end of a pty of 80 columns and 24 rows."""
-
-    def __init__(self, *command: str, environment: dict[str, str]) -> None:
-        master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (24, 80))
-        self.process = subprocess.Popen(
-            command,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            cwd=REPOSITORY,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=_take_terminal,  # noqa: PLW1509 - an ioctl and nothing else
-        )
-        os.close(slave)
-        self.master = master
-        self.text = ""
-
-    def wait_for(self, words: str, seconds: float = 30.0) -> None:
-        until = time.monotonic() + seconds
-        while words not in self.text:
-            left = until - time.monotonic()
-            assert left > 0, f"never said {words!r}: {self.text}"
-            assert self._read(left), f"ended without {words!r}: {self.text}"
-        self.text = self.text.partition(words)[2]
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def end(self) -> int:
-        while self._read(30.0):
-            pass
-        return self.process.wait(30)
-
-    def _read(self, seconds: float) -> bool:
-        if not select.select([self.master], [], [], seconds)[0]:
-            return False
-        try:
-            part = os.read(self.master, 4096)
-        except OSError:  # all of the other end is closed
-            return False
-        self.text += part.decode()
-        return bool(part)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-
-
-@contextmanager
-def terminal(tmp_path: Path, *command: str) -> Iterator[Terminal]:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "dumb"}
-    with closing(Terminal(sys.executable, *command, environment=environment)) as found:
-        yield found
-
-
 def test_the_command_runs_on_a_serial_line_and_ctrl_c_leaves_it(tmp_path: Path) -> None:
     (tmp_path / "catalog.toml").write_bytes(CATALOG)
     arguments = ("-m", "bty_app", "wizard", "--catalog", str(tmp_path / "catalog.toml"))
@@ -466,9 +400,9 @@ def test_ctrl_c_in_a_flash_at_a_terminal(tmp_path: Path) -> None:
     with terminal(tmp_path, "-m", "tests.flasher.wizard_at_terminal", "slow") as at:
         confirm(at)
         at.type("\x03")
-        at.wait_for("FAILED: stopped; Disk One (serial S1, /dev/sda): it may be half")
+        at.wait_for("FAILED: Disk One (serial S1, /dev/sda): stopped at the console")
         at.type("q\r")
-        at.wait_for("does not boot: flash it again")
+        at.wait_for("left the wizard; Disk One (serial S1, /dev/sda): stopped at the console")
         assert at.end() == 0
 
 

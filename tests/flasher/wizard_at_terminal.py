@@ -22,7 +22,7 @@ def slow(_order: Order, _path: str, teller: Teller) -> Outcome:
     while teller.is_wanted():
         teller.tell(FlashStep("writing", 50, 100))
         teller.wait(0.05)
-    raise CancelledError("stopped")
+    raise CancelledError("stopped at the console; the disk does not boot: flash it again")
 
 
 def main() -> None:

@@ -170,9 +170,7 @@ class Wizard:
             self._state = UNTOUCHED
             dialog.say(f"REFUSED: {error.message}")
         except (BtyError, OSError) as error:
-            if isinstance(error, CancelledError):
-                self._state = error.message.removeprefix("stopped; ")
-            self._failed(error)
+            self._failed(error, disk)
         else:
             self._state = f"{disk.about} is flashed"
             self._tools.report(None)
@@ -181,8 +179,10 @@ class Wizard:
             return True
         return False
 
-    def _failed(self, error: BtyError | OSError) -> None:
+    def _failed(self, error: BtyError | OSError, disk: Disk) -> None:
+        """The sentence says what state the disk is in."""
         reason = failure(error)
+        self._state = reason if isinstance(error, CancelledError) else f"{disk.about}: {reason}"
         self._dialog.say(f"FAILED: {reason}")
         self._tools.report(reason)
 
