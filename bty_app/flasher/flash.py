@@ -21,6 +21,7 @@ from bty_app.errors import (
     UnavailableError,
 )
 from bty_app.flasher import preflight
+from bty_app.flasher.bmap import Watch, parse
 from bty_app.flasher.device import Device
 from bty_app.flasher.flow import Flow
 from bty_app.flasher.order import FlashStep, Order, Outcome, Source
@@ -65,10 +66,15 @@ class _Flashing:
         self._stream = ImageStream(order, self._flow, tools, self._look_at_source)
         self._fetch = self._stream.fetch
         self._tally = Tally()
+        self._bmap = parse(order.bmap) if order.bmap is not None else None
         self._writer = Writer(
-            device, self._tally, check_head=self._check_head, records=order.verify
+            device,
+            self._tally,
+            check_head=self._check_head,
+            watch=Watch(self._bmap) if self._bmap else None,
+            records=order.verify,
         )
-        self._least_size = 0
+        self._least_size = self._bmap.size if self._bmap else 0
 
     def run(self) -> Outcome:
         began = time.monotonic()
@@ -126,11 +132,13 @@ class _Flashing:
         if progress.total and self._order.format in preflight.TELLING_TAILS:
             source = progress.used[-1]
             tail = self._stream.sources.tail(source, progress.total, preflight.TAIL_BYTES)
-        self._least_size = preflight.least_size(self._order.format, head, tail, progress.total)
+        least = preflight.least_size(self._order.format, head, tail, progress.total)
+        self._least_size = max(self._least_size, least)
         preflight.check_size(self._device, self._least_size)
 
     def _check_head(self, head: memoryview) -> None:
-        size_known = self._order.format == "img" and self._least_size > 0
+        is_exact = self._order.format == "img" or self._bmap is not None
+        size_known = is_exact and self._least_size > 0
         preflight.check_head(self._device, head, size_known=size_known)
 
     # -- watching ------------------------------------------------------------------------------
