@@ -17,6 +17,7 @@ from bty_app.errors import (
     CancelledError,
     FlashError,
     FlashIntegrityError,
+    FlashRefusedError,
     NotFoundError,
     UnavailableError,
 )
@@ -131,7 +132,12 @@ class _Flashing:
         tail = None
         if progress.total and self._order.format in preflight.TELLING_TAILS:
             source = progress.used[-1]
-            tail = self._stream.sources.tail(source, progress.total, preflight.TAIL_BYTES)
+            tail = self._stream.sources.tail(
+                source,
+                progress.total,
+                preflight.TAIL_BYTES,
+                is_wanted=lambda: not self._flow.is_stopped,
+            )
         least = preflight.least_size(self._order.format, head, tail, progress.total)
         self._least_size = max(self._least_size, least)
         preflight.check_size(self._device, self._least_size)
@@ -174,7 +180,7 @@ class _Flashing:
             yield
         except BtyError as error:
             self._end()
-            raise _with_state(error, UNBOOTABLE if self._tally.has_begun else UNTOUCHED) from error
+            raise _with_state(error, has_begun=self._tally.has_begun) from error
         except BaseException:
             self._end()
             raise
@@ -184,9 +190,13 @@ class _Flashing:
         self._flow.join()
 
 
-def _with_state(error: BtyError, state: str) -> BtyError:
+def _with_state(error: BtyError, *, has_begun: bool) -> BtyError:
     """The same failure, with the state of the disk in its sentence."""
-    kinds = (CancelledError, FlashError, NotFoundError, UnavailableError)
-    kind = type(error) if isinstance(error, FlashError) else None
-    kind_found = kind or next((one for one in kinds if isinstance(error, one)), FlashError)
-    return kind_found(f"{error.message}; {state}")
+    sentence = f"{error.message}; {UNBOOTABLE if has_begun else UNTOUCHED}"
+    if isinstance(error, FlashRefusedError) and has_begun:
+        return FlashError(sentence)  # a refusal says that nothing was written
+    if isinstance(error, FlashError):
+        return type(error)(sentence)
+    kinds = (CancelledError, NotFoundError, UnavailableError)
+    kind = next((kind for kind in kinds if isinstance(error, kind)), FlashError)
+    return kind(sentence)

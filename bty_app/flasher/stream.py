@@ -18,6 +18,7 @@ from bty_app.upstream.registry import Registry
 
 AHEAD_BYTES = 8 * 1024 * 1024  # fetched, and not yet decoded
 AGENT = "bty-flash"
+PATIENCE = 1.0  # seconds, with a server that does not answer, once nobody waits for it any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class ImageStream:
 
     def start(self) -> None:
         """Begin; a failure is one of the flow."""
-        self._flow.start("flash-fetch", self._do_fetch)
+        self._flow.start("flash-fetch", self._do_fetch, patience=PATIENCE)
         self._flow.start("flash-decode", self._do_decode)
 
     def _do_fetch(self) -> None:

@@ -1,4 +1,4 @@
-"""A .bmap file is believed: what it leaves out is zero, and what it has a checksum of is checked."""
+"""A .bmap file is believed: what it leaves out is zero, what it has a checksum of is checked."""
 
 from __future__ import annotations
 

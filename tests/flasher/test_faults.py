@@ -30,6 +30,7 @@ from bty_app.flasher.decoders import Row, program
 from bty_app.flasher.device import Disk
 from bty_app.flasher.flash import Tools, flash
 from bty_app.flasher.flow import Flow
+from bty_app.flasher.order import Source
 from bty_app.flasher.program import Program
 from bty_app.flasher.ring import Sink
 from tests.file_host import file_host
@@ -44,6 +45,7 @@ from tests.flasher.flashing import (
 )
 from tests.flasher.images import MIB, PACKERS, disk_file, image, loop_device
 from tests.netboot_set import Listener
+from tests.other_host import other_host
 
 DATA = image([("n", 6 * MIB), ("0", 20 * MIB), ("t", 70_000), ("n", 6 * MIB + 77)])
 BY_PROGRAM = {"img.zst": (program("zstd", "-dcq"),)}
@@ -90,6 +92,21 @@ def test_a_cancellation_in_any_phase_ends_all_and_leaves_no_disk_that_boots(
     else:
         assert does_not_boot(disk)
         assert "does not boot" in caught.value.message
+
+
+def test_a_cancellation_does_not_wait_for_a_server_that_is_silent(disk: Path) -> None:
+    with other_host() as silent:
+        silent.routes["/image"] = silent.silence
+        source = Source("http", silent.url("/image"))
+        patient = replace(QUICK, pace=replace(QUICK.pace, seconds=60.0))
+        teller = Canceller(lambda _step: bool(silent.heads))
+        began = time.monotonic()
+
+        with pytest.raises(CancelledError, match="nothing was written"):
+            flash(order("img", source), str(disk), teller, tools=patient)
+
+    assert time.monotonic() - began < 5
+    assert is_untouched(disk)
 
 
 def test_an_interrupt_ends_all_as_well(disk: Path) -> None:
