@@ -66,6 +66,8 @@ def parse_header(data: bytes) -> Header:
         FlashIntegrityError: it is none, or damaged.
         FlashRefusedError: it is of a kind that cannot be flashed; the sentence names it.
     """
+    if len(data) < HEADER_BYTES:
+        raise damaged("it is cut off")
     (magic, version, backing, _, bits, size, crypt, entries, l1, _, _, snapshots, _) = (
         _V2.unpack_from(data)
     )

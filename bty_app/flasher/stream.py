@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -78,3 +79,21 @@ class ImageStream:
             decoder.feed(chunk)
         decoder.finish()
         sink.end()
+
+
+def first_bytes(order: Order, tools: Tools, count: int) -> bytes:
+    """The first bytes of the order's file, or all of a shorter one.
+
+    Raises:
+        As `Fetch.chunks`.
+    """
+    flow = Flow()
+    found = bytearray()
+    with contextlib.closing(
+        Fetch(order, tools.sources(), flow, pauses=tools.pauses).chunks()
+    ) as it:
+        for chunk in it:
+            found += chunk
+            if len(found) >= count:
+                break
+    return bytes(found[:count])
