@@ -15,7 +15,7 @@ from bty_app.errors import InvalidInputError
 from bty_app.flasher.order import Kind, Order, Source
 from bty_app.flasher.pack import LEVEL, Packed, pack
 from bty_app.flasher.zstd_packing import LEVELS
-from bty_app.store.publish import publishing_file
+from bty_app.store.publish import publishing_file, scratch_directory
 
 _EPILOG = """examples:
   bty image pack debian.img.xz debian.img.zst
@@ -55,8 +55,11 @@ def run(args: argparse.Namespace, config: Config) -> int:  # noqa: ARG001 - the 
     order = _order(args)
     terminal = Terminal()
     try:
-        with publishing_file(args.dest, mode=0o644) as out:
-            packed = pack(order, out, terminal, level=args.level)
+        with (
+            scratch_directory(args.dest.parent, args.dest.name) as scratch,
+            publishing_file(args.dest, mode=0o644) as out,
+        ):
+            packed = pack(order, out, terminal, scratch=scratch, level=args.level)
     finally:
         terminal.done()
     _say(args.dest, packed, as_json=args.json)

@@ -18,6 +18,7 @@ from bty_app.flasher.decoder import Decoder, Raw, bzip2_members, gzip_members
 from bty_app.flasher.flow import Flow
 from bty_app.flasher.isal import Isal
 from bty_app.flasher.program import Program
+from bty_app.flasher.qcow2 import Qcow2
 from bty_app.flasher.ring import Sink
 from bty_app.flasher.xz_blocks import Blocks
 from bty_app.flasher.zstd_frames import Frames
@@ -60,6 +61,7 @@ DECODERS: Mapping[str, Sequence[Row]] = MappingProxyType(
             program("zstd", "-dcq", "--long=31"),
         ),
         "img.bz2": (Row("libbz2", _always, lambda sink, _flow: bzip2_members(sink)),),
+        "qcow2": (Row("ours", _always, lambda sink, _flow: Qcow2(sink)),),
     }
 )
 

@@ -9,7 +9,7 @@ bytes before are read again and compared.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bty_app.errors import BtyError, FlashIntegrityError, NotFoundError, UnavailableError
@@ -71,7 +71,7 @@ class Fetch:
         """The digest of what was fetched."""
         return self._hasher.hexdigest()
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Generator[bytes]:
         """The bytes of the image, once each and in order; in the end the digest is checked.
 
         Raises:

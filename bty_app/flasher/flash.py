@@ -17,10 +17,12 @@ from bty_app.errors import (
     CancelledError,
     FlashError,
     FlashIntegrityError,
+    FlashRefusedError,
     NotFoundError,
     UnavailableError,
 )
 from bty_app.flasher import preflight
+from bty_app.flasher.bmap import Watch, parse
 from bty_app.flasher.device import Device
 from bty_app.flasher.flow import Flow
 from bty_app.flasher.order import FlashStep, Order, Outcome, Source
@@ -65,10 +67,15 @@ class _Flashing:
         self._stream = ImageStream(order, self._flow, tools, self._look_at_source)
         self._fetch = self._stream.fetch
         self._tally = Tally()
+        self._bmap = parse(order.bmap) if order.bmap is not None else None
         self._writer = Writer(
-            device, self._tally, check_head=self._check_head, records=order.verify
+            device,
+            self._tally,
+            check_head=self._check_head,
+            watch=Watch(self._bmap) if self._bmap else None,
+            records=order.verify,
         )
-        self._least_size = 0
+        self._least_size = self._bmap.size if self._bmap else 0
 
     def run(self) -> Outcome:
         began = time.monotonic()
@@ -125,12 +132,19 @@ class _Flashing:
         tail = None
         if progress.total and self._order.format in preflight.TELLING_TAILS:
             source = progress.used[-1]
-            tail = self._stream.sources.tail(source, progress.total, preflight.TAIL_BYTES)
-        self._least_size = preflight.least_size(self._order.format, head, tail, progress.total)
+            tail = self._stream.sources.tail(
+                source,
+                progress.total,
+                preflight.TAIL_BYTES,
+                is_wanted=lambda: not self._flow.is_stopped,
+            )
+        least = preflight.least_size(self._order.format, head, tail, progress.total)
+        self._least_size = max(self._least_size, least)
         preflight.check_size(self._device, self._least_size)
 
     def _check_head(self, head: memoryview) -> None:
-        size_known = self._order.format == "img" and self._least_size > 0
+        is_exact = self._order.format == "img" or self._bmap is not None
+        size_known = is_exact and self._least_size > 0
         preflight.check_head(self._device, head, size_known=size_known)
 
     # -- watching ------------------------------------------------------------------------------
@@ -166,7 +180,7 @@ class _Flashing:
             yield
         except BtyError as error:
             self._end()
-            raise _with_state(error, UNBOOTABLE if self._tally.has_begun else UNTOUCHED) from error
+            raise _with_state(error, has_begun=self._tally.has_begun) from error
         except BaseException:
             self._end()
             raise
@@ -176,9 +190,13 @@ class _Flashing:
         self._flow.join()
 
 
-def _with_state(error: BtyError, state: str) -> BtyError:
+def _with_state(error: BtyError, *, has_begun: bool) -> BtyError:
     """The same failure, with the state of the disk in its sentence."""
-    kinds = (CancelledError, FlashError, NotFoundError, UnavailableError)
-    kind = type(error) if isinstance(error, FlashError) else None
-    kind_found = kind or next((one for one in kinds if isinstance(error, one)), FlashError)
-    return kind_found(f"{error.message}; {state}")
+    sentence = f"{error.message}; {UNBOOTABLE if has_begun else UNTOUCHED}"
+    if isinstance(error, FlashRefusedError) and has_begun:
+        return FlashError(sentence)  # a refusal says that nothing was written
+    if isinstance(error, FlashError):
+        return type(error)(sentence)
+    kinds = (CancelledError, NotFoundError, UnavailableError)
+    kind = next((kind for kind in kinds if isinstance(error, kind)), FlashError)
+    return kind(sentence)

@@ -23,7 +23,7 @@ class Flow:
         self._stopped = threading.Event()
         self._failure: BaseException | None = None
         self._endings: list[Callable[[], None]] = []
-        self._threads: list[threading.Thread] = []
+        self._threads: list[tuple[threading.Thread, float | None]] = []
         self._active = 0
 
     @property
@@ -36,12 +36,18 @@ class Flow:
         """Whether everybody is to end."""
         return self._stopped.is_set()
 
-    def start(self, name: str, work: Callable[[], None]) -> threading.Thread:
-        """Do `work` in a thread of this flash; its failure ends the flash."""
+    def start(
+        self, name: str, work: Callable[[], None], *, patience: float | None = None
+    ) -> threading.Thread:
+        """Do `work` in a thread of this flash; its failure ends the flash.
+
+        The end of the flash waits for the end of the thread, or so many seconds: where it may be
+        held up by somebody else and has nothing in its hands.
+        """
         thread = threading.Thread(target=self._do, args=(work,), name=name, daemon=True)
         with self._lock:
             thread.start()
-            self._threads.append(thread)
+            self._threads.append((thread, patience))
             self._active += 1
         return thread
 
@@ -104,13 +110,13 @@ class Flow:
         self.check()
 
     def join(self) -> None:
-        """Wait until every thread has ended."""
+        """Wait until every thread has ended, as far as there is patience."""
         while True:
             with self._lock:
-                thread = self._threads.pop() if self._threads else None
-            if thread is None:
-                return
-            thread.join()
+                if not self._threads:
+                    return
+                thread, patience = self._threads.pop()
+            thread.join(patience)
 
     def wait_over(self, seconds: float) -> bool:
         """Wait so long for the end of every thread: whether it has come."""

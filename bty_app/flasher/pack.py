@@ -9,15 +9,18 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from bty_app.domain.jobs import Step, Teller
 from bty_app.errors import FlashIntegrityError
+from bty_app.flasher.flash import flash
 from bty_app.flasher.flow import Flow
 from bty_app.flasher.memory import BUFFER_BYTES, bytes_are_zero
-from bty_app.flasher.order import Order
+from bty_app.flasher.order import Order, Source
+from bty_app.flasher.qcow2_format import HEADER_BYTES, parse_header
 from bty_app.flasher.ring import Ring
-from bty_app.flasher.stream import ImageStream, Tools
+from bty_app.flasher.stream import ImageStream, Tools, first_bytes
 from bty_app.flasher.zstd_packing import Frame, Packer, seek_table
 
 FRAME_BYTES = BUFFER_BYTES  # what a flash decodes in one go
@@ -35,20 +38,40 @@ class Packed:
 
 
 def pack(
-    order: Order, out: BinaryIO, teller: Teller, *, level: int = LEVEL, tools: Tools | None = None
+    order: Order,
+    out: BinaryIO,
+    teller: Teller,
+    *,
+    scratch: Path,
+    level: int = LEVEL,
+    tools: Tools | None = None,
 ) -> Packed:
     """Write the image of `order` to `out`; its digest is checked where the order has one.
 
+    A qcow2 image, which does not come in order, is unpacked into the directory `scratch` before.
+
     Raises:
-        As `flash`, but for the disk. OSError: `out` cannot be written.
+        As `flash`. OSError: `out` cannot be written.
     """
+    tools = tools or Tools()
+    if order.format == "qcow2":
+        order = _unpacked(order, teller, scratch / "unpacked.img", tools)
     flow = Flow()
     try:
-        packed = _Packing(order, out, teller, level, flow, tools or Tools()).run()
+        packed = _Packing(order, out, teller, level, flow, tools).run()
     finally:
         flow.stop()
         flow.join()
     return packed
+
+
+def _unpacked(order: Order, teller: Teller, path: Path, tools: Tools) -> Order:
+    """The order for the image as it is, in a file without the zeros."""
+    header = parse_header(first_bytes(order, tools, HEADER_BYTES))
+    with path.open("xb") as file:
+        file.truncate(header.size)
+    flash(order, str(path), teller, tools=tools)
+    return Order((Source("file", str(path), "file"),), "img", size_bytes=header.size)
 
 
 class _Packing:

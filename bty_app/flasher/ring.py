@@ -144,6 +144,12 @@ class Sink:
             self._start += whole
         self.put(bytes(count - whole))
 
+    def seek(self, offset: int) -> None:
+        """The next bytes are those at `offset`."""
+        if offset != self.offset:
+            self._pass_on()
+            self._start = offset
+
     def claim(self, count: int) -> tuple[Run, Buffer]:
         """The next bytes as a run that another thread fills, and then says is ready."""
         self._pass_on()

@@ -77,11 +77,13 @@ class Sources:
                 raise NotFoundError(error.message) from error
             raise
 
-    def tail(self, source: Source, total: int, count: int) -> bytes | None:
+    def tail(
+        self, source: Source, total: int, count: int, *, is_wanted: Callable[[], bool]
+    ) -> bytes | None:
         """The last `count` bytes, where they can be had without the rest."""
         start = max(0, total - count)
         try:
-            with self.open(source, offset=start) as opened:
+            with self.open(source, offset=start, is_wanted=is_wanted) as opened:
                 if opened.offset != start:
                     return None
                 return b"".join(opened.chunks)[:count]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from bty_app.upstream.registry import Registry
 
 AHEAD_BYTES = 8 * 1024 * 1024  # fetched, and not yet decoded
 AGENT = "bty-flash"
+PATIENCE = 1.0  # seconds, with a server that does not answer, once nobody waits for it any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class ImageStream:
 
     def start(self) -> None:
         """Begin; a failure is one of the flow."""
-        self._flow.start("flash-fetch", self._do_fetch)
+        self._flow.start("flash-fetch", self._do_fetch, patience=PATIENCE)
         self._flow.start("flash-decode", self._do_decode)
 
     def _do_fetch(self) -> None:
@@ -77,3 +79,21 @@ class ImageStream:
             decoder.feed(chunk)
         decoder.finish()
         sink.end()
+
+
+def first_bytes(order: Order, tools: Tools, count: int) -> bytes:
+    """The first bytes of the order's file, or all of a shorter one.
+
+    Raises:
+        As `Fetch.chunks`.
+    """
+    flow = Flow()
+    found = bytearray()
+    with contextlib.closing(
+        Fetch(order, tools.sources(), flow, pauses=tools.pauses).chunks()
+    ) as it:
+        for chunk in it:
+            found += chunk
+            if len(found) >= count:
+                break
+    return bytes(found[:count])

@@ -14,12 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bty_app.errors import FlashWriteError
+from bty_app.flasher.bmap import Watch
 from bty_app.flasher.device import Device
 from bty_app.flasher.memory import BUFFER_BYTES, Buffer
 from bty_app.flasher.ring import Ring, Run
 
 HEAD_BYTES = 1024 * 1024
 TAIL_BYTES = 1024 * 1024
+MAX_ZEROS = 1024 * 1024 * 1024  # of one run: between two, a flash can be cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,16 @@ class Writer:
         tally: Tally,
         *,
         check_head: Callable[[memoryview], None] = lambda _head: None,
+        watch: Watch | None = None,
         records: bool = False,
     ) -> None:
         """`check_head` gets the first bytes of the image before anything is written, and may
-        refuse; `records` keeps a digest of what is written where.
+        refuse; `watch` says which parts count; `records` keeps a digest of what is written where.
         """
         self._device = device
         self._tally = tally
         self._check_head = check_head
+        self._watch = watch
         self._records = records
         self._head = Buffer(HEAD_BYTES)
         self._head_length = 0
@@ -69,6 +73,7 @@ class Writer:
 
         Raises:
             FlashRefusedError: `check_head` refuses.
+            FlashIntegrityError: the image is not what `watch` knows.
             FlashWriteError: the disk failed, or the image is larger than it.
             StoppedError: the flash is stopped.
         """
@@ -77,6 +82,8 @@ class Writer:
                 self._begin(run)
             self._take(run)
             ring.release(run)
+        if self._watch is not None:
+            self._watch.finish()
         self._put_zeros()
 
     def write_head(self) -> None:
@@ -125,24 +132,33 @@ class Writer:
             raise FlashWriteError(
                 f"the image is larger than {self._device.path}, which has {self._device.size} bytes"
             )
-        held = self._hold(run)
         self._tally.image = max(self._tally.image, end)
-        if run.buffer is None:
-            self._add_zeros(run.offset + held, run.length - held)
+        if self._watch is None:
+            self._put(run.offset, 0, run.length, run.buffer)
             return
-        for start, stop, is_zero in run.buffer.runs(held, run.length):
-            if is_zero:
-                self._add_zeros(run.offset + start, stop - start)
-            else:
-                self._put_data(run.buffer.view[start:stop], run.offset + start)
+        for start, stop, counts in self._watch.parts(run.offset, run.length, run.buffer):
+            self._put(run.offset, start, stop, run.buffer if counts else None)
 
-    def _hold(self, run: Run) -> int:
-        """Keep what belongs to the first MiB: how many bytes of the run that was."""
-        held = max(0, min(HEAD_BYTES - run.offset, run.length))
+    def _put(self, offset: int, start: int, stop: int, buffer: Buffer | None) -> None:
+        """What is in the buffer from `start` to `stop`, or zeros; the image is at `offset`."""
+        start += self._hold(offset, start, stop, buffer)
+        if buffer is None:
+            self._add_zeros(offset + start, stop - start)
+            return
+        for first, after, is_zero in buffer.runs(start, stop):
+            if is_zero:
+                self._add_zeros(offset + first, after - first)
+            else:
+                self._put_data(buffer.view[first:after], offset + first)
+
+    def _hold(self, offset: int, start: int, stop: int, buffer: Buffer | None) -> int:
+        """Keep what belongs to the first MiB: how many bytes that was."""
+        held = max(0, min(HEAD_BYTES - offset - start, stop - start))
         if held:
-            self._head_length = max(self._head_length, run.offset + held)
-            if run.buffer is not None:
-                self._head.view[run.offset : run.offset + held] = run.buffer.view[:held]
+            at = offset + start
+            self._head_length = max(self._head_length, at + held)
+            if buffer is not None:
+                self._head.view[at : at + held] = buffer.view[start : start + held]
         return held
 
     def _put_data(self, view: memoryview, offset: int) -> None:
@@ -153,7 +169,8 @@ class Writer:
 
     def _add_zeros(self, offset: int, length: int) -> None:
         """Zeros wait for more of them behind, to be one command."""
-        if offset != self._zeros_at + self._zeros_length:
+        is_apart = offset != self._zeros_at + self._zeros_length
+        if is_apart or self._zeros_length >= MAX_ZEROS:
             self._put_zeros()
         if not self._zeros_length:
             self._zeros_at = offset

@@ -42,44 +42,51 @@ class Frames:
             self._row.feed(data)
             return
         self._pending += data
+        if self._is_unfit():
+            self._begin_row()
+            return
         while length := self._walk.length(self._pending):
             frame = bytes(self._pending[:length])
             del self._pending[:length]
             self._walk = FrameWalk()
-            if not self._take(frame):
-                self._begin_row(frame)
+            self._take(frame)
+            if self._is_unfit():
+                self._begin_row()
                 return
-        if self._walk.is_unfit or len(self._pending) > MAX_FRAME_BYTES:
-            self._begin_row(b"")
 
     def finish(self) -> None:
         if self._row is None and (self._pending or not self._frames):
-            self._begin_row(b"")
+            self._begin_row()
         for _ in range(self._threads):
             self._jobs.put(None)
         if self._row is not None:
             self._row.finish()
 
-    def _take(self, frame: bytes) -> bool:
-        """Have the frame decoded; False where that must be done in a row."""
-        if not frame.startswith(libzstd.MAGIC):
-            return True  # a skippable frame
-        self._frames += 1
-        size = content_size(frame)
-        if size is None or not STEP <= size <= BUFFER_BYTES or size % STEP:
+    def _is_unfit(self) -> bool:
+        """Whether what comes now cannot be decoded side by side."""
+        if self._walk.is_unfit or len(self._pending) > MAX_FRAME_BYTES:
+            return True
+        if len(self._pending) < libzstd.HEADER_MAX or not self._pending.startswith(libzstd.MAGIC):
             return False
+        size = content_size(bytes(self._pending[: libzstd.HEADER_MAX]))
+        return size is None or not STEP <= size <= BUFFER_BYTES or size % STEP != 0
+
+    def _take(self, frame: bytes) -> None:
+        """Have the frame decoded."""
+        size = content_size(frame)
+        if size is None:
+            return  # a frame to be passed over
+        self._frames += 1
         if self._threads < self._workers:
             self._threads += 1
             self._flow.start("flash-zstd", self._work)
         self._jobs.put((frame, size, self._sink.claim(size)))
-        return True
 
-    def _begin_row(self, frame: bytes) -> None:
+    def _begin_row(self) -> None:
         """From here on by one thread."""
         self._row = Streaming(self._sink)
-        rest = bytes(self._pending)
+        self._row.feed(bytes(self._pending))
         self._pending.clear()
-        self._row.feed(frame + rest)
 
     def _work(self) -> None:
         context = Context()

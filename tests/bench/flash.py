@@ -239,7 +239,13 @@ def _pack_as(name: str, image: Path, packed: Path) -> None:
         if command:
             subprocess.run(("sh", "-c", command), stdin=file, stdout=out, check=True)
         else:
-            pack(Order((Source("file", str(image)),), "img"), out, _Quiet(), level=3)
+            pack(
+                Order((Source("file", str(image)),), "img"),
+                out,
+                _Quiet(),
+                scratch=packed.parent,
+                level=3,
+            )
     with packed.open("rb") as done:
         digest = hashlib.file_digest(done, "sha256").hexdigest()
     packed.with_name(f"{packed.name}.sha256").write_text(digest)

@@ -8,7 +8,6 @@ import re
 import resource
 import subprocess
 import sys
-import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ from bty_app.flasher.decoders import Row, program
 from bty_app.flasher.device import Disk
 from bty_app.flasher.flash import Tools, flash
 from bty_app.flasher.flow import Flow
+from bty_app.flasher.order import Source
 from bty_app.flasher.program import Program
 from bty_app.flasher.ring import Sink
 from tests.file_host import file_host
@@ -44,6 +44,7 @@ from tests.flasher.flashing import (
 )
 from tests.flasher.images import MIB, PACKERS, disk_file, image, loop_device
 from tests.netboot_set import Listener
+from tests.other_host import other_host
 
 DATA = image([("n", 6 * MIB), ("0", 20 * MIB), ("t", 70_000), ("n", 6 * MIB + 77)])
 BY_PROGRAM = {"img.zst": (program("zstd", "-dcq"),)}
@@ -90,6 +91,21 @@ def test_a_cancellation_in_any_phase_ends_all_and_leaves_no_disk_that_boots(
     else:
         assert does_not_boot(disk)
         assert "does not boot" in caught.value.message
+
+
+def test_a_cancellation_does_not_wait_for_a_server_that_is_silent(disk: Path) -> None:
+    with other_host() as silent:
+        silent.routes["/image"] = silent.silence
+        source = Source("http", silent.url("/image"))
+        patient = replace(QUICK, pace=replace(QUICK.pace, seconds=60.0))
+        teller = Canceller(lambda _step: bool(silent.heads))
+        began = time.monotonic()
+
+        with pytest.raises(CancelledError, match="nothing was written"):
+            flash(order("img", source), str(disk), teller, tools=patient)
+
+    assert time.monotonic() - began < 5
+    assert is_untouched(disk)
 
 
 def test_an_interrupt_ends_all_as_well(disk: Path) -> None:
@@ -217,35 +233,84 @@ def test_a_disk_that_fails_at_the_very_end_fails_the_flash(
     assert does_not_boot(disk)
 
 
-def test_a_limit_of_the_system_is_an_error_like_any_other(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.write_bytes(bytes(len(DATA) + MIB))
+FLASHES = """
+import sys
+from bty_app.errors import FlashWriteError
+from bty_app.flasher.flash import Order, Source, flash
+from tests.netboot_set import Listener
+order = Order((Source("file", sys.argv[1]),), "img", verify=True)
+try:
+    flash(order, sys.argv[2], Listener())
+except FlashWriteError as error:
+    print(error.message)
+"""
+
+
+def in_a_process(
+    tmp_path: Path, disk: Path, *before: str, limit: Callable[[], None] | None = None
+) -> str:
+    """What a flash in a process of its own says; `before` is what it is run by."""
     (tmp_path / "image").write_bytes(DATA)
-    code = textwrap.dedent(f"""
-        from bty_app.errors import FlashWriteError
-        from bty_app.flasher.flash import Order, Source, flash
-        from tests.netboot_set import Listener
-        order = Order((Source("file", {str(tmp_path / "image")!r}),), "img")
-        try:
-            flash(order, {str(disk)!r}, Listener())
-        except FlashWriteError as error:
-            print(error.message)
-    """)
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(DATA) - 3 * MIB, len(DATA) - 3 * MIB))
-
     done = subprocess.run(
-        (sys.executable, "-c", code),
+        (*before, sys.executable, "-c", FLASHES, str(tmp_path / "image"), str(disk)),
         preexec_fn=limit,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout
 
-    assert "File too large" in done.stdout, done.stderr
+
+def test_a_limit_of_the_system_is_an_error_like_any_other(tmp_path: Path, disk: Path) -> None:
+    size = len(DATA) - 3 * MIB
+
+    said = in_a_process(
+        tmp_path, disk, limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    )
+
+    assert "File too large" in said
     assert does_not_boot(disk)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("number", range(1, 6))  # of each thread
+def test_every_flush_that_fails_fails_the_flash(number: int, tmp_path: Path, disk: Path) -> None:
+    fault = f"inject=fsync:error=EIO:when={number}"
+    by = ("strace", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=fsync", "-e", fault)
+
+    said = in_a_process(tmp_path, disk, *by)
+
+    asked = (tmp_path / "trace").read_text().count("fsync(")
+    if number > 4:
+        assert asked == 6  # for the wiped edges, for all, and for the beginning: two each
+        assert disk.read_bytes()[: len(DATA)] == DATA
+    else:
+        assert "flush failed: Input/output error" in said
+        assert does_not_boot(disk)
+
+
+@pytest.mark.system
+def test_the_beginning_is_written_last_and_all_else_is_on_the_disk_by_then(
+    tmp_path: Path, disk: Path
+) -> None:
+    trace = tmp_path / "trace"
+
+    in_a_process(
+        tmp_path, disk, "strace", "-f", "-qq", "-o", str(trace), "-e", "trace=pwrite64,fsync"
+    )
+
+    calls = [line.split(maxsplit=1)[1] for line in trace.read_text().splitlines()]
+    acts = ["fsync" if call.startswith("fsync") else _offset(call) for call in calls]
+    assert acts[0] == 0  # the old beginning and the old end are wiped before anything else
+    assert acts[2:4] == ["fsync", "fsync"]
+    assert acts[-5:] == ["fsync", "fsync", 0, "fsync", "fsync"]
+    assert all(act != 0 for act in acts[1:-3])
+
+
+def _offset(call: str) -> int:
+    return int(call.rpartition(")")[0].rpartition(", ")[2])
 
 
 @contextmanager

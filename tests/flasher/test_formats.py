@@ -180,7 +180,7 @@ def test_a_gzip_image_that_is_cut_off_may_be_found_out_before_anything_is_writte
 def test_an_empty_image_is_refused_before_anything_is_written(kind: str, tmp_path: Path) -> None:
     disk = disk_file(tmp_path / "disk", 3 * MIB)
 
-    for packed in (b"", _packed(b"", kind)[0]):
+    for packed in (b"", *_packed(b"", kind)[:1]):
         with pytest.raises(FlashIntegrityError, match="nothing was written"):
             flashed(tmp_path, packed, kind, disk)
 

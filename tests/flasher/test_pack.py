@@ -20,6 +20,7 @@ from bty_app.flasher.pack import FRAME_BYTES, pack
 from bty_app.flasher.zstd_frames import FrameWalk
 from tests.flasher.flashing import Canceller, leaves_nothing_running, order, sha256
 from tests.flasher.images import IMAGES, MIB, PACKERS, decoded, image
+from tests.flasher.test_qcow2 import converted, padded
 from tests.netboot_set import Listener
 
 DATA = image([("n", 3 * MIB), ("0", 12 * MIB), ("t", 5 * MIB + 99)])
@@ -30,7 +31,9 @@ def packed(tmp_path: Path, data: bytes, kind: str = "img") -> bytes:
     source.write_bytes(data)
     out = io.BytesIO()
     with leaves_nothing_running():
-        found = pack(order(kind, Source("file", str(source))), out, Listener(), level=1)
+        found = pack(
+            order(kind, Source("file", str(source))), out, Listener(), scratch=tmp_path, level=1
+        )
     assert found.sha256 == sha256(out.getvalue())
     assert found.size_bytes == len(out.getvalue())
     return out.getvalue()
@@ -54,6 +57,22 @@ def test_every_format_is_packed(name: str, tmp_path: Path) -> None:
     kind, how = PACKERS[name]
 
     assert packed(tmp_path, how(DATA), kind) == packed(tmp_path, DATA)
+
+
+def test_qcow2_is_packed_by_way_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = converted(tmp_path, DATA, "-c")
+    dest = tmp_path / "a.img.zst"
+
+    assert run(str(made), str(dest)) == 0
+
+    wanted = padded(DATA)
+    assert decoded(DECODERS["img.zst"][0], [dest.read_bytes()]) == wanted
+    assert run(str(made), str(dest), "--sha256", "0" * 64) == 65
+    made.write_bytes(made.read_bytes()[:50])
+    assert run(str(made), str(dest)) == 65
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.img.zst", "image.qcow2", "plain"]
 
 
 def test_frames_are_whole_buffers_and_the_table_lists_them(tmp_path: Path) -> None:
@@ -85,7 +104,7 @@ def test_a_cancellation_ends_all(tmp_path: Path) -> None:
     teller = Canceller(lambda _step: True)
 
     with leaves_nothing_running(), pytest.raises(CancelledError):
-        pack(order("img", Source("file", str(source))), io.BytesIO(), teller)
+        pack(order("img", Source("file", str(source))), io.BytesIO(), teller, scratch=tmp_path)
 
 
 def run(*words: str) -> int:
@@ -127,6 +146,8 @@ def test_steps_count_what_was_fetched(tmp_path: Path) -> None:
     source.write_bytes(DATA)
     listener = Listener()
 
-    pack(order("img", Source("file", str(source))), io.BytesIO(), listener, level=1)
+    pack(
+        order("img", Source("file", str(source))), io.BytesIO(), listener, scratch=tmp_path, level=1
+    )
 
     assert listener.steps[-1] == Step("packing", len(DATA), len(DATA))

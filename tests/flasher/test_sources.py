@@ -128,6 +128,19 @@ def test_another_file_on_the_way_is_never_mixed_in(
     assert does_not_boot(disk)
 
 
+@pytest.mark.parametrize("ranges", [True, False], ids=["with ranges", "without ranges"])
+def test_another_file_that_begins_alike_is_known_by_its_tag(
+    ranges: bool, host: FileHost, disk: Path
+) -> None:
+    host.files = Versions(DATA, DATA[:-1] + b"x")
+    host.die_after, host.faults, host.ranges = 5 * MIB, 1, ranges
+
+    with pytest.raises(UnavailableError, match="has changed while"):
+        flashed(order("img", http(host)), disk)
+
+    assert does_not_boot(disk)
+
+
 @pytest.mark.parametrize("other", [OTHER, DATA + b"x", DATA[:-1]])
 def test_another_file_on_the_way_fails_by_the_digest_that_is_known(
     other: bytes, host: FileHost, disk: Path
@@ -233,6 +246,7 @@ def test_an_image_that_no_source_has_is_not_found(host: FileHost, disk: Path) ->
 
     with pytest.raises(NotFoundError, match="nothing was written"):
         flashed(wanted, disk)
+    assert host.gets("/other") == 1
     with pytest.raises(NotFoundError, match="no source"):
         flashed(order("img"), disk)
 
