@@ -42,7 +42,7 @@ HOSTS = re.compile(
     re.ASCII,
 )
 # Directories that every Linux host has, or that the page itself tells to make.
-PLACES = {"/etc", "/var", "/usr", "/srv", "/dev"}
+PLACES = {"/etc", "/var", "/usr", "/srv", "/dev", "/run"}
 
 
 def relative(path: Path) -> str:

@@ -70,12 +70,17 @@ class FickleMirror:
 def _handler(mirror: FickleMirror) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
+            if self.path.endswith(".bmap"):
+                self.send_error(404)
+                return
             self.send_response(200)
             self.send_header("Content-Length", str(len(mirror.image)))
             self.end_headers()
 
         def do_GET(self) -> None:
             self.do_HEAD()
+            if self.path.endswith(".bmap"):
+                return
             try:
                 for part in mirror.parts():
                     self.wfile.write(part)
