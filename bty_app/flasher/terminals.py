@@ -21,6 +21,8 @@ from pathlib import Path
 
 ROWS, COLUMNS = 24, 80
 CHUNK_BYTES = 4096
+MAX_WAITING_BYTES = 64 * 1024  # for a slow line: some seconds of it
+REST_SECONDS = 0.1  # between two tries to get rid of what waits
 
 
 def on_all(paths: Sequence[Path], work: Callable[[], int]) -> int:
@@ -67,24 +69,28 @@ def _opened(paths: Sequence[Path]) -> Iterator[list[int]]:
 
 
 def _copy(master: int, terminals: list[int]) -> None:
-    """Until the child's side of its terminal is closed."""
+    """Until the child's side of its terminal is closed, and the rest of it is shown."""
+    waiting = {terminal: bytearray() for terminal in terminals}
     with selectors.DefaultSelector() as selector:
         for source in (master, *terminals):
             selector.register(source, selectors.EVENT_READ)
         while True:
-            for key, _events in selector.select():
+            for key, _events in selector.select(REST_SECONDS):
                 source = key.fd
                 data = _read(source)
                 if source == master:
                     if not data:
                         return
-                    for terminal in terminals:
-                        _write(terminal, data)
+                    for buffer in waiting.values():
+                        buffer.extend(data)
+                        del buffer[:-MAX_WAITING_BYTES]  # of a line that nobody reads
                 elif data:
                     _write(master, data)
                 elif data is not None:  # it hung up
                     selector.unregister(source)
-                    terminals.remove(source)
+                    del waiting[source]
+            for terminal, left in waiting.items():
+                del left[: _write(terminal, left)]
 
 
 def _read(source: int) -> bytes | None:
@@ -95,7 +101,9 @@ def _read(source: int) -> bytes | None:
         return None if error.errno in {errno.EAGAIN, errno.EINTR} else b""
 
 
-def _write(target: int, data: bytes) -> None:
-    """What it does not take is lost: a line without a reader must not hold a flash up."""
-    with contextlib.suppress(OSError):
-        os.write(target, data)
+def _write(target: int, data: bytes | bytearray) -> int:
+    """How much of it was taken; a line without a reader must not hold a flash up."""
+    try:
+        return os.write(target, data)
+    except OSError:
+        return 0

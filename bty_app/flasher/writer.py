@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from bty_app.errors import FlashWriteError
 from bty_app.flasher.bmap import Watch
 from bty_app.flasher.device import Device
-from bty_app.flasher.memory import BUFFER_BYTES, Buffer
+from bty_app.flasher.memory import BUFFER_BYTES, PAGE, Buffer
 from bty_app.flasher.ring import Ring, Run
 
 HEAD_BYTES = 1024 * 1024
@@ -87,15 +87,18 @@ class Writer:
         self._put_zeros()
 
     def write_head(self) -> None:
-        """The first MiB, flushed: from here on the disk boots.
+        """The first MiB, and of that the page with the boot sector and the partition table's
+        header last: from here on the disk boots.
 
         Raises:
             FlashWriteError: the disk failed.
         """
         view = self._head.view[: self._head_length]
         try:
-            self._device.write(view, 0)
-            self._device.flush()
+            for start, end in ((PAGE, len(view)), (0, min(PAGE, len(view)))):
+                if start < end:
+                    self._device.write(view[start:end], start)
+                    self._device.flush()
         except FlashWriteError:
             self.take_back()
             raise

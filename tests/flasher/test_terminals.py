@@ -8,6 +8,8 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,12 +50,22 @@ class Screen:
         os.write(self.master, text.encode())
 
 
+@contextmanager
+def running(code: str, *paths: str) -> Iterator[subprocess.Popen[bytes]]:
+    program = subprocess.Popen([sys.executable, "-c", code, *paths])
+    try:
+        yield program
+    finally:
+        program.kill()
+        program.wait()
+
+
 @pytest.mark.parametrize("typist", [0, 1])
 def test_all_see_the_same_and_any_may_answer(typist: int) -> None:
     screens = [Screen(), Screen()]
     paths = [screen.path for screen in screens]
 
-    with subprocess.Popen([sys.executable, "-c", PROGRAM, *paths, "/dev/no-such-line"]) as program:
+    with running(PROGRAM, *paths, "/dev/no-such-line") as program:
         for screen in screens:
             screen.wait_for("who is there?")
         screens[typist].type("somebody\r")
@@ -69,7 +81,7 @@ def test_a_line_that_hangs_up_or_that_nobody_reads_holds_nothing_up() -> None:
     paths = [screen.path for screen in (lost, deaf, seen)]
     chatty = PROGRAM.replace("def work():", "def work():\n    print('x' * 100_000)")
 
-    with subprocess.Popen([sys.executable, "-c", chatty, *paths]) as program:
+    with running(chatty, *paths) as program:
         os.close(lost.slave)
         os.close(lost.master)
         seen.wait_for("who is there?")
