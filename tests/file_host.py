@@ -27,12 +27,13 @@ class FileHost:
     statuses: dict[str, list[int]] = field(default_factory=dict)  # to answer with, one each time
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     sent: int = 0
+    address: str = "127.0.0.1"
     port: int = 0
     over: threading.Event = field(default_factory=threading.Event)
     on_get: list[threading.Event] = field(default_factory=list)
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"http://{self.address}:{self.port}{path}"
 
     def gets(self, path: str) -> int:
         return sum(1 for method, found, _range in self.asked if (method, found) == ("GET", path))
@@ -109,11 +110,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def file_host(**files: bytes) -> Iterator[FileHost]:
-    """A `FileHost` on a free port of loopback, for as long as the block lasts."""
-    host = FileHost({f"/{name}": data for name, data in files.items()})
+def file_host(address: str = "127.0.0.1", /, **files: bytes) -> Iterator[FileHost]:
+    """A `FileHost` on a free port of `address`, for as long as the block lasts."""
+    host = FileHost({f"/{name}": data for name, data in files.items()}, address=address)
     handler = type("Handler", (_Handler,), {"host": host})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer((address, 0), handler)
     server.daemon_threads = True
     host.port = int(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))

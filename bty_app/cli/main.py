@@ -20,11 +20,13 @@ import argparse
 import importlib
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn, Protocol, cast
 
 from bty_app import __version__, config_sources, errors, logs, native
@@ -115,6 +117,10 @@ _log = logging.getLogger(__name__)
 
 def entry() -> NoReturn:
     """The installed commands and the single file start here."""
+    if os.getpid() == 1:
+        # The first process of a container has no default action: it could not be stopped until
+        # the server has set its own.
+        signal.signal(signal.SIGTERM, _stopped)
     called = Path(sys.argv[0]).name
     sys.exit(main(sys.argv[1:], program=called if called in _PROGRAMS else "bty"))
 
@@ -138,6 +144,11 @@ def main(argv: Sequence[str], *, program: str = "bty") -> int:
     except Exception as error:  # noqa: BLE001  the last edge: one line in place of a traceback
         return _unexpected(error, debug="--debug" in argv or bool(os.environ.get("BTY_DEBUG")))
     return status
+
+
+def _stopped(number: int, _frame: FrameType | None) -> NoReturn:
+    """End at once, as any other process does on this signal: what is on disk stands that."""
+    os._exit(128 + number)
 
 
 def exit_code(error: errors.BtyError) -> int:
