@@ -20,6 +20,7 @@ from bty_app.flasher.bzip2_marks import Bits, Mark
 from bty_app.flasher.decoders import DECODERS, Row, decoder_of, program
 from bty_app.flasher.flash import Order, Outcome, Source, Tools, flash
 from bty_app.flasher.memory import Buffer
+from tests.flasher.flashing import is_as_said
 from tests.flasher.images import (
     IMAGES,
     MIB,
@@ -208,10 +209,10 @@ def test_an_image_that_is_cut_off_leaves_a_disk_that_does_not_boot(
     packed = _packed(data, kind)[0]
     disk = disk_file(tmp_path / "disk", len(data) + MIB)
 
-    with pytest.raises(FlashIntegrityError, match="does not boot"):
+    with pytest.raises(FlashIntegrityError) as caught:
         flashed(tmp_path, packed[:-20], kind, disk)
 
-    assert disk.read_bytes()[:MIB] == bytes(MIB)
+    assert is_as_said(disk, caught.value.message)
 
 
 def test_a_gzip_image_that_is_cut_off_may_be_found_out_before_anything_is_written(

@@ -24,6 +24,7 @@ from tests.flasher.flashing import (
     order,
 )
 from tests.flasher.images import IMAGES, MIB, disk_file, expected_disk, image
+from tests.flasher.test_preflight import gpt
 from tests.netboot_set import Listener
 
 DATA = image([("t", 70_000), ("n", MIB), ("0", 20 * MIB), ("n", 3 * MIB), ("0", 999), ("t", 513)])
@@ -99,6 +100,20 @@ def test_a_file_written_at_random_is_the_disk_that_a_machine_sees(tmp_path: Path
     flashed(made, disk)
 
     assert disk.read_bytes() == expected_disk(wanted, len(wanted) + MIB)
+
+
+def test_the_beginning_of_the_disk_is_looked_at_wherever_it_is_in_the_file(tmp_path: Path) -> None:
+    head, made = tmp_path / "head", tmp_path / "made.qcow2"
+    head.write_bytes(gpt(4096, MIB))
+    qemu_img("create", "-f", "qcow2", str(made), "30M")
+    acts = ("-c", "write -P 7 20M 5M", "-c", f"write -s {head} 0 1M")
+    subprocess.run(("qemu-io", *acts, str(made)), check=True, capture_output=True)
+    disk = disk_file(tmp_path / "disk", 30 * MIB)
+
+    with pytest.raises(FlashRefusedError, match="for sectors of 4096 bytes"):
+        flashed(made, disk)
+
+    assert is_untouched(disk)
 
 
 def test_it_is_streamed_over_http_in_one_go(tmp_path: Path) -> None:
