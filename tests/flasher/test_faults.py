@@ -395,11 +395,11 @@ def test_what_is_no_disk_or_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_read_only_is_refused(disk: Path) -> None:
-    with loop_device(disk) as device:
-        subprocess.run(("blockdev", "--setro", device), check=True)
-
-        with pytest.raises(FlashRefusedError, match="read-only"):
-            flashed(device)
+    with (
+        loop_device(disk, "--read-only") as device,
+        pytest.raises(FlashRefusedError, match="read-only"),
+    ):
+        flashed(device)
 
     assert is_untouched(disk)
 

@@ -285,6 +285,19 @@ def test_an_answer_that_is_no_whole_file_is_no_image(
     assert is_as_said(disk, caught.value.message)
 
 
+def test_a_size_that_is_known_is_missed_where_the_server_tells_none(
+    other: OtherHost, disk: Path
+) -> None:
+    chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(DATA), DATA)
+    other.routes["/image"] = raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+    source = Source("http", other.url("/image"))
+
+    flashed(replace(order("img", source), size_bytes=len(DATA)), disk)
+    assert is_exact(disk)
+    with pytest.raises(FlashIntegrityError, match=f"{len(DATA)} bytes came, not {len(DATA) + 1}"):
+        flashed(replace(order("img", source), size_bytes=len(DATA) + 1), disk)
+
+
 def test_a_file_of_this_host_is_a_source(tmp_path: Path, disk: Path) -> None:
     source = tmp_path / "image"
     source.write_bytes(DATA)
