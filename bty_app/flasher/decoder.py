@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import lzma
 import zlib
 from collections.abc import Callable
@@ -60,10 +59,8 @@ class Stream(Protocol):
 class Members:
     """A row of compressed members, one behind the other, by a decompressor for each."""
 
-    def __init__(self, sink: Sink, make: Callable[[], Stream], name: str, *, padded: bool) -> None:
-        """`padded`: zeros may stand behind a member."""
+    def __init__(self, sink: Sink, make: Callable[[], Stream], name: str) -> None:
         self._sink = sink
-        self._padded = padded
         self._make = make
         self._name = name
         self._stream: Stream | None = None
@@ -87,7 +84,7 @@ class Members:
 
     def _after_member(self, data: bytes) -> bytes:
         """What follows a member, without the padding that may stand there."""
-        return data.lstrip(b"\0") if self._members and self._padded else data
+        return data.lstrip(b"\0") if self._members else data
 
     def _decoded(self, stream: Stream, data: bytes) -> bytes:
         """Decode all of `data`, or what of it belongs to this member: the rest comes back."""
@@ -107,22 +104,17 @@ class Members:
 
 def _step(stream: Stream, data: bytes) -> tuple[bytes, bytes]:
     """At most `OUT_BYTES` more, and what of `data` has to be given again."""
-    if isinstance(stream, (bz2.BZ2Decompressor, lzma.LZMADecompressor)):
-        return stream.decompress(data, OUT_BYTES), b""  # they keep what is left themselves
+    if isinstance(stream, lzma.LZMADecompressor):
+        return stream.decompress(data, OUT_BYTES), b""  # it keeps what is left itself
     out = stream.decompress(data, OUT_BYTES)  # type: ignore[attr-defined]
     return out, stream.unconsumed_tail  # type: ignore[attr-defined]
 
 
 def gzip_members(sink: Sink) -> Members:
     """Of gzip (RFC 1952); tapes and some tools pad it."""
-    return Members(sink, lambda: zlib.decompressobj(wbits=31), "gzip", padded=True)
+    return Members(sink, lambda: zlib.decompressobj(wbits=31), "gzip")
 
 
 def xz_streams(sink: Sink) -> Members:
     """Of xz, whose streams may be padded."""
-    return Members(sink, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), "xz", padded=True)
-
-
-def bzip2_members(sink: Sink) -> Members:
-    """Of bzip2."""
-    return Members(sink, bz2.BZ2Decompressor, "bzip2", padded=False)
+    return Members(sink, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), "xz")

@@ -14,7 +14,8 @@ from types import MappingProxyType
 
 from bty_app.errors import FlashRefusedError
 from bty_app.flasher import isal, libzstd
-from bty_app.flasher.decoder import Decoder, Raw, bzip2_members, gzip_members
+from bty_app.flasher.bzip2_blocks import Bzip2
+from bty_app.flasher.decoder import Decoder, Raw, gzip_members
 from bty_app.flasher.flow import Flow
 from bty_app.flasher.isal import Isal
 from bty_app.flasher.program import Program
@@ -60,7 +61,7 @@ DECODERS: Mapping[str, Sequence[Row]] = MappingProxyType(
             Row("libzstd", libzstd.available, Frames),
             program("zstd", "-dcq", "--long=31"),
         ),
-        "img.bz2": (Row("libbz2", _always, lambda sink, _flow: bzip2_members(sink)),),
+        "img.bz2": (Row("libbz2", _always, Bzip2),),
         "qcow2": (Row("ours", _always, lambda sink, _flow: Qcow2(sink)),),
     }
 )

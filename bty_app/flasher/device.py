@@ -16,6 +16,7 @@ from typing import Protocol
 from bty_app.errors import FlashRaceError, FlashRefusedError, FlashWriteError
 from bty_app.flasher.memory import BUFFER_BYTES, PAGE, Buffer
 
+BLKROGET = 0x125E
 BLKRRPART = 0x125F
 BLKSSZGET = 0x1268
 BLKGETSIZE64 = 0x80081272
@@ -235,6 +236,9 @@ def _measured(descriptor: int, *, is_block: bool) -> tuple[int, int]:
     """The size and the logical sector size."""
     if not is_block:
         return os.fstat(descriptor).st_size, 512
+    (is_read_only,) = struct.unpack("i", fcntl.ioctl(descriptor, BLKROGET, bytes(4)))
+    if is_read_only:  # not every kernel says so when it is opened
+        raise OSError(errno.EROFS, "it is read-only")
     size: int = struct.unpack("Q", fcntl.ioctl(descriptor, BLKGETSIZE64, bytes(8)))[0]
     sector: int = struct.unpack("i", fcntl.ioctl(descriptor, BLKSSZGET, bytes(4)))[0]
     return size, sector

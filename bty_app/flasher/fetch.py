@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bty_app.errors import BtyError, FlashIntegrityError, NotFoundError, UnavailableError
+from bty_app.flasher.digest import Digest
 from bty_app.flasher.flow import Flow
 from bty_app.flasher.order import Order, Source
 from bty_app.flasher.sources import Opened, Sources, is_final
@@ -63,13 +64,14 @@ class Fetch:
         self._flow = flow
         self._pauses = pauses
         self._places = [_Place(source) for source in order.sources]
-        self._hasher = hashlib.sha256()
+        self._digest = Digest(flow)
+        self._sha256 = ""
         self._expected = order.sha256
 
     @property
     def sha256(self) -> str:
-        """The digest of what was fetched."""
-        return self._hasher.hexdigest()
+        """The digest of what was fetched, once that is all."""
+        return self._sha256
 
     def chunks(self) -> Generator[bytes]:
         """The bytes of the image, once each and in order; in the end the digest is checked.
@@ -80,6 +82,14 @@ class Fetch:
             UnavailableError: no source can be read to its end.
             StoppedError: the flash is stopped.
         """
+        try:
+            yield from self._all()
+            self._sha256 = self._digest.value()
+        finally:
+            self._digest.end()
+        self._check_digest()
+
+    def _all(self) -> Iterator[bytes]:
         while True:
             place = self._next_place()
             self._flow.pause(self._pauses[min(place.failures, len(self._pauses) - 1)])
@@ -90,8 +100,7 @@ class Fetch:
                 self._flow.check()
                 self._failed(place, error, self.progress.done - before)
             else:
-                break
-        self._check_digest()
+                return
 
     def _next_place(self) -> _Place:
         """The source to go on with: the best of those that have failed the least."""
@@ -124,7 +133,7 @@ class Fetch:
                 chunks = self._behind_known(opened, place)
             for chunk in chunks:
                 self._note_use(place, opened)
-                self._hasher.update(chunk)
+                self._digest.add(chunk)
                 self.progress.done += len(chunk)
                 yield chunk
         if self.progress.total is None:
@@ -162,7 +171,7 @@ class Fetch:
             if again:
                 hasher.update(again)
                 left -= len(again)
-                if not left and hasher.digest() != self._hasher.digest():
+                if not left and hasher.hexdigest() != self._digest.value():
                     raise OtherFileError(f"{place.source.label} serves another file than before")
             if fresh:
                 yield fresh

@@ -18,7 +18,7 @@ from bty_app.upstream.http import Pace
 from tests.file_host import FileHost
 from tests.flasher.images import GARBAGE, MIB
 
-QUICK = Tools(pauses=(0.0, 0.01), pace=Pace(1, 0.3))
+QUICK = Tools(pauses=(0.0, 0.01), pace=Pace(1, 20.0))
 
 
 @dataclass
@@ -80,3 +80,10 @@ def is_untouched(disk: Path) -> bool:
 def does_not_boot(disk: Path) -> bool:
     data = disk.read_bytes()
     return data[:MIB] == bytes(min(MIB, len(data)))
+
+
+def is_as_said(disk: Path, sentence: str) -> bool:
+    """Whether the disk is in the state that the sentence of a failure says."""
+    if sentence.endswith("nothing was written"):
+        return is_untouched(disk)
+    return "the disk does not boot" in sentence and does_not_boot(disk)

@@ -177,9 +177,9 @@ def decoded(row: Row, chunks: Sequence[bytes]) -> bytes:
 
 
 @contextmanager
-def loop_device(path: Path, *, sector: int = 512) -> Iterator[str]:
+def loop_device(path: Path, *options: str, sector: int = 512) -> Iterator[str]:
     """A block device of the file; the test says so loudly where there can be none."""
-    command = ("losetup", "--find", "--show", "--sector-size", str(sector), str(path))
+    command = ("losetup", "--find", "--show", "--sector-size", str(sector), *options, str(path))
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         sentence = f"NOTHING ABOUT BLOCK DEVICES IS PROVEN HERE: {made.stderr.strip()}"

@@ -394,6 +394,16 @@ def test_what_is_no_disk_or_in_use_is_refused(tmp_path: Path) -> None:
             flashed(path)
 
 
+def test_a_disk_that_is_read_only_is_refused(disk: Path) -> None:
+    with (
+        loop_device(disk, "--read-only") as device,
+        pytest.raises(FlashRefusedError, match="read-only"),
+    ):
+        flashed(device)
+
+    assert is_untouched(disk)
+
+
 def test_a_disk_that_is_mounted_is_refused(tmp_path: Path) -> None:
     behind = tmp_path / "behind"
     with behind.open("wb") as file:

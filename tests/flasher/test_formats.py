@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections import deque
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
@@ -14,9 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bty_app.errors import FlashError, FlashIntegrityError, FlashRefusedError
+from bty_app.flasher import bzip2_blocks
+from bty_app.flasher.bzip2_marks import Bits, Mark
 from bty_app.flasher.decoders import DECODERS, Row, decoder_of, program
 from bty_app.flasher.flash import Order, Outcome, Source, Tools, flash
 from bty_app.flasher.memory import Buffer
+from tests.flasher.flashing import is_as_said
 from tests.flasher.images import (
     IMAGES,
     MIB,
@@ -33,7 +37,9 @@ EXAMPLES = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 SAMPLE = image([("t", 70_000), ("0", 300_000), ("n", 1_500_001), ("0", 9 * MIB), ("t", 12_345)])
-ROWS = [(kind, row) for kind, rows in DECODERS.items() for row in rows]
+# qcow2 has tests of its own.
+KINDS = [kind for kind in DECODERS if kind != "qcow2"]
+ROWS = [(kind, row) for kind in KINDS for row in DECODERS[kind]]
 # Where a flipped bit may go unnoticed but for the digest of the whole.
 UNPROTECTED = {"xz without checksums", "zstd, frames of all sizes"}
 
@@ -119,10 +125,22 @@ DAMAGED = [(kind, row) for kind, row in ROWS if kind != "img"]
 
 @pytest.mark.parametrize(("kind", "row"), DAMAGED, ids=lambda one: getattr(one, "name", one))
 def test_every_decoder_refuses_what_is_cut_off(kind: str, row: Row) -> None:
-    for packed in _packed(SAMPLE, kind)[:1]:
-        for end in (0, 1, 5, 17, 100, len(packed) // 2, len(packed) - 9, len(packed) - 1):
-            with pytest.raises(FlashIntegrityError):
-                decoded(row, [packed[:end]])
+    packed = _packed(SAMPLE, kind)[0]
+    for end in (0, 1, 5, 17, 100, len(packed) // 2, len(packed) - 9, len(packed) - 1):
+        with pytest.raises(FlashIntegrityError):
+            decoded(row, [packed[:end]])
+    for packed in _packed(SAMPLE, kind):
+        with pytest.raises(FlashIntegrityError):
+            decoded(row, [packed[: len(packed) // 2]])
+
+
+@pytest.mark.parametrize("back", [1, 3, 9, 13, 17, 25])
+def test_the_index_of_an_xz_file_has_to_be_that_of_its_blocks(back: int) -> None:
+    for packed in _packed(SAMPLE, "img.xz"):
+        broken = packed[:-back] + bytes([packed[-back] ^ 1]) + packed[len(packed) - back + 1 :]
+
+        with pytest.raises(FlashIntegrityError):
+            decoded(DECODERS["img.xz"][0], [broken])
 
 
 @pytest.mark.parametrize(("kind", "row"), DAMAGED, ids=lambda one: getattr(one, "name", one))
@@ -152,17 +170,49 @@ def test_no_decoder_makes_another_image_of_a_flipped_bit(
         assert found == SAMPLE  # the bit meant nothing: a name, a time, padding
 
 
+class Seeing(Bits):
+    """Sees marks where none are, as happens once in 2^48 bits: no test can wait for it."""
+
+    places: Sequence[Mark] = ()
+
+    def add(self, data: bytes) -> None:
+        before = self.looked
+        super().add(data)
+        found = {mark.bit: mark for mark in self.places if before <= mark.bit < self.looked}
+        found |= {mark.bit: mark for mark in self.marks}
+        self.marks = deque(found[bit] for bit in sorted(found))
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    places=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.booleans()), min_size=1, max_size=2
+    )
+)
+def test_data_of_bzip2_that_looks_like_a_mark_is_still_data(
+    places: list[tuple[float, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = _packed(SAMPLE, "img.bz2")[0]
+    marks = [Mark(int(len(packed) * 8 * share), is_end) for share, is_end in places]
+    monkeypatch.setattr(bzip2_blocks, "Bits", type("Sees", (Seeing,), {"places": marks}))
+
+    assert decoded(DECODERS["img.bz2"][0], [packed[:700_000], packed[700_000:]]) == SAMPLE
+
+
 @pytest.mark.parametrize("kind", ["img.xz", "img.zst", "img.bz2"])
 def test_an_image_that_is_cut_off_leaves_a_disk_that_does_not_boot(
     kind: str, tmp_path: Path
 ) -> None:
-    packed = _packed(SAMPLE, kind)[0]
-    disk = disk_file(tmp_path / "disk", len(SAMPLE) + MIB)
+    data = image([("n", 9 * MIB)])
+    packed = _packed(data, kind)[0]
+    disk = disk_file(tmp_path / "disk", len(data) + MIB)
 
-    with pytest.raises(FlashIntegrityError, match="does not boot"):
+    with pytest.raises(FlashIntegrityError) as caught:
         flashed(tmp_path, packed[:-20], kind, disk)
 
-    assert disk.read_bytes()[:MIB] == bytes(MIB)
+    assert is_as_said(disk, caught.value.message)
 
 
 def test_a_gzip_image_that_is_cut_off_may_be_found_out_before_anything_is_written(
@@ -176,11 +226,11 @@ def test_a_gzip_image_that_is_cut_off_may_be_found_out_before_anything_is_writte
     assert set(disk.read_bytes()) == {0xA5}
 
 
-@pytest.mark.parametrize("kind", list(DECODERS))
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_empty_image_is_refused_before_anything_is_written(kind: str, tmp_path: Path) -> None:
     disk = disk_file(tmp_path / "disk", 3 * MIB)
 
-    for packed in (b"", *_packed(b"", kind)[:1]):
+    for packed in (b"", _packed(b"", kind)[0]):
         with pytest.raises(FlashIntegrityError, match="nothing was written"):
             flashed(tmp_path, packed, kind, disk)
 

@@ -24,6 +24,7 @@ from tests.flasher.flashing import (
     order,
 )
 from tests.flasher.images import IMAGES, MIB, disk_file, expected_disk, image
+from tests.flasher.test_preflight import gpt
 from tests.netboot_set import Listener
 
 DATA = image([("t", 70_000), ("n", MIB), ("0", 20 * MIB), ("n", 3 * MIB), ("0", 999), ("t", 513)])
@@ -79,9 +80,12 @@ def test_the_disk_has_the_image(kind: str, data: bytes, room: int, tmp_path: Pat
     assert disk.read_bytes() == expected_disk(wanted, len(wanted) + room)
 
 
-def test_a_file_written_at_random_is_the_disk_that_a_machine_sees(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cluster", [512, 4096, 65536])
+def test_a_file_written_at_random_is_the_disk_that_a_machine_sees(
+    cluster: int, tmp_path: Path
+) -> None:
     made = tmp_path / "made.qcow2"
-    qemu_img("create", "-f", "qcow2", "-o", "cluster_size=4096", str(made), "33M")
+    qemu_img("create", "-f", "qcow2", "-o", f"cluster_size={cluster}", str(made), "33M")
     acts = []
     for number in range(200):
         at = (number * 7919 * 4096) % (33 * MIB - 65536)
@@ -90,7 +94,7 @@ def test_a_file_written_at_random_is_the_disk_that_a_machine_sees(tmp_path: Path
         if number % 10 == 0:
             acts += ["-c", f"write -z {at // 2} 70000", "-c", f"discard {at // 3} 40000"]
     subprocess.run(("qemu-io", *acts, str(made)), check=True, capture_output=True)
-    qemu_img("resize", str(made), "50M")
+    qemu_img("resize", str(made), "50M")  # moves the table of clusters of 512 bytes to the end
     raw = tmp_path / "raw"
     qemu_img("convert", "-O", "raw", str(made), str(raw))
     wanted = raw.read_bytes()
@@ -99,6 +103,36 @@ def test_a_file_written_at_random_is_the_disk_that_a_machine_sees(tmp_path: Path
     flashed(made, disk)
 
     assert disk.read_bytes() == expected_disk(wanted, len(wanted) + MIB)
+
+
+def test_a_file_with_too_much_data_before_its_tables_is_refused(tmp_path: Path) -> None:
+    made, disk = tmp_path / "made.qcow2", tmp_path / "disk"
+    qemu_img("create", "-f", "qcow2", "-o", "cluster_size=4096", str(made), "600M")
+    subprocess.run(
+        ("qemu-io", "-c", "write -P 7 0 70M", str(made)), check=True, capture_output=True
+    )
+    qemu_img("resize", str(made), "3G")  # the table grows, and moves behind the data
+    with disk.open("wb") as file:
+        file.truncate(3 << 30)
+
+    with pytest.raises(FlashError, match=r"data before its tables.*nothing was written"):
+        flashed(made, disk)
+
+    assert disk.stat().st_blocks == 0
+
+
+def test_the_beginning_of_the_disk_is_looked_at_wherever_it_is_in_the_file(tmp_path: Path) -> None:
+    head, made = tmp_path / "head", tmp_path / "made.qcow2"
+    head.write_bytes(gpt(4096, MIB))
+    qemu_img("create", "-f", "qcow2", str(made), "30M")
+    acts = ("-c", "write -P 7 20M 5M", "-c", f"write -s {head} 0 1M")
+    subprocess.run(("qemu-io", *acts, str(made)), check=True, capture_output=True)
+    disk = disk_file(tmp_path / "disk", 30 * MIB)
+
+    with pytest.raises(FlashRefusedError, match="for sectors of 4096 bytes"):
+        flashed(made, disk)
+
+    assert is_untouched(disk)
 
 
 def test_it_is_streamed_over_http_in_one_go(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from bty_app.errors import FlashIntegrityError, NotFoundError, UnavailableError
 from bty_app.flasher import fetch
 from bty_app.flasher.flash import Outcome, flash
 from bty_app.flasher.order import Order, Source
+from bty_app.upstream.http import Pace
 from bty_app.upstream.registry import Registry
 from tests import programs
 from tests.file_host import FileHost, file_host
 from tests.flasher.flashing import (
     QUICK,
-    does_not_boot,
     http,
+    is_as_said,
     is_untouched,
     leaves_nothing_running,
     order,
@@ -122,10 +123,10 @@ def test_another_file_on_the_way_is_never_mixed_in(
     host.files = Versions(DATA, other)
     host.die_after, host.faults, host.ranges, host.tags = 5 * MIB, 1, ranges, tags
 
-    with pytest.raises(UnavailableError, match="does not boot"):
+    with pytest.raises(UnavailableError) as caught:
         flashed(order("img", http(host)), disk)
 
-    assert does_not_boot(disk)
+    assert is_as_said(disk, caught.value.message)
 
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["with ranges", "without ranges"])
@@ -135,10 +136,10 @@ def test_another_file_that_begins_alike_is_known_by_its_tag(
     host.files = Versions(DATA, DATA[:-1] + b"x")
     host.die_after, host.faults, host.ranges = 5 * MIB, 1, ranges
 
-    with pytest.raises(UnavailableError, match="has changed while"):
+    with pytest.raises(UnavailableError, match="has changed while") as caught:
         flashed(order("img", http(host)), disk)
 
-    assert does_not_boot(disk)
+    assert is_as_said(disk, caught.value.message)
 
 
 @pytest.mark.parametrize("other", [OTHER, DATA + b"x", DATA[:-1]])
@@ -148,17 +149,17 @@ def test_another_file_on_the_way_fails_by_the_digest_that_is_known(
     host.files = Versions(DATA, other)
     host.die_after, host.faults = 5 * MIB, 1
 
-    with pytest.raises((UnavailableError, FlashIntegrityError), match="does not boot"):
+    with pytest.raises((UnavailableError, FlashIntegrityError)) as caught:
         flashed(order("img", http(host), of=DATA), disk)
 
-    assert does_not_boot(disk)
+    assert is_as_said(disk, caught.value.message)
 
 
 def test_a_wrong_digest_is_found_when_all_is_fetched(host: FileHost, disk: Path) -> None:
-    with pytest.raises(FlashIntegrityError, match=f"{sha256(DATA)}, not {sha256(OTHER)}"):
+    with pytest.raises(FlashIntegrityError, match=f"{sha256(DATA)}, not {sha256(OTHER)}") as caught:
         flashed(order("img", http(host), of=OTHER), disk)
 
-    assert does_not_boot(disk)
+    assert is_as_said(disk, caught.value.message)
 
 
 def test_a_source_of_another_size_is_left_alone(host: FileHost, disk: Path) -> None:
@@ -172,8 +173,10 @@ def test_a_source_of_another_size_is_left_alone(host: FileHost, disk: Path) -> N
 
 def test_a_source_that_stalls_is_asked_again(host: FileHost, disk: Path) -> None:
     host.stall_after, host.faults = 4 * MIB, 2
+    impatient = replace(QUICK, pace=Pace(1, 0.5))
 
-    flashed(order("img", http(host)), disk)
+    with leaves_nothing_running():
+        flash(order("img", http(host)), str(disk), Listener(), tools=impatient)
 
     assert is_exact(disk)
 
@@ -235,10 +238,10 @@ def test_a_source_with_another_file_is_no_substitute(host: FileHost, disk: Path)
         first.die_after, first.ranges = 5 * MIB, False
         host.files["/image"] = OTHER
 
-        with pytest.raises(UnavailableError, match="does not boot"):
+        with pytest.raises(UnavailableError) as caught:
             flashed(order("img", http(first), http(host)), disk)
 
-    assert does_not_boot(disk)
+    assert is_as_said(disk, caught.value.message)
 
 
 def test_an_image_that_no_source_has_is_not_found(host: FileHost, disk: Path) -> None:
@@ -276,10 +279,23 @@ def test_an_answer_that_is_no_whole_file_is_no_image(
 ) -> None:
     other.routes["/image"] = told  # type: ignore[assignment]
 
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnavailableError) as caught:
         flashed(order("img", Source("http", other.url("/image"))), disk)
 
-    assert does_not_boot(disk) or is_untouched(disk)
+    assert is_as_said(disk, caught.value.message)
+
+
+def test_a_size_that_is_known_is_missed_where_the_server_tells_none(
+    other: OtherHost, disk: Path
+) -> None:
+    chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(DATA), DATA)
+    other.routes["/image"] = raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+    source = Source("http", other.url("/image"))
+
+    flashed(replace(order("img", source), size_bytes=len(DATA)), disk)
+    assert is_exact(disk)
+    with pytest.raises(FlashIntegrityError, match=f"{len(DATA)} bytes came, not {len(DATA) + 1}"):
+        flashed(replace(order("img", source), size_bytes=len(DATA) + 1), disk)
 
 
 def test_a_file_of_this_host_is_a_source(tmp_path: Path, disk: Path) -> None:
