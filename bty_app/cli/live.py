@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,21 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.errors import ConflictError, InvalidInputError
 from bty_app.live.build import Built, build
+from bty_app.live.iso import write_iso
 from bty_app.live.recipe import KERNELS, SUITE, Recipe
 from bty_app.services.revisions import Revisions
-from bty_app.store.publish import make_directories, publish_directory, scratch_directory
+from bty_app.store.publish import (
+    make_directories,
+    publish_directory,
+    publishing_file,
+    scratch_directory,
+)
 
 _EPILOG = """examples:
   bty live build --output ./live            kernel, initrd and manifest into a new directory
   bty live build --install                  and let machines boot it at once
   bty live build --install --firmware       with firmware for cards that need it
+  bty live build --iso bty.iso              for a stick: boots without a network boot
   bty live build --output ./live --ssh-key ~/.ssh/id_ed25519.pub
 
 It is made of Debian packages, fetched from where apt of this host fetches them; the kernel is the
@@ -43,6 +51,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     building.add_argument("--output", type=Path, metavar="DIR", help="a directory to make")
     building.add_argument(
         "--install", action="store_true", help="install it into boot/, for machines to boot"
+    )
+    building.add_argument(
+        "--iso", type=Path, metavar="FILE", help="also as an image for a stick or a CD"
     )
     building.add_argument(
         "--arch", choices=sorted(KERNELS), default="amd64", help="of the machines"
@@ -63,8 +74,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Build it; the exit status is 0."""
-    if not (args.output or args.install):
-        raise InvalidInputError("say where it goes: --output DIR, --install, or both")
+    if not (args.output or args.install or args.iso):
+        raise InvalidInputError("say where it goes: --output DIR, --install, or --iso FILE")
+    if args.iso and args.arch != "amd64":
+        raise InvalidInputError("--iso: only for amd64")
     recipe = Recipe(
         version=checked_version(args.name),
         arch=args.arch,
@@ -80,14 +93,16 @@ def run(args: argparse.Namespace, config: Config) -> int:
             raise ConflictError(f"{place}: exists already, and is left as it is")
         make_directories(place.parent)
         with publish_directory(place.parent, place.name) as directory:
-            built = _built(recipe, directory, place.parent)
+            built = _built(recipe, directory, place.parent, args.iso)
         if args.install:
             _install(place, config)
     else:
-        make_directories(config.paths.boot_dir)
-        with scratch_directory(config.paths.boot_dir, "live") as directory:
-            built = _built(recipe, directory, config.paths.boot_dir)
-            _install(directory, config)
+        beside = config.paths.boot_dir if args.install else args.iso.absolute().parent
+        make_directories(beside)
+        with scratch_directory(beside, "live") as directory:
+            built = _built(recipe, directory, beside, args.iso)
+            if args.install:
+                _install(directory, config)
     told = {
         "version": built.version,
         "kernel_bytes": built.kernel_bytes,
@@ -98,9 +113,17 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _built(recipe: Recipe, directory: Path, beside: Path) -> Built:
+def _built(recipe: Recipe, directory: Path, beside: Path, iso: Path | None) -> Built:
     with scratch_directory(beside, "live-build") as scratch:
-        return build(recipe, directory, scratch, _say)
+        built = build(recipe, directory, scratch, _say)
+        if iso is not None:
+            _say(f"writing {iso}")
+            with publishing_file(iso.absolute(), mode=0o644) as out:
+                made = scratch / "live.iso"
+                write_iso(built, made, scratch)
+                with made.open("rb") as image:
+                    shutil.copyfileobj(image, out, 2**20)
+        return built
 
 
 def _install(directory: Path, config: Config) -> None:

@@ -82,3 +82,13 @@ def catalog(tmp_path: Path, mirror: FickleMirror) -> Path:
         "utf-8",
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def live_set(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `bty live build` makes."""
+    place = tmp_path_factory.mktemp("live")
+    command = ["python3", "-I", "-S", str(pyz), "live", "build", "--fast"]
+    iso = ["--iso", str(place / "live.iso")]
+    subprocess.run([*command, "--output", str(place / "set"), *iso], check=True)
+    return place / "set"

@@ -7,6 +7,7 @@ import json
 import lzma
 import random
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -59,15 +60,6 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
     "img.xz": lambda data: lzma.compress(data, preset=0),
     "img.zst": zstd,
 }
-
-
-@pytest.fixture(scope="session")
-def live_set(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `bty live build` makes."""
-    place = tmp_path_factory.mktemp("live")
-    command = ["python3", "-I", "-S", str(pyz), "live", "build", "--fast"]
-    subprocess.run([*command, "--output", str(place / "set")], check=True)
-    return place / "set"
 
 
 @dataclass
@@ -247,16 +239,36 @@ def test_an_archive_that_the_kernel_cut_off_is_said_and_not_run(
 ) -> None:
     """Booted in another way than by our script, half of the memory is all that it gets."""
     kernel, initrd = (next(live_set.glob(f"*.{suffix}")) for suffix in ("vmlinuz", "initrd"))
-    log = tmp_path / "serial.log"
-    command = [
-        *("qemu-system-x86_64", "-nodefaults", "-accel", "tcg", "-m", "224", "-display", "none"),
-        *("-serial", f"file:{log}", "-kernel", str(kernel), "-initrd", str(initrd)),
-        *("-append", "console=ttyS0"),
-    ]
-    machine = subprocess.Popen(command)
+    how = ["-kernel", str(kernel), "-initrd", str(initrd), "-append", "console=ttyS0"]
+
+    wait_for("too little memory", [*how, "-m", "224"], tmp_path / "serial.log")
+
+
+OVMF = Path("/usr/share/OVMF")
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+def test_a_stick_boots_without_a_network_boot_and_offers_the_wizard(
+    live_set: Path, tmp_path: Path, firmware: str
+) -> None:
+    how = ["-cdrom", str(live_set.parent / "live.iso"), "-m", "768"]
+    if firmware == "uefi":
+        variables = tmp_path / "variables.fd"
+        shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", variables)
+        flash = "if=pflash,format=raw,file="
+        how += ["-machine", "q35", "-drive", f"{flash}{OVMF}/OVMF_CODE_4M.fd,readonly=on"]
+        how += ["-drive", f"{flash}{variables}"]
+
+    wait_for("Where are the images?", how, tmp_path / "serial.log")
+
+
+def wait_for(words: str, how: list[str], log: Path) -> None:
+    """Start a machine in this way, and end it when it has said the words."""
+    command = ["qemu-system-x86_64", "-nodefaults", "-accel", "tcg", "-display", "none", "-vga"]
+    machine = subprocess.Popen([*command, "none", "-serial", f"file:{log}", *how])
     try:
         until = time.monotonic() + STORY_SECONDS
-        while "too little memory" not in (text := log.read_text() if log.exists() else ""):
+        while words not in (text := log.read_text("ascii", "replace") if log.exists() else ""):
             assert time.monotonic() < until, text[-3000:]
             time.sleep(0.5)
     finally:
