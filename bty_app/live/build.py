@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app.client_zip import client_files, client_zip
-from bty_app.domain.artifacts import live_file
 from bty_app.errors import NotFoundError, StorageError, UnavailableError
 from bty_app.live import cpio, modules
 from bty_app.live.recipe import NEEDED_MIB, Recipe, listed, text
@@ -74,13 +73,13 @@ def _assemble(recipe: Recipe, tree: Tree, directory: Path, scratch: Path, say: S
     archive = list(cpio.with_directories(entries))
     # The kernel unpacks in this order: without the last file it did not have the room.
     archive.append(cpio.Entry(f"{_HOME}/last", cpio.FILE))
-    initrd = directory / live_file(recipe.version, "initrd")
+    initrd = directory / recipe.file("initrd")
     say("packing the initrd")
     unpacked = _pack(archive, initrd, fast=recipe.fast)
-    kernel = directory / live_file(recipe.version, "vmlinuz")
+    kernel = directory / recipe.file("vmlinuz")
     shutil.copyfile(next((tree.root / "boot").glob("vmlinuz-*")), kernel)
     lines = (f"{_sha256(path)}  {path.name}\n" for path in (kernel, initrd))
-    (directory / live_file(recipe.version, "sha256")).write_text("".join(lines), "ascii")
+    (directory / recipe.file("sha256")).write_text("".join(lines), "ascii")
     sizes = (kernel.stat().st_size, initrd.stat().st_size)
     return Built(directory, recipe.version, *sizes, unpacked)
 

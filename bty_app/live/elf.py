@@ -14,7 +14,7 @@ def needed(data: bytes) -> tuple[str, ...]:
         return ()
     try:
         return _needed(data)
-    except (struct.error, ValueError, StopIteration):
+    except (struct.error, ValueError, OverflowError, StopIteration):
         return ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 
+from bty_app.domain.artifacts import live_file
 from bty_app.live.patterns import lines
 
 # What a machine needs in all, measured: the archive, unpacked, and room to work.
@@ -24,6 +25,11 @@ class Recipe:
     firmware: bool = False
     ssh_key: str = ""
     fast: bool = False
+
+    def file(self, suffix: str) -> str:
+        """The name of a file of the set; what servers boot today is of x86-64 alone."""
+        name = live_file(self.version, suffix)
+        return name if self.arch == "amd64" else name.replace("pc-x86_64", self.arch)
 
     @property
     def packages(self) -> tuple[str, ...]:
