@@ -94,6 +94,11 @@ def test_a_file_written_at_random_is_the_disk_that_a_machine_sees(
         if number % 10 == 0:
             acts += ["-c", f"write -z {at // 2} 70000", "-c", f"discard {at // 3} 40000"]
     subprocess.run(("qemu-io", *acts, str(made)), check=True, capture_output=True)
+    # A snapshot that is gone again leaves tables behind data that they list.
+    qemu_img("snapshot", "-c", "taken", str(made))
+    acts = [act for n in range(0, 33, 4) for act in ("-c", f"write -P 9 {n}M 5000")]
+    subprocess.run(("qemu-io", *acts, str(made)), check=True, capture_output=True)
+    qemu_img("snapshot", "-d", "taken", str(made))
     qemu_img("resize", str(made), "50M")  # moves the table of clusters of 512 bytes to the end
     raw = tmp_path / "raw"
     qemu_img("convert", "-O", "raw", str(made), str(raw))
