@@ -15,7 +15,6 @@ from bty_app.cli import flash as command
 from bty_app.cli import main as cli
 from bty_app.cli.flasher_parts import Machine
 from bty_app.config import Config
-from bty_app.flasher import flash
 from bty_app.flasher.disks import Disk
 from bty_app.flasher.keys import Keys
 from bty_app.store import catalog
@@ -26,10 +25,6 @@ from tests.serving import ENTRY, MAC, Site, listening
 IMAGE = os.urandom(24 * 2**20) + bytes(4 * 2**20) + b"end" * 4096
 PACKED = gzip.compress(IMAGE, 1)
 DISK_BYTES = 32 * 2**20
-
-pytestmark = pytest.mark.skipif(
-    getattr(flash, "STANDS_IN", False), reason="the pipeline is not merged yet"
-)
 
 
 @pytest.fixture
