@@ -275,7 +275,7 @@ def test_a_limit_of_the_system_is_an_error_like_any_other(tmp_path: Path, disk: 
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("number", range(1, 6))  # of each thread
+@pytest.mark.parametrize("number", range(1, 8))  # of each thread
 def test_every_flush_that_fails_fails_the_flash(number: int, tmp_path: Path, disk: Path) -> None:
     fault = f"inject=fsync:error=EIO:when={number}"
     by = ("strace", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=fsync", "-e", fault)
@@ -283,8 +283,9 @@ def test_every_flush_that_fails_fails_the_flash(number: int, tmp_path: Path, dis
     said = in_a_process(tmp_path, disk, *by)
 
     asked = (tmp_path / "trace").read_text().count("fsync(")
-    if number > 4:
-        assert asked == 6  # for the wiped edges, for all, and for the beginning: two each
+    if number > 6:
+        # For the wiped edges, for all, for the first MiB, and for its first page: two each.
+        assert asked == 8
         assert disk.read_bytes()[: len(DATA)] == DATA
     else:
         assert "flush failed: Input/output error" in said
