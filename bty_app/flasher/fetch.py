@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from bty_app.domain.image_source import without_credentials
 from bty_app.errors import BtyError, FlashIntegrityError, NotFoundError, UnavailableError
 from bty_app.flasher.digest import Digest
 from bty_app.flasher.flow import Flow
@@ -145,7 +146,7 @@ class Fetch:
 
     def _check_same(self, place: _Place, opened: Opened) -> None:
         total, known = opened.total, self.progress.total
-        shown = f"{place.source.label} ({place.source.url})"
+        shown = f"{place.source.label} ({without_credentials(place.source.url)[:200]})"
         if known is not None and total is not None and total != known:
             raise OtherFileError(f"{shown} has {total} bytes, not {known}")
         if opened.sha256 and self._expected and opened.sha256 != self._expected:
