@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -432,6 +435,34 @@ def signed_artifacts(database: Database, boot_dir: Path, key: str) -> Artifacts:
 
 
 KEY = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"
+
+
+def test_a_set_that_the_owner_of_the_key_signed_is_installed(
+    database: Database, boot_dir: Path, host: FileHost, tmp_path: Path
+) -> None:
+    files = made_set(V)
+    manifest = tmp_path / live_file(V, "sha256")
+    manifest.write_bytes(files[manifest.name])
+    keys = [str(tmp_path / name) for name in ("key.pub", "key.sec")]
+    minisign("-G", "-W", "-p", keys[0], "-s", keys[1])
+    minisign("-S", "-s", keys[1], "-m", str(manifest))
+    signature = {f"{manifest.name}.minisig": Path(f"{manifest}.minisig").read_bytes()}
+    serve(host, files | signature)
+    artifacts = signed_artifacts(database, boot_dir, Path(keys[0]).read_text())
+
+    done = artifacts.fetch(release(host), Listener())
+
+    assert done.facts.signed_by is not None
+    assert re.fullmatch(r"[0-9A-F]{16}", done.facts.signed_by)
+    other = made_set(V, salt="another build")
+    serve(host, other)
+    refused(artifacts, host, InvalidInputError, "does not match the data")
+
+
+def minisign(*words: str) -> None:
+    program = shutil.which("minisign")
+    assert program, "the program minisign is missing: tests/run installs it"
+    subprocess.run([program, *words], check=True, capture_output=True, input=b"")
 
 
 def test_a_set_without_the_signature_that_is_asked_for_is_refused(
