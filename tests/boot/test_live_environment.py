@@ -124,6 +124,20 @@ def to_the_disk(box: Box, server: Server) -> str:
         return machine.log
 
 
+def test_the_same_packages_give_the_same_bytes(pyz: Path, live_set: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    command = ["python3", "-I", "-S", str(pyz), "live", "build", "--fast", "--output", str(again)]
+
+    subprocess.run(command, check=True)
+
+    digests = [
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in place.iterdir()}
+        for place in (live_set, again)
+    ]
+    assert digests[0] == digests[1]
+    assert len(digests[0]) == 3
+
+
 def test_an_unknown_machine_tells_its_hardware_and_then_boots_its_disk(proof_rack: Rack) -> None:
     box = proof_rack.box()
     with box.disk.open("r+b") as disk:
