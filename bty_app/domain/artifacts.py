@@ -108,7 +108,10 @@ def _why_not(version: str, found: Found, *, is_configured: bool) -> str:
     if version == found.set_version:
         return f"the live environment {version} is damaged: fetch the netboot artifacts again"
     if not is_configured:
-        return f"no live environment is installed: fetch the netboot artifacts of {version}"
+        return (
+            f"no live environment is installed: fetch the netboot artifacts of {version}, or build"
+            " them with bty live build --install"
+        )
     has = f"boot/ has {found.usable[-1]}" if found.usable else "boot/ has none"
     return (
         f"netboot.live_version asks for the live environment {version}, {has}:"

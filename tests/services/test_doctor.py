@@ -228,7 +228,7 @@ def test_a_live_environment_is_missing_of_another_version_or_well(
     assert (missing.level, missing.sentence, missing.remedy) == (
         Level.FAULT,
         "no live environment is installed",
-        f"fetch the netboot artifacts of {V}",
+        f"fetch the netboot artifacts of {V}, or build them with bty live build --install",
     )
     assert other.level is Level.WARNING
     assert other.sentence == f"machines boot the live environment 7.0, this server is {V}"

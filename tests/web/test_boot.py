@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import serving
-from tests.serving import INITRD, KERNEL, MAC, Site
+from tests.serving import INITRD, KERNEL, MAC, SQUASHFS, Site
 
 DATA = bytes(range(256)) * 16
 QUICK = 0.5  # seconds: a contact that waits for another machine's download takes far longer
@@ -365,7 +365,7 @@ def test_an_operator_stores_a_file_whole(server: Site, boot_dir: Path) -> None:
         "path": str(boot_dir / "new.efi"),
     }
     assert server.get("/boot/new.efi").content == DATA
-    assert names(boot_dir) == sorted([KERNEL, INITRD, "new.efi"])
+    assert names(boot_dir) == sorted([KERNEL, INITRD, SQUASHFS, "new.efi"])
 
 
 def test_nobody_else_stores_files(server: Site, boot_dir: Path) -> None:
@@ -393,7 +393,7 @@ def test_a_file_over_the_bound_leaves_nothing(quick_dir: Path, headers: dict[str
         answer = site.operate("PUT", "/boot/large", body=b"x" * 1001, headers=headers)
 
         assert answer.status_code == 413
-        assert names(site.state_dir / "boot") == sorted([KERNEL, INITRD])
+        assert names(site.state_dir / "boot") == sorted([KERNEL, INITRD, SQUASHFS])
 
 
 def test_a_file_of_a_name_that_is_not_plain_is_not_stored(server: Site) -> None:

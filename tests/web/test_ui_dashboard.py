@@ -92,7 +92,7 @@ def test_once_there_are_machines_what_is_missing_needs_somebody(house: Site) -> 
     text = house.visit().get(PATH).text
 
     assert "No live environment is installed." in text
-    assert f"To do: <bdi>fetch the netboot artifacts of {__version__}</bdi>" in text
+    assert f"To do: <bdi>fetch the netboot artifacts of {__version__}, or build" in text
     assert '<a href="/ui/netboot">To netboot</a>' in text
     assert "The catalog is empty: nothing can be flashed." in text
     assert text.index("No live environment") < text.index("no iPXE binary"), "the worst first"
