@@ -119,7 +119,16 @@ def test_the_api_is_closed(house: Site, method: str, path: str) -> None:
 
 def test_every_route_is_closed_but_those_that_are_open_by_design(house: Site) -> None:
     opened = (
-        {"/", "/healthz", "/readyz", "/version", "/metrics", "/images", "/catalog.toml"}
+        {
+            "/",
+            "/healthz",
+            "/readyz",
+            "/version",
+            "/metrics",
+            "/images",
+            "/catalog.toml",
+            "/client.pyz",
+        }
         | {"/pxe-bootstrap.ipxe", "/boot/{name:path}", "/static/{name}", "/ui/login"}
         | {f"/pxe/{{mac}}{part}" for part in ("", "/plan", "/inventory", "/status", "/done")}
         | {"/pxe/{mac}/progress"}
