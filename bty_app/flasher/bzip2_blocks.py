@@ -11,7 +11,7 @@ from __future__ import annotations
 import bz2
 import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from bty_app.errors import FlashIntegrityError
@@ -66,8 +66,7 @@ class Bzip2:
         self._sink = sink
         workers = workers or len(os.sched_getaffinity(0))
         self._ahead = max(1, min(2 * workers, spare_bytes() // (2 * _MOST_OUT)))
-        self._pool = ThreadPoolExecutor(workers, "flash-bzip2")
-        flow.at_stop(lambda: self._pool.shutdown(wait=False, cancel_futures=True))
+        self._pool = flow.pool(workers, "flash-bzip2")
         self._under_way: deque[tuple[_Block, Future[bytes | None]]] = deque()
         self._bits = Bits()
         self._at = 0  # in bits: everything before is taken
@@ -84,7 +83,6 @@ class Bzip2:
     def finish(self) -> None:
         if self._header is not None or self._bits.end > self._at or not self._streams:
             raise _damaged("it is cut off")
-        self._pool.shutdown()
 
     def _step(self) -> bool:
         """Take the next part of the file; False where more of it is needed."""

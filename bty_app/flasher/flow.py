@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from bty_app.errors import BtyError, FlashError
 
@@ -24,6 +25,7 @@ class Flow:
         self._failure: BaseException | None = None
         self._endings: list[Callable[[], None]] = []
         self._threads: list[tuple[threading.Thread, float | None]] = []
+        self._pools: list[ThreadPoolExecutor] = []
         self._active = 0
 
     @property
@@ -50,6 +52,14 @@ class Flow:
             self._threads.append((thread, patience))
             self._active += 1
         return thread
+
+    def pool(self, workers: int, name: str) -> ThreadPoolExecutor:
+        """Threads for small work; what they have not begun when the flash is stopped is left."""
+        made = ThreadPoolExecutor(workers, name)
+        with self._lock:
+            self._pools.append(made)
+        self.at_stop(lambda: made.shutdown(wait=False, cancel_futures=True))
+        return made
 
     def fail(self, error: BaseException) -> None:
         """End the flash because of `error`, unless something else has failed before."""
@@ -114,9 +124,11 @@ class Flow:
         while True:
             with self._lock:
                 if not self._threads:
-                    return
+                    break
                 thread, patience = self._threads.pop()
             thread.join(patience)
+        for pool in self._pools:
+            pool.shutdown()
 
     def wait_over(self, seconds: float) -> bool:
         """Wait so long for the end of every thread: whether it has come."""

@@ -95,7 +95,7 @@ class _Packing:
         for packer in packers:
             self._packers.put(packer)
         try:
-            with ThreadPoolExecutor(workers, "flash-pack") as pool:
+            with ThreadPoolExecutor(workers, "flash-pack") as pool:  # its end waits for them all
                 self._pack(pool, workers)
         except BaseException:
             if self._flow.failure is not None:

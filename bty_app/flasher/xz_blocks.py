@@ -10,7 +10,7 @@ from __future__ import annotations
 import lzma
 import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from bty_app.errors import FlashError, FlashIntegrityError
@@ -38,8 +38,7 @@ class Blocks:
     def __init__(self, sink: Sink, flow: Flow, workers: int | None = None) -> None:
         self._sink = sink
         self._workers = workers or len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(self._workers, "flash-xz")
-        flow.at_stop(lambda: self._pool.shutdown(wait=False, cancel_futures=True))
+        self._pool = flow.pool(self._workers, "flash-xz")
         self._under_way: deque[Future[bytes] | int] = deque()
         self._pending = bytearray()
         self._stream: _Stream | None = None
@@ -64,7 +63,6 @@ class Blocks:
         elif self._stream is not None or self._pending.strip(b"\0") or not self._streams:
             raise _damaged("it is cut off")
         self._collect(leave=0)
-        self._pool.shutdown()
 
     def _step(self) -> bool:
         """Take the next part of the file; False where more of it is needed."""
