@@ -56,21 +56,22 @@ def http(host: FileHost, name: str = "image", label: str = "origin") -> Source:
 @contextmanager
 def leaves_nothing_running() -> Iterator[None]:
     """No child process and no thread of a flash is there after the block."""
-    before = set(_children())  # what other tests keep for their whole session
+    before = _children()  # what other tests keep for their whole session
     yield
-    assert set(_children()) <= before
+    assert [name for pid, name in _children().items() if pid not in before] == []
     assert [t.name for t in threading.enumerate() if t.name.startswith("flash-")] == []
 
 
-def _children() -> list[str]:
-    found = []
+def _children() -> dict[str, str]:
+    """The names of the children of this process, by their ids."""
+    found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            words = stat.read_text("ascii", "replace").rpartition(")")[2].split()
+            name, _, rest = stat.read_text("ascii", "replace").rpartition(")")
         except OSError:
             continue
-        if int(words[1]) == os.getpid():
-            found.append((stat.parent / "comm").read_text().strip())
+        if int(rest.split()[1]) == os.getpid():
+            found[stat.parent.name] = name.partition("(")[2]
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -420,8 +421,11 @@ def test_any_text_of_proc_is_read(parse: Callable[[str], object], text: str) -> 
     parse(text)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a device node")
 def test_a_device_is_known_by_its_numbers_whatever_it_is_called(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        sentence = "NOTHING ABOUT NODES OF DEVICES IS PROVEN HERE: only root can make one"
+        warnings.warn(sentence, stacklevel=1)
+        pytest.skip(sentence)
     os.mknod(tmp_path / "node", 0o60600, os.makedev(8, 33))
 
     assert numbers_of_path(str(tmp_path / "node")) == (8, 33)

@@ -6,8 +6,6 @@ import ctypes
 import errno
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,6 +27,7 @@ from bty_app.flasher import ata, erasable, nvme
 from bty_app.flasher.disks import Disk
 from bty_app.flasher.wipe import SAMPLE_BYTES, Tools, is_plain, sample_offsets, wipe
 from tests.flasher.fakes import DISK
+from tests.flasher.images import loop_device
 
 SIZE = 64 * 2**20
 DISK_64M = replace(DISK, size_bytes=SIZE, rotational=True)
@@ -523,20 +522,11 @@ def test_a_place_of_one_byte_is_no_data() -> None:
 
 
 @pytest.mark.system
-@pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("losetup") is None, reason="needs root and losetup"
-)
 @pytest.mark.parametrize("method", ["overwrite", "discard"])
 def test_a_real_block_device_is_wiped(tmp_path: Path, method: str) -> None:
     image = tmp_path / "disk"
     image.write_bytes(b"old data" * (9 * 2**17))
-    made = subprocess.run(
-        ["losetup", "--find", "--show", str(image)], capture_output=True, text=True, check=False
-    )
-    if made.returncode:
-        pytest.skip(made.stderr)
-    path = made.stdout.strip()
-    try:
+    with loop_device(image) as path:
         numbers = Path(path).stat().st_rdev
         disk = replace(
             USB,
@@ -546,8 +536,6 @@ def test_a_real_block_device_is_wiped(tmp_path: Path, method: str) -> None:
             discards=True,
         )
         report = wipe(disk, method, Teller())
-    finally:
-        subprocess.run(["losetup", "--detach", path], check=True)
 
     assert report.zeros == report.samples
     assert not image.read_bytes().strip(b"\0")
