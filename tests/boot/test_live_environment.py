@@ -7,7 +7,6 @@ import json
 import lzma
 import random
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -256,24 +255,6 @@ def test_an_archive_that_the_kernel_cut_off_is_said_and_not_run(
     how = ["-kernel", str(kernel), "-initrd", str(initrd), "-append", "console=ttyS0"]
 
     wait_for("too little memory", [*how, "-m", "224"], tmp_path / "serial.log")
-
-
-OVMF = Path("/usr/share/OVMF")
-
-
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
-def test_a_stick_boots_without_a_network_boot_and_offers_the_wizard(
-    live_set: Path, tmp_path: Path, firmware: str
-) -> None:
-    how = ["-cdrom", str(live_set.parent / "live.iso"), "-m", "768"]
-    if firmware == "uefi":
-        variables = tmp_path / "variables.fd"
-        shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", variables)
-        flash = "if=pflash,format=raw,file="
-        how += ["-machine", "q35", "-drive", f"{flash}{OVMF}/OVMF_CODE_4M.fd,readonly=on"]
-        how += ["-drive", f"{flash}{variables}"]
-
-    wait_for("Where are the images?", how, tmp_path / "serial.log")
 
 
 def wait_for(words: str, how: list[str], log: Path) -> None:
