@@ -171,7 +171,7 @@ def services(
             catalog_file=config.paths.catalog_file,
             clock=clock,
         ),
-        audit=Audit(database),
+        audit=Audit(database, clock),
         sessions=_sessions(known or secrets(config), database, clock),
         health=Health(database, config.paths.state_dir, metrics, clock, images=keeper.counts),
         metrics=metrics,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 from bty_app import logs
 from bty_app.domain.events import Event, Query, StoredEvent
 from bty_app.errors import ConflictError, NotFoundError, StorageError
+from bty_app.services.clock import Clock
 from bty_app.store import events
 from bty_app.store.database import Database
 
@@ -24,8 +26,9 @@ def record_if_possible(database: Database, event: Event, *, at: str) -> None:
 class Audit:
     """The audit log."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self.clock = clock
 
     def listed(self, query: Query) -> list[StoredEvent]:
         """Rows that match, newest first."""
@@ -34,6 +37,10 @@ class Audit:
     def open_failures(self) -> int:
         """How many rows wait for an acknowledgement."""
         return self._database.read(events.open_failures)
+
+    def flashes_by_hour(self, since: datetime) -> list[tuple[str, bool, int]]:
+        """Since then: the hour, whether flashes failed, how many."""
+        return self._database.read(lambda tx: events.flashes_by_hour(tx, since.isoformat()))
 
     def acknowledge(self, event_id: int, *, acknowledged: bool = True) -> None:
         """Set or clear the mark of one row.

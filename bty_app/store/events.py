@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from bty_app.domain.events import (
     CHAIN_START,
     Event,
+    Kind,
     Query,
     StoredEvent,
     chain_value,
@@ -85,6 +86,21 @@ def listed(tx: Tx, query: Query) -> list[StoredEvent]:
 def open_failures(tx: Tx) -> int:
     """How many rows wait for an acknowledgement."""
     return int(tx.value(f"SELECT count(*) FROM events WHERE {OPEN_FAILURE}"))
+
+
+def flashes_by_hour(tx: Tx, since: str) -> list[tuple[str, bool, int]]:
+    """Since that moment: hour such as "2026-01-31T17", whether flashes failed, how many."""
+    # The plus keeps SQLite from the index of kinds: it has all that ever happened.
+    rows = tx.rows(
+        "SELECT substr(ts, 1, 13), +kind <> ?, count(*) FROM events"
+        " WHERE ts >= ? AND +kind IN (?, ?, ?) GROUP BY 1, 2",
+        Kind.MACHINE_FLASHED.value,
+        since,
+        Kind.MACHINE_FLASHED.value,
+        Kind.MACHINE_FLASH_FAILED.value,
+        Kind.MACHINE_HEARTBEAT_FAILED.value,
+    )
+    return [(str(hour), bool(failed), int(count)) for hour, failed, count in rows]
 
 
 def acknowledge(tx: Tx, event_id: int, *, acknowledged: bool = True) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Phase
 from bty_app.services.machines import Count
 from bty_app.web.ui import fleet
+from bty_app.web.ui.activity import activity
 from bty_app.web.ui.dashboard import Step, needs
 from bty_app.web.ui.words import Tone
 from tests.netboot_set import made_set, put
@@ -229,3 +231,27 @@ def test_notes_need_nobody_and_faults_come_first() -> None:
         (Tone.FAULT, "Gone.", ("/ui/netboot", "To netboot")),
         (Tone.WAIT, "Low.", None),
     ]
+
+
+def test_the_last_day_is_drawn_hour_by_hour() -> None:
+    now = datetime(2026, 1, 31, 17, 20, tzinfo=UTC)
+
+    day = activity(
+        [("2026-01-31T17", False, 40), ("2026-01-31T17", True, 1), ("2026-01-30T18", False, 10)],
+        now,
+    )
+
+    assert (day.flashed, day.failed, day.most) == (50, 1, 41)
+    assert [bar.at.hour for bar in day.bars] == [*range(18, 24), *range(18)]
+    assert (day.bars[-1].flashed_height, day.bars[-1].failed_height) == (59, 2)
+    assert (day.bars[0].flashed, day.bars[0].flashed_height) == (10, 15)
+
+
+def test_flashes_and_failures_of_the_last_day_are_shown_in_words_too(house: Site) -> None:
+    house.add_event(Kind.MACHINE_FLASH_FAILED, "it failed")
+    house.add_event(Kind.MACHINE_FLASHED, "it went well")
+    house.add_event(Kind.MACHINE_INVENTORY, "not of these")
+
+    text = house.visit().get(PATH).text
+
+    assert "1 flashed</a>, 1 failed; 2 in the fullest hour" in text

@@ -19,6 +19,7 @@ from bty_app.services.machines import Machines
 from bty_app.services.revisions import Revisions
 from bty_app.web.pages import Answer, Pages
 from bty_app.web.ui import fleet
+from bty_app.web.ui.activity import Activity, activity, since
 from bty_app.web.ui.shared import Shared
 from bty_app.web.ui.words import Tone, sentence
 
@@ -80,7 +81,7 @@ class DashboardState:
     def revision(self) -> str:
         """The revision of all that is shown, on disk and in memory."""
         known = self._knowledge
-        return f"{known.revisions.current(*TOPICS)}-{known.files.stamp()}"
+        return f"{known.revisions.current(*TOPICS)}-{known.files.stamp()}-{known.audit.clock():%H}"
 
     def html(self, *, exact: bool = True) -> str:
         """The part, made once for all who look at it."""
@@ -104,10 +105,15 @@ class DashboardState:
             "failures": known.audit.open_failures(),
             "needs": needs(known.doctor.cheap_findings(), steps),
             "jobs": [job for job in known.jobs.listed() if job.is_active],
+            "activity": self._activity(),
             "events": known.audit.listed(Query(limit=EVENTS_SHOWN)),
             "poll": f"/ui/dashboard/state?{urlencode({'rev': revision})}",
         }
         return self._pages.part("dashboard_state.html", values)
+
+    def _activity(self) -> Activity:
+        now = self._knowledge.audit.clock()
+        return activity(self._knowledge.audit.flashes_by_hour(since(now)), now)
 
     def _steps(self) -> list[Step]:
         live = self._knowledge.files.live_now()
