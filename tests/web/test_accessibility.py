@@ -1,0 +1,90 @@
+"""Every page before axe-core: contrast, names, order, in light, in dark and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from bty_app import __version__
+from tests.netboot_set import made_set, put
+from tests.web.browsing import HOST, SHAPES, complaints_of, log_in
+from tests.web.site import MAC, REF, Site, served, site
+from tests.web.test_browser import _a_lively_rack
+
+pytestmark = pytest.mark.browser
+
+AXE = resources.files("axe_playwright_python") / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PAGES = (
+    "/ui/dashboard",
+    "/ui/machines",
+    f"/ui/machines/{MAC}",
+    f"/ui/machines/{MAC}/delete",
+    "/ui/catalog",
+    f"/ui/catalog/entries/{REF}",
+    f"/ui/catalog/entries/{REF}/delete",
+    "/ui/catalog/fetch",
+    "/ui/netboot",
+    "/ui/netboot/rollback",
+    "/ui/events",
+    "/ui/settings",
+    "/ui/nowhere",
+)
+
+
+@pytest.fixture
+def running(quick_dir: Path) -> Iterator[Site]:
+    with site(quick_dir / "state") as made:
+        _a_lively_rack(made)
+        for version in ("7.0", __version__):
+            put(quick_dir / "state" / "boot", made_set(version))
+        yield made
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds on the page as it is now, each with the places of it."""
+    page.evaluate(AXE.read_text("utf-8"))
+    options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+    found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
+    return [
+        f"{row['id']}: {row['help']}: {node['target']} {node['failureSummary']}"
+        for row in found["violations"]
+        for node in row["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_axe_finds_nothing(running: Site, chromium: Browser, shape: str) -> None:
+    with served(running.app) as port:
+        base = f"http://{HOST}:{port}"
+        page = chromium.new_context(**SHAPES[shape]).new_page()
+        complaints = complaints_of(page)
+        page.goto(f"{base}/ui/login")
+        found = {"/ui/login": violations(page)}
+        log_in(page, base)
+        for path in PAGES:
+            page.goto(f"{base}{path}")
+            for summary in page.locator("summary").all():
+                summary.click()
+            found[path] = violations(page)
+
+    assert {path: rows for path, rows in found.items() if rows} == {}
+    assert [line for line in complaints if "404" not in line] == []
+
+
+def test_axe_would_find_something(running: Site, chromium: Browser) -> None:
+    with served(running.app) as port:
+        page = chromium.new_context().new_page()
+        log_in(page, f"http://{HOST}:{port}")
+        page.evaluate(
+            "document.querySelector('h1').style.color = '#ddd';"
+            "document.querySelector('nav').insertAdjacentHTML('beforeend', '<input type=text>')"
+        )
+        found = violations(page)
+
+    assert {line.partition(":")[0] for line in found} >= {"color-contrast", "label"}
