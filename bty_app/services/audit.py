@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from bty_app import logs
-from bty_app.domain.events import Event, Query, StoredEvent
+from bty_app.domain.events import Event, Kind, Query, StoredEvent
 from bty_app.errors import ConflictError, NotFoundError, StorageError
 from bty_app.services.clock import Clock
 from bty_app.store import events
@@ -37,6 +37,10 @@ class Audit:
     def open_failures(self) -> int:
         """How many rows wait for an acknowledgement."""
         return self._database.read(events.open_failures)
+
+    def has_any(self, *kinds: Kind) -> bool:
+        """Whether there is a row of one of these kinds."""
+        return self._database.read(lambda tx: events.has_any(tx, kinds))
 
     def flashes_by_hour(self, since: datetime) -> list[tuple[str, bool, int]]:
         """Since then: the hour, whether flashes failed, how many."""

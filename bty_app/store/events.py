@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bty_app.domain.events import (
     CHAIN_START,
@@ -86,6 +86,12 @@ def listed(tx: Tx, query: Query) -> list[StoredEvent]:
 def open_failures(tx: Tx) -> int:
     """How many rows wait for an acknowledgement."""
     return int(tx.value(f"SELECT count(*) FROM events WHERE {OPEN_FAILURE}"))
+
+
+def has_any(tx: Tx, kinds: Iterable[Kind]) -> bool:
+    """Whether there is a row of one of these kinds."""
+    sql = "SELECT EXISTS (SELECT 1 FROM events WHERE kind = ?)"
+    return any(tx.value(sql, kind.value) for kind in kinds)
 
 
 def flashes_by_hour(tx: Tx, since: str) -> list[tuple[str, bool, int]]:

@@ -70,13 +70,22 @@ def test_a_first_start_shows_the_next_step_and_each_checks_itself(
         )
         return [str(mark) for mark in found]
 
-    assert marks() == ["next", "later", "later"]
+    assert marks() == ["next", "later", "later", "later"]
     put(state_dir / "boot", made_set("7.0"))
-    assert marks() == ["here", "next", "later"]
+    assert marks() == ["here", "next", "later", "later"]
     house.add_image()
-    assert marks() == ["here", "here", "next"]
+    assert marks() == ["here", "here", "next", "later"]
     house.add_machine()
+    assert marks() == ["here", "here", "here", "next"]
+    house.add_event(Kind.MACHINE_FLASHED, "it went well")
     assert marks() == []
+
+
+@pytest.mark.parametrize("kind", [Kind.MACHINES_IMPORTED, Kind.SCHEMA_RESET])
+def test_who_brought_machines_along_is_shown_no_first_steps(house: Site, kind: Kind) -> None:
+    house.add_event(kind, "they are known")
+
+    assert "First steps" not in house.visit().get(PATH).text
 
 
 def test_what_is_a_step_is_not_said_twice(house: Site) -> None:

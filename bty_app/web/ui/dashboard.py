@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import falcon
 
-from bty_app.domain.events import Query
+from bty_app.domain.events import Kind, Query
 from bty_app.domain.findings import Finding, Level
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
@@ -25,6 +25,7 @@ from bty_app.web.ui.words import Tone, sentence
 
 TOPICS = ("machines", "catalog", "events", "jobs", "settings")
 EVENTS_SHOWN = 10
+_KNOWS_THE_WAY = (Kind.MACHINE_FLASHED, Kind.MACHINES_IMPORTED, Kind.SCHEMA_RESET)
 
 # Where what a check finds can be mended.
 _PLACES = {
@@ -96,14 +97,15 @@ class DashboardState:
         known = self._knowledge
         groups = fleet.groups(known.machines.counts())
         total = sum(group.count for group in groups)
-        steps = [] if total else self._steps()
+        steps = self._steps(total)
         values: dict[str, object] = {
             "groups": groups,
             "total": total,
             "steps": steps,
             "next": next((step for step in steps if not step.done), None),
             "failures": known.audit.open_failures(),
-            "needs": needs(known.doctor.cheap_findings(), steps),
+            # With machines it is more than a step to come.
+            "needs": needs(known.doctor.cheap_findings(), [] if total else steps),
             "jobs": [job for job in known.jobs.listed() if job.is_active],
             "activity": self._activity(),
             "events": known.audit.listed(Query(limit=EVENTS_SHOWN)),
@@ -115,30 +117,48 @@ class DashboardState:
         now = self._knowledge.audit.clock()
         return activity(self._knowledge.audit.flashes_by_hour(since(now)), now)
 
-    def _steps(self) -> list[Step]:
-        live = self._knowledge.files.live_now()
-        images = bool(self._knowledge.catalog.published().entries)
-        return [
-            Step(
-                not live.not_ready,
-                "A live environment",
-                "What machines boot to report their hardware and to be flashed.",
-                *("/ui/netboot", "Fetch it"),
-            ),
-            Step(
-                images,
-                "An image",
-                "What machines are flashed with.",
-                *("/ui/catalog", "Follow a catalog, or add one"),
-            ),
-            Step(
-                False,
-                "A machine",
-                "Let one boot from the network, with this server as its boot server: it appears"
-                " here by itself.",
-                *("/ui/netboot#network-boot", "What to tell DHCP"),
-            ),
-        ]
+    def _steps(self, machines: int) -> list[Step]:
+        """Up to the first flash; who has brought machines along knows the way."""
+        known = self._knowledge
+        if known.audit.has_any(*_KNOWS_THE_WAY):
+            return []
+        images = known.catalog.published().entries
+        return first_steps(
+            has_live=not known.files.live_now().not_ready,
+            has_image=bool(images),
+            has_machine=machines > 0,
+        )
+
+
+def first_steps(*, has_live: bool, has_image: bool, has_machine: bool) -> list[Step]:
+    """From a new server to its first flash."""
+    return [
+        Step(
+            has_live,
+            "A live environment",
+            "What machines boot to report their hardware and to be flashed.",
+            *("/ui/netboot", "Fetch it"),
+        ),
+        Step(
+            has_image,
+            "An image",
+            "What machines are flashed with.",
+            *("/ui/catalog", "Follow a catalog, or add one"),
+        ),
+        Step(
+            has_machine,
+            "A machine",
+            "Let one boot from the network, with this server as its boot server: it appears"
+            " here by itself.",
+            *("/ui/netboot#network-boot", "What to tell DHCP"),
+        ),
+        Step(
+            False,
+            "A flash",
+            "Choose an image and a disk for the machine; it is flashed at its next network boot.",
+            *("/ui/machines", "Choose the machine"),
+        ),
+    ]
 
 
 class DashboardPage:
