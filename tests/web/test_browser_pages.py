@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bty_app import __version__
+from bty_app.domain.events import Kind
 from bty_app.domain.settings import NETBOOT_REPO
 from bty_app.store import settings
 from bty_app.workers.jobs import JobWorker
@@ -165,6 +166,25 @@ def test_the_dashboard_follows_what_happens(
         expect(page.get_by_role("link", name="Choose the machine")).to_be_visible()
         link.click()
         expect(page.get_by_text("1 machine match")).to_be_visible()
+        assert complaints == []
+
+
+def test_times_are_in_the_zone_of_the_reader_with_utc_on_hover(
+    running: Site, chromium: Browser
+) -> None:
+    with served(running.app) as port:
+        page = chromium.new_context(timezone_id="Asia/Kathmandu").new_page()
+        complaints = complaints_of(page)
+        log_in(page, f"http://{HOST}:{port}")
+        page.goto(f"http://{HOST}:{port}/ui/events")
+        first = page.locator("time").first
+
+        expect(first).to_have_text("2026-11-23 01:45")
+        expect(first).to_have_attribute("title", "2026-11-22 20:00:00.000000 UTC")
+        expect(page.get_by_text("times are of Asia/Kat")).to_be_visible()
+        running.add_event(Kind.MACHINE_FLASHED, "it went well")
+        expect(page.get_by_text("it went well")).to_be_visible(timeout=10_000)
+        expect(page.locator("time", has_text="2026-11-22 19:07")).to_have_count(0)
         assert complaints == []
 
 
