@@ -74,6 +74,17 @@ class Fetch:
         """The digest of what was fetched, once that is all."""
         return self._sha256
 
+    @property
+    def is_proven(self) -> bool:
+        """Whether the digest of the image is known, so that another image cannot pass for it."""
+        return self._expected is not None
+
+    @property
+    def others(self) -> tuple[Source, ...]:
+        """The sources that had another file than the one that was begun."""
+        found = (place for place in self._places if isinstance(place.error, OtherFileError))
+        return tuple(place.source for place in found)
+
     def chunks(self) -> Generator[bytes]:
         """The bytes of the image, once each and in order; in the end the digest is checked.
 
@@ -137,6 +148,7 @@ class Fetch:
                 self._digest.add(chunk)
                 self.progress.done += len(chunk)
                 yield chunk
+            self._note_use(place, opened)  # of an empty file, too
         if self.progress.total is None:
             self.progress.total = self.progress.done
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,17 @@ def test_it_is_streamed_over_http_in_one_go(tmp_path: Path) -> None:
 
         assert host.sent == len(made)
     assert disk.read_bytes() == expected_disk(padded(DATA), 40 * MIB)
+
+
+def test_a_block_map_beside_it_is_of_something_else(tmp_path: Path) -> None:
+    made = converted(tmp_path, DATA)
+    disk = disk_file(tmp_path / "disk", 40 * MIB)
+    wanted = replace(order("qcow2", Source("file", str(made))), bmap=b"<bmap version='2.0'/>")
+
+    outcome = flash(wanted, str(disk), Listener(), tools=QUICK)
+
+    assert disk.read_bytes() == expected_disk(padded(DATA), 40 * MIB)
+    assert "passed over" in outcome.notes[0]
 
 
 def test_one_that_is_larger_than_the_disk_is_refused(tmp_path: Path) -> None:
