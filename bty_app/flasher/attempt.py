@@ -148,6 +148,7 @@ class Attempt:
     def _tell_writing(self) -> None:
         progress = self.fetch.progress
         words = "writing" if self.tally.has_begun else "opening"
+        words = "reading ahead" if progress.is_ahead else words
         if progress.words:
             words = f"{words}; trying again: {progress.words}"
         self._tell(words, progress.done, progress.total)

@@ -45,6 +45,7 @@ class Progress:
     done: int = 0
     total: int | None = None
     words: str = ""
+    is_ahead: bool = False  # somebody reads what is still to come, and the rest waits for that
     used: list[Source] = field(default_factory=list)
 
 
