@@ -36,7 +36,7 @@ read-only or too small is refused. After a failed or stopped flash the disk does
 
 With --server the machine reports its hardware, asks for its plan, and carries it out, up to the
 reboot. Without a word, a live environment takes both from bty.server= and bty.mac= on the kernel's
-command line.
+command line. `bty --server URL --mac MAC`, without the word flash, is the same.
 """
 
 
@@ -54,6 +54,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--server", metavar="URL", help="do what this server wants")
     parser.add_argument("--mac", metavar="MAC", help="this machine, as the server knows it")
+    # The original takes it beside --mac, and passes it over: the plan says which catalog.
+    parser.add_argument("--catalog", help=argparse.SUPPRESS)
     parser.add_argument(
         "--no-reboot", action="store_true", help="with --server: leave the reboot to somebody else"
     )
