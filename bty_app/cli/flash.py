@@ -12,7 +12,13 @@ from bty_app.config import Config
 from bty_app.domain.image_name import FORMATS
 from bty_app.domain.image_source import is_http, is_registry
 from bty_app.domain.mac import parse_mac
-from bty_app.errors import CancelledError, FlashRefusedError, InvalidInputError, NotFoundError
+from bty_app.errors import (
+    BtyError,
+    CancelledError,
+    FlashRefusedError,
+    InvalidInputError,
+    NotFoundError,
+)
 from bty_app.flasher import wipe
 from bty_app.flasher.describe import erased, written
 from bty_app.flasher.disks import check_writable, chosen
@@ -102,7 +108,12 @@ def _one(args: argparse.Namespace, made: Parts) -> int:
     flashing = made.flashing()
     if args.wipe:
         console.say(flashing.wipe(disk, args.wipe).sentence)
-    outcome = flashing.write(order, disk)
+    try:
+        outcome = flashing.write(order, disk)
+    except BtyError:
+        if args.wipe:  # "nothing was written" is about the image
+            console.say(f"{disk.about} was wiped before ({args.wipe}): what it had is gone")
+        raise
     made.after_flash(disk)
     console.say(f"flashed {disk.about}: {summary(outcome)}")
     return 0
