@@ -12,7 +12,13 @@ from bty_app.config import Config
 from bty_app.domain.image_name import FORMATS
 from bty_app.domain.image_source import is_http, is_registry
 from bty_app.domain.mac import parse_mac
-from bty_app.errors import CancelledError, FlashRefusedError, InvalidInputError, NotFoundError
+from bty_app.errors import (
+    BtyError,
+    CancelledError,
+    FlashRefusedError,
+    InvalidInputError,
+    NotFoundError,
+)
 from bty_app.flasher import wipe
 from bty_app.flasher.describe import erased, written
 from bty_app.flasher.disks import check_writable, chosen
@@ -36,7 +42,7 @@ read-only or too small is refused. After a failed or stopped flash the disk does
 
 With --server the machine reports its hardware, asks for its plan, and carries it out, up to the
 reboot. Without a word, a live environment takes both from bty.server= and bty.mac= on the kernel's
-command line.
+command line. `bty --server URL --mac MAC`, without the word flash, is the same.
 """
 
 
@@ -54,6 +60,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--server", metavar="URL", help="do what this server wants")
     parser.add_argument("--mac", metavar="MAC", help="this machine, as the server knows it")
+    # The original takes it beside --mac, and passes it over: the plan says which catalog.
+    parser.add_argument("--catalog", help=argparse.SUPPRESS)
     parser.add_argument(
         "--no-reboot", action="store_true", help="with --server: leave the reboot to somebody else"
     )
@@ -100,7 +108,12 @@ def _one(args: argparse.Namespace, made: Parts) -> int:
     flashing = made.flashing()
     if args.wipe:
         console.say(flashing.wipe(disk, args.wipe).sentence)
-    outcome = flashing.write(order, disk)
+    try:
+        outcome = flashing.write(order, disk)
+    except BtyError:
+        if args.wipe:  # "nothing was written" is about the image
+            console.say(f"{disk.about} was wiped before ({args.wipe}): what it had is gone")
+        raise
     made.after_flash(disk)
     console.say(f"flashed {disk.about}: {summary(outcome)}")
     return 0

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import logging
 import os
 import signal
@@ -103,6 +104,7 @@ _EXAMPLES = """examples:
   %(prog)s serve --help               the manual of one command
   %(prog)s --config my.toml show-config
   %(prog)s export /srv/bundle         keep the hardware identity of all machines
+  %(prog)s --server URL --mac MAC     as flash --server URL --mac MAC: do what a server wants
 
 exit status: 0 done, 1 failed, 2 wrong usage, 65 bad input, 66 not found, 69 network down,
   73 this disk or image must not be used, 74 disk full or broken, 75 busy, locked or changed
@@ -111,6 +113,9 @@ exit status: 0 done, 1 failed, 2 wrong usage, 65 bad input, 66 not found, 69 net
 _PROGRAMS = ("bty", "bty-web", "bty-lab")
 # The original's `bty-web` without a word is its server (CONTRACT 2.1).
 _SERVES_WITHOUT_A_WORD = "bty-web"
+# And its `bty` has no commands at all (CONTRACT 2.2, 5.1).
+_MEANS_FLASH = frozenset({"--server", "--mac"})
+_MEANS_WIZARD = "--catalog"
 
 _log = logging.getLogger(__name__)
 
@@ -158,7 +163,7 @@ def exit_code(error: errors.BtyError) -> int:
 
 def _run(argv: Sequence[str], program: str) -> int:
     top = _top_parser(program)
-    arguments = top.parse_args(argv)
+    arguments = top.parse_args(_with_command(argv) if program == "bty" else argv)
     words: list[str] | None = vars(arguments).pop("words")
     if not words and program == _SERVES_WITHOUT_A_WORD:
         words = ["serve"]
@@ -175,6 +180,17 @@ def _run(argv: Sequence[str], program: str) -> int:
     # The namespace goes on: an option counts before the command as it does after.
     arguments = parser.parse_args(rest, namespace=arguments)
     return module.run(arguments, _configured(arguments, command))
+
+
+def _with_command(argv: Sequence[str]) -> Sequence[str]:
+    """The same, with the command that the original's options stand for: `--server` and `--mac` do
+    what a server wants, `--catalog` without them opens the wizard.
+    """
+    before = list(itertools.takewhile(lambda word: word not in COMMANDS, argv))
+    names = [word.partition("=")[0] for word in before]
+    if _MEANS_FLASH.intersection(names):
+        return ["flash", *argv]
+    return ["wizard", *argv] if _MEANS_WIZARD in names else argv
 
 
 def _configured(arguments: argparse.Namespace, command: Command) -> Config:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})(?!\d)", re.ASCII)
+_BLOB = re.compile(r"/b/([A-Za-z0-9_-]{1,4096})/[^/?#]+\Z", re.ASCII)
 _FIRST_THAT_LISTS = (0, 10)  # 0.9 lists what it has not as well, and fetches what is asked for
 
 
@@ -36,6 +37,18 @@ def blob_url(base: str, origin: str) -> str:
     path = origin.partition("://")[2].partition("#")[0].partition("?")[0].partition("/")[2]
     name = path.rpartition("/")[2] or "download"
     return f"{base.strip().rstrip('/')}/b/{token}/{quote(name, safe='')}"
+
+
+def origin_of(url: str) -> str | None:
+    """The origin whose bytes withcache serves at `url`; None where that is no address of it."""
+    found = _BLOB.search(url)
+    if not found:
+        return None
+    try:
+        origin = base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4)).decode()
+    except ValueError:
+        return None
+    return origin if blob_url(url[: found.start()], origin) == url else None
 
 
 def entry_name(name: str, ref: str) -> str:

@@ -18,6 +18,10 @@ _CHECKSUM = re.compile(rb"(<BmapFile(?:Checksum|SHA1)>\s*)([0-9a-fA-F]{40,128})(
 _ALGORITHMS = frozenset({"sha1", "sha256", "sha384", "sha512"})
 
 
+class OtherImageError(FlashIntegrityError):
+    """The image and its .bmap file do not belong together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Bytes that hold something, from `start` up to `end`; `digest` is theirs, where told."""
@@ -116,7 +120,7 @@ class Watch:
             FlashIntegrityError: they are not what the .bmap file says.
         """
         if offset != self._position:
-            raise FlashIntegrityError("a .bmap file does not fit to this kind of image")
+            raise self._other("it does not come in order")
         self._position = end = offset + length
         if end > self._bmap.size:
             raise self._other(f"it is larger than {self._bmap.size} bytes")
@@ -168,8 +172,8 @@ class Watch:
             raise self._other(f"the checksum from byte {found.start} to {found.end} is wrong")
 
     @staticmethod
-    def _other(why: str) -> FlashIntegrityError:
-        return FlashIntegrityError(f"the image is not that of its .bmap file: {why}")
+    def _other(why: str) -> OtherImageError:
+        return OtherImageError(f"the image is not that of its .bmap file: {why}")
 
 
 def _bad(why: str) -> FlashRefusedError:

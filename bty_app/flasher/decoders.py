@@ -62,7 +62,7 @@ DECODERS: Mapping[str, Sequence[Row]] = MappingProxyType(
             program("zstd", "-dcq", "--long=31"),
         ),
         "img.bz2": (Row("libbz2", _always, Bzip2),),
-        "qcow2": (Row("ours", _always, lambda sink, _flow: Qcow2(sink)),),
+        "qcow2": (Row("ours", _always, Qcow2),),
     }
 )
 

@@ -45,6 +45,7 @@ class Progress:
     done: int = 0
     total: int | None = None
     words: str = ""
+    is_ahead: bool = False  # somebody reads what is still to come, and the rest waits for that
     used: list[Source] = field(default_factory=list)
 
 
@@ -73,6 +74,17 @@ class Fetch:
     def sha256(self) -> str:
         """The digest of what was fetched, once that is all."""
         return self._sha256
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the digest of the image is known, so that another image cannot pass for it."""
+        return self._expected is not None
+
+    @property
+    def others(self) -> tuple[Source, ...]:
+        """The sources that had another file than the one that was begun."""
+        found = (place for place in self._places if isinstance(place.error, OtherFileError))
+        return tuple(place.source for place in found)
 
     def chunks(self) -> Generator[bytes]:
         """The bytes of the image, once each and in order; in the end the digest is checked.
@@ -137,6 +149,7 @@ class Fetch:
                 self._digest.add(chunk)
                 self.progress.done += len(chunk)
                 yield chunk
+            self._note_use(place, opened)  # of an empty file, too
         if self.progress.total is None:
             self.progress.total = self.progress.done
 

@@ -1,40 +1,35 @@
 """The flash: an image onto a disk, or a disk that does not boot and the reason for it.
 
-Threads of a flash, each of which waits for the next: one fetches and takes the digest, one or
-several decode, one writes. The caller's thread watches, and tells.
+A source may give other bytes than it should. Then the image is taken from the next one, from its
+first byte on: what came from a rotten source never stays beside what comes from another.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from bty_app.domain.jobs import Teller
 from bty_app.errors import (
     BtyError,
     CancelledError,
     FlashError,
-    FlashIntegrityError,
     FlashRefusedError,
     NotFoundError,
     UnavailableError,
 )
-from bty_app.flasher import preflight
-from bty_app.flasher.bmap import Watch, parse
+from bty_app.flasher.attempt import Attempt
+from bty_app.flasher.bmap import Bmap, OtherImageError, parse
 from bty_app.flasher.device import Device
-from bty_app.flasher.flow import Flow
+from bty_app.flasher.goes import Go, Rotten, after_damage, after_quarrel, shown, verdict
 from bty_app.flasher.order import FlashStep, Order, Outcome, Source
-from bty_app.flasher.stream import ImageStream, Tools
-from bty_app.flasher.verify import Verify
-from bty_app.flasher.writer import Tally, Writer
+from bty_app.flasher.reasons import UNBOOTABLE, UNTOUCHED
+from bty_app.flasher.stream import Tools
 
 __all__ = ["FlashStep", "Order", "Outcome", "Source", "Tools", "flash"]
-
-TELL_SECONDS = 0.2
-UNTOUCHED = "nothing was written"
-UNBOOTABLE = "the disk does not boot: flash it again"
 
 
 def flash(order: Order, device_path: str, teller: Teller, *, tools: Tools | None = None) -> Outcome:
@@ -45,7 +40,8 @@ def flash(order: Order, device_path: str, teller: Teller, *, tools: Tools | None
     Raises:
         CancelledError: the teller says so.
         FlashRefusedError: the disk or the image must not be used; nothing was written.
-        FlashIntegrityError: the image is damaged, or another one than was promised.
+        FlashIntegrityError: the image is damaged, or another one than was promised, and that from
+            every source.
         FlashWriteError: the disk failed, or the image is larger than it.
         FlashError: anything else.
         NotFoundError, UnavailableError: the image cannot be had.
@@ -63,113 +59,93 @@ class _Flashing:
         self._order = order
         self._device = device
         self._teller = teller
-        self._flow = Flow()
-        self._stream = ImageStream(order, self._flow, tools, self._look_at_source)
-        self._fetch = self._stream.fetch
-        self._tally = Tally()
-        self._bmap = parse(order.bmap) if order.bmap is not None else None
-        self._writer = Writer(
-            device,
-            self._tally,
-            check_head=self._check_head,
-            watch=Watch(self._bmap) if self._bmap else None,
-            records=order.verify,
-        )
-        self._least_size = self._bmap.size if self._bmap else 0
+        self._tools = tools
+        self._goes: tuple[Go, ...] = (order.sources,)
+        self._failures: list[Rotten] = []
+        self._notes: list[str] = []
+        self._has_begun = False
+        self._bmap = self._usable_bmap()
+        self._attempt = self._next_attempt()
 
     def run(self) -> Outcome:
         began = time.monotonic()
         with self._ended_cleanly():
             self._write()
-            self._tell("flushing")
-            self._device.flush()
-            if self._order.verify:
-                self._verify("checking")
-            self._tell("finishing")
-            self._writer.write_head()
-            if self._order.verify:
-                self._verify_head()
-            self._device.announce()
-        progress, tally = self._fetch.progress, self._tally
+            self._attempt.finish()
+        fetch, tally = self._attempt.fetch, self._attempt.tally
         return Outcome(
-            bytes_fetched=progress.done,
+            bytes_fetched=fetch.progress.done,
             bytes_image=tally.image,
             bytes_written=tally.written,
             bytes_zeroed=tally.zeroed,
-            sha256=self._fetch.sha256,
+            sha256=fetch.sha256,
             seconds=time.monotonic() - began,
-            sources_used=tuple(progress.used),
+            sources_used=tuple(fetch.progress.used),
+            notes=tuple(self._notes),
         )
 
-    # -- phases --------------------------------------------------------------------------------
-
     def _write(self) -> None:
-        """Everything but the first MiB is on its way to the disk, and the digest is right."""
-        self._tell("opening")
-        self._stream.start()
-        self._flow.start("flash-write", lambda: self._writer.write_all(self._stream.ring))
-        self._watch(self._tell_writing)
-        if not self._tally.image:
-            raise FlashIntegrityError("the image is empty")
+        """One go after the other, until the image came as it should: at most one for each source
+        besides the first that takes them all.
+        """
+        while True:
+            try:
+                self._attempt.write()
+            except BtyError as error:
+                self._end()
+                self._go_on(error)
+                self._attempt = self._next_attempt()
+            else:
+                return
 
-    def _verify(self, words: str) -> None:
-        record, self._writer.record = self._writer.record, []
-        total = sum(written.length for written in record)
-        verify = Verify(self._device, record, self._flow)
-        verify.start()
-        self._watch(lambda: self._tell(words, verify.done, total))
+    def _next_attempt(self) -> Attempt:
+        order, remark = replace(self._order, sources=self._goes[0]), "; ".join(self._notes)
+        return Attempt(order, self._bmap, self._device, self._teller, self._tools, remark)
 
-    def _verify_head(self) -> None:
+    def _go_on(self, error: BtyError) -> None:
+        """Decide on the next go.
+
+        Raises:
+            BtyError: there is none.
+        """
+        attempt, fetch = self._attempt, self._attempt.fetch
+        if self._bmap and isinstance(error, OtherImageError) and fetch.is_proven:
+            self._bmap = None  # the digest says better than a file beside the image what it is
+            self._notes.append(f"the .bmap file is passed over: {error.message}")
+            return
+        if attempt.is_of_image(error):
+            used = tuple(fetch.progress.used)
+            self._failures.append(Rotten(used, error))
+            self._goes = after_damage(self._goes, used)
+        else:
+            others = fetch.others if fetch.is_proven else ()
+            is_source = isinstance(error, NotFoundError | UnavailableError)
+            if not is_source or not (others or self._failures):
+                raise error
+            self._failures.append(Rotten(self._goes[0], error))
+            self._goes = after_quarrel(self._goes, others)
+        if not self._goes:
+            attempt.take_back()
+            raise verdict(self._failures)
+        self._notes.append(f"{self._failures[-1].sentence}; taken anew from {self._following()}")
+
+    def _following(self) -> str:
+        return " or ".join(map(shown, self._goes[0]))
+
+    def _usable_bmap(self) -> Bmap | None:
+        """The block map, which is of use and never needed. One of a qcow2 file can only be about
+        the file, or about another image.
+        """
+        if self._order.bmap is None:
+            return None
+        if self._order.format == "qcow2":
+            self._notes.append("the .bmap file is passed over: qcow2 has a map of its own")
+            return None
         try:
-            self._verify("checking")
-        except BaseException:
-            self._writer.take_back()
-            raise
-
-    def _look_at_source(self, head: bytes) -> None:
-        """Refuse what cannot fit, by what the source tells before anything is written."""
-        progress = self._fetch.progress
-        tail = None
-        if progress.total and self._order.format in preflight.TELLING_TAILS:
-            source = progress.used[-1]
-            tail = self._stream.sources.tail(
-                source,
-                progress.total,
-                preflight.TAIL_BYTES,
-                is_wanted=lambda: not self._flow.is_stopped,
-            )
-        least = preflight.least_size(self._order.format, head, tail, progress.total)
-        self._least_size = max(self._least_size, least)
-        preflight.check_size(self._device, self._least_size)
-
-    def _check_head(self, head: memoryview) -> None:
-        is_exact = self._order.format == "img" or self._bmap is not None
-        size_known = is_exact and self._least_size > 0
-        preflight.check_head(self._device, head, size_known=size_known)
-
-    # -- watching ------------------------------------------------------------------------------
-
-    def _watch(self, tell: Callable[[], None]) -> None:
-        """Until all threads have ended; raises what failed in them."""
-        while not self._flow.wait_over(TELL_SECONDS):
-            tell()
-        self._flow.join()
-        if self._flow.failure is not None:
-            raise self._flow.failure
-        tell()
-
-    def _tell_writing(self) -> None:
-        progress = self._fetch.progress
-        words = "writing" if self._tally.has_begun else "opening"
-        if progress.words:
-            words = f"{words}; trying again: {progress.words}"
-        self._tell(words, progress.done, progress.total)
-
-    def _tell(self, words: str, done: int | None = None, total: int | None = None) -> None:
-        tally, progress = self._tally, self._fetch.progress
-        done, total = (progress.done, progress.total) if done is None else (done, total)
-        step = FlashStep(words, done, total, tally.image, tally.written, tally.zeroed)
-        self._teller.tell(step)
+            return parse(self._order.bmap)
+        except FlashRefusedError as error:
+            self._notes.append(f"{error.message}: it is passed over")
+            return None
 
     @contextmanager
     def _ended_cleanly(self) -> Iterator[None]:
@@ -180,14 +156,14 @@ class _Flashing:
             yield
         except BtyError as error:
             self._end()
-            raise _with_state(error, has_begun=self._tally.has_begun) from error
+            raise _with_state(error, has_begun=self._has_begun) from error
         except BaseException:
             self._end()
             raise
 
     def _end(self) -> None:
-        self._flow.stop()
-        self._flow.join()
+        self._attempt.end()
+        self._has_begun = self._has_begun or self._attempt.tally.has_begun
 
 
 def _with_state(error: BtyError, *, has_begun: bool) -> BtyError:

@@ -99,7 +99,7 @@ def summary(outcome: Outcome) -> str:
     return (
         f"{words.size(outcome.bytes_image)} in {words.duration(outcome.seconds)} ({rate}/s)"
         f" from {words.size(outcome.bytes_fetched)} of {labels or 'the image'},"
-        f" sha256 {outcome.sha256}"
+        f" sha256 {outcome.sha256}{''.join(f'; {note}' for note in outcome.notes)}"
     )
 
 

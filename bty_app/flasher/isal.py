@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import gzip
+import zlib
 from functools import cache
 
 from bty_app.errors import FlashIntegrityError
@@ -17,7 +18,8 @@ _LIBRARY = "libisal.so.2"
 _STATE_BYTES = 256 * 1024  # of which it uses 87,368
 _CRC_FLAG_AT = 21172
 _BLOCK_STATE_AT = 21160
-_GZIP = 1  # parse the header, and compare checksum and length at the end
+RAW = 0  # deflate and nothing around it
+GZIP = 1  # parse the header, and compare checksum and length at the end
 _FINISHED = 5
 _END_OF_INPUT, _OUT_OVERFLOW = 1, 2
 _REASONS = {
@@ -45,9 +47,10 @@ class _State(ctypes.Structure):
 
 
 class Inflate:
-    """One member of gzip after the other."""
+    """One member of gzip after the other, or one row of raw deflate blocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, wrapper: int = GZIP) -> None:
+        self._wrapper = wrapper
         self._library = ctypes.CDLL(_LIBRARY)
         self._library.isal_inflate.argtypes = (ctypes.c_void_p,)
         self._state = _State()
@@ -57,7 +60,7 @@ class Inflate:
     def start(self) -> None:
         """Begin a member."""
         self._library.isal_inflate_init(ctypes.c_void_p(self._address))
-        ctypes.c_uint32.from_address(self._address + _CRC_FLAG_AT).value = _GZIP
+        ctypes.c_uint32.from_address(self._address + _CRC_FLAG_AT).value = self._wrapper
 
     @property
     def is_finished(self) -> bool:
@@ -148,6 +151,24 @@ def available() -> bool:
         return is_right and first[0] + rest[0] == len(sample) - 4 and _checks(inflate, sample, room)
     except (OSError, AttributeError, ValueError):
         return False
+
+
+@cache
+def inflates_raw() -> bool:
+    """Whether the library is here, and takes raw deflate with something behind it."""
+    packer = zlib.compressobj(wbits=-12)
+    packed = packer.compress(_SAMPLE) + packer.flush() + b"next"
+    out = ctypes.create_string_buffer(len(_SAMPLE))
+    try:
+        inflate = Inflate(RAW)
+        room = (ctypes.addressof(out), len(out))
+        for _ in range(2):
+            inflate.start()
+            if inflate.decode(packed, 0, room)[1] != len(_SAMPLE) or out.raw != _SAMPLE:
+                return False
+    except (OSError, AttributeError, ValueError):
+        return False
+    return available()
 
 
 def _checks(inflate: Inflate, sample: bytes, room: int) -> bool:

@@ -40,7 +40,8 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """An image that is on the disk. `sha256` is of the bytes as fetched; `bytes_image` is the size
-    of the image, of which `bytes_written` went over as data and `bytes_zeroed` as zeros.
+    of the image, of which `bytes_written` went over as data and `bytes_zeroed` as zeros. `notes`
+    say what was left out on the way: sources that were damaged, a .bmap file that did not fit.
     """
 
     bytes_fetched: int
@@ -50,6 +51,7 @@ class Outcome:
     sha256: str
     seconds: float
     sources_used: tuple[Source, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

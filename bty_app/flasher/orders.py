@@ -104,14 +104,15 @@ class Orders:
 
 
 def bmap_urls(url: str) -> tuple[str, ...]:
-    """Where bmaptool would look: `x.img.zst` has `x.img.bmap`, or `x.img.zst.bmap`, or `x.bmap`."""
+    """Where bmaptool would look: `x.img.zst` has `x.img.bmap`, or `x.img.zst.bmap`, or `x.bmap`.
+    A qcow2 file has a map of its own; a .bmap beside it is of another file.
+    """
     bare = url.partition("#")[0].partition("?")[0]
     suffix = detect_format(basename(url))
-    if not is_http(url) or suffix is None or not bare.lower().endswith(f".{suffix}"):
+    if not is_http(url) or suffix in (None, "qcow2") or not bare.lower().endswith(f".{suffix}"):
         return ()
     stem = bare[: -len(suffix) - 1]
-    names = (f"{stem}.img.bmap" if suffix.startswith("img") else "", f"{bare}.bmap", f"{stem}.bmap")
-    return tuple(dict.fromkeys(name for name in names if name))
+    return tuple(dict.fromkeys((f"{stem}.img.bmap", f"{bare}.bmap", f"{stem}.bmap")))
 
 
 def _source(place: Place) -> Source:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from bty_app.domain.image_name import FORMATS, detect_format
 from bty_app.domain.image_source import basename, is_http, is_registry
 from bty_app.domain.json_bounds import object_of
+from bty_app.domain.withcache import origin_of
 from bty_app.errors import InvalidInputError
 
 MAX_PLAN_BYTES = 256 * 1024
@@ -120,7 +121,10 @@ def _places(body: Mapping[str, object]) -> tuple[Place, ...]:
             found.append(Place(url, label if label in _LABELS else "origin"))
     image = _string(body, "image")
     if not found and image and _is_fetchable(image):
-        found = [Place(image)]
+        # A server that names one place only may name a cache: it tells where that has it from.
+        origin = origin_of(image)
+        is_cache = origin is not None and _is_fetchable(origin)
+        found = [Place(image, "cache"), Place(origin or "")] if is_cache else [Place(image)]
     return tuple(dict.fromkeys(found))[:MAX_SOURCES]
 
 

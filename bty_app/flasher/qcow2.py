@@ -2,19 +2,24 @@
 
 The tables say where in the file each cluster of the disk is. Whoever writes such a file makes a
 table before the first cluster that it lists, so that nearly every cluster is known for what it is
-when its bytes come by. Bytes that nothing is known of are kept, up to a bound: a file that keeps
-much of its data before its tables is refused.
+when its bytes come by. Bytes that nothing is known of are kept, up to a bound: then what is still
+to come of the tables is read ahead, and nothing needs to be kept any more.
 """
 
 from __future__ import annotations
 
+import hashlib
 import heapq
-import zlib
 from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from bty_app.errors import FlashRefusedError
 from bty_app.flasher import libzstd
-from bty_app.flasher.memory import BUFFER_BYTES, Buffer
+from bty_app.flasher.ahead import Ahead, Place
+from bty_app.flasher.flow import Flow
+from bty_app.flasher.memory import BUFFER_BYTES
+from bty_app.flasher.qcow2_clusters import Clusters
 from bty_app.flasher.qcow2_format import (
     HEADER_BYTES,
     Extent,
@@ -24,25 +29,62 @@ from bty_app.flasher.qcow2_format import (
     l1_offsets,
     parse_header,
 )
-from bty_app.flasher.qcow2_kept import Kept, too_late
+from bty_app.flasher.qcow2_kept import Kept
 from bty_app.flasher.ring import Sink
 
 KEPT_BYTES = 64 * 1024 * 1024
-_WINDOW = -12  # raw deflate, as QEMU writes it
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """An L2 table that is to come."""
+
+    length: int
+    is_padded = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A part of the file that was read ahead, and has to be the same when it comes."""
+
+    length: int
+    digest: bytes
+    is_padded = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Clusters that are to come."""
+
+    extent: Extent
+
+    @property
+    def length(self) -> int:
+        return self.extent.length
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether something else begins within its last sector."""
+        return self.extent.is_compressed
+
+
+_Wanted = _Table | _Seen | _Data
 
 
 class Qcow2:
-    """A decoder of one file."""
+    """A decoder of one file; `ahead` reads what has not come yet."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, flow: Flow) -> None:
+        self.ahead: Ahead | None = None
+        self._flow = flow
         self._out = _Disk(sink)
         self._kept = Kept()
         self._header: Header | None = None
+        self._clusters: Clusters | None = None
         self._l1: list[int] | None = None
         self._tables: dict[int, list[int]] = {}  # where an L2 table is: what it is about
-        self._wanted: list[tuple[int, int, Extent | None]] = []  # a heap, by place in the file
+        self._wanted: list[tuple[int, int, _Wanted]] = []  # a heap, by place in the file
         self._number = 0
-        self._unpack = _Unpack()
 
     def feed(self, data: bytes) -> None:
         self._kept.add(data)
@@ -52,44 +94,59 @@ class Qcow2:
         self._advance(is_end=True)
         if self._l1 is None or self._tables or self._wanted:
             raise damaged("it is cut off")
+        self._flush()
         self._out.finish()
 
     def _advance(self, *, is_end: bool) -> None:
-        if self._header is None and not self._has_header():
+        header = self._header or self._found_header()
+        if header is None or (self._l1 is None and not self._has_l1(header)):
             return
-        if self._l1 is None and not self._has_l1():
-            return
-        while self._wanted:
-            host, _number, extent = self._wanted[0]
-            length = extent.length if extent else self._cluster
-            if host + length > self._kept.end and not (is_end and extent and extent.is_compressed):
-                break  # the last compressed cluster may say that it is longer than the file
-            heapq.heappop(self._wanted)
-            data = self._kept.at(host, length, is_padded=bool(extent and extent.is_compressed))
-            if extent is None:
-                self._take_table(host, data)
-            else:
-                self._take(extent, data)
+        self._take_known(header, is_end=is_end)
         self._forget()
+        if self._tables and self._kept.unknown > KEPT_BYTES:
+            self._read_tables(header)
+            self._take_known(header, is_end=is_end)
+            self._forget()
+        if self._out.waiting_bytes > KEPT_BYTES:
+            self._read_beginning(header)
 
-    @property
-    def _cluster(self) -> int:
-        return self._header.cluster if self._header else 0
+    def _take_known(self, header: Header, *, is_end: bool) -> None:
+        """Everything that is known for what it is."""
+        while self._wanted:
+            host, _number, what = self._wanted[0]
+            # The last compressed cluster may say that it is longer than the file.
+            is_whole = host + what.length <= self._kept.end or (is_end and what.is_padded)
+            if not is_whole:
+                break
+            heapq.heappop(self._wanted)
+            data = self._kept.at(host, what.length, is_padded=what.is_padded)
+            match what:
+                case _Table():
+                    self._take_table(header, host, data)
+                case _Seen(_length, digest):
+                    if hashlib.sha256(data).digest() != digest:
+                        raise damaged("a table of it was another one when it was read before")
+                case _Data(extent):
+                    self._take(extent, data)
 
-    def _has_header(self) -> bool:
+    def _found_header(self) -> Header | None:
         if self._kept.end < HEADER_BYTES:
-            return False
-        self._header = parse_header(self._kept.at(0, HEADER_BYTES))
-        if self._header.by_zstd and not libzstd.available():
+            return None
+        header = parse_header(self._kept.at(0, HEADER_BYTES))
+        if header.by_zstd and not libzstd.available():
             raise FlashRefusedError("the image is packed by zstd, which is not on this system")
-        return True
+        self._header = header
+        self._clusters = Clusters(header, self._flow, self._out.put)
+        return header
 
-    def _has_l1(self) -> bool:
-        header = self._header
-        if header is None or self._kept.end < header.l1_offset + header.l1_entries * 8:
-            self._check_kept()
+    def _has_l1(self, header: Header) -> bool:
+        length = header.l1_entries * 8
+        if self._kept.end >= header.l1_offset + length:
+            table = self._kept.at(header.l1_offset, length)
+        elif self._kept.unknown > KEPT_BYTES:
+            (table,) = self._read([(header.l1_offset, length)])
+        else:
             return False
-        table = self._kept.at(header.l1_offset, header.l1_entries * 8)
         self._l1 = l1_offsets(header, table)
         for number, offset in enumerate(self._l1):
             guest = number * header.span
@@ -99,70 +156,77 @@ class Qcow2:
             if offset % header.cluster:
                 raise damaged("a table of it is not where a table can be")
             if offset not in self._tables:
-                self._want(offset, None)
+                self._want(offset, _Table(header.cluster))
             self._tables.setdefault(offset, []).append(guest)
         return True
 
-    def _take_table(self, host: int, data: bytes) -> None:
-        header = self._header
-        if header is None:
-            return
+    def _take_table(self, header: Header, host: int, data: bytes) -> None:
         for guest in self._tables.pop(host):
             for extent in extents(header, guest, data, BUFFER_BYTES):
                 if extent.is_zero:
                     self._out.zeros(extent.guest, extent.size)
                 else:
-                    self._want(extent.host, extent)
+                    self._want(extent.host, _Data(extent))
 
     def _take(self, extent: Extent, data: bytes) -> None:
-        header = self._header
-        if header is not None and extent.is_compressed:
-            data = self._unpack.cluster(header, data)[: extent.size]
-        self._out.put(extent.guest, data)
+        if self._clusters is not None and extent.is_compressed:
+            self._clusters.add(extent, data)
+        else:
+            self._out.put(extent.guest, data)
 
-    def _want(self, host: int, extent: Extent | None) -> None:
+    def _want(self, host: int, what: _Wanted) -> None:
         self._number += 1
-        heapq.heappush(self._wanted, (host, self._number, extent))
+        heapq.heappush(self._wanted, (host, self._number, what))
+
+    def _flush(self) -> None:
+        if self._clusters is not None:
+            self._clusters.flush()
 
     def _forget(self) -> None:
         """Keep no more than may still be asked for."""
         following = self._wanted[0][0] if self._wanted else self._kept.end
         if self._tables:
             self._kept.forget_known(following)
-            self._check_kept()
         else:
             self._kept.forget_all(following)
 
-    def _check_kept(self) -> None:
-        if self._kept.unknown > KEPT_BYTES:
-            raise too_late()
+    # -- ahead of the stream -------------------------------------------------------------------
 
+    def _read_tables(self, header: Header) -> None:
+        """All tables that have not come."""
+        hosts = sorted(self._tables)
+        self._wanted = [one for one in self._wanted if not isinstance(one[2], _Table)]
+        heapq.heapify(self._wanted)
+        found = self._read([(host, header.cluster) for host in hosts])
+        for host, data in zip(hosts, found, strict=True):
+            self._take_table(header, host, data)
 
-class _Unpack:
-    """Unpacks compressed clusters."""
+    def _read(self, places: Sequence[Place]) -> Iterator[bytes]:
+        for place, data in zip(places, self._from_source(places), strict=True):
+            if len(data) < place[1]:
+                raise damaged("it is cut off")
+            self._want(place[0], _Seen(len(data), hashlib.sha256(data).digest()))
+            yield data
 
-    def __init__(self) -> None:
-        self._context: libzstd.Context | None = None
-        self._buffer: Buffer | None = None
+    def _read_beginning(self, header: Header) -> None:
+        """The beginning of the disk, where so much else comes before it."""
+        if self._tables:
+            self._read_tables(header)
+        self._flush()
+        data = (what.extent for _, _, what in self._wanted if isinstance(what, _Data))
+        first = next((extent for extent in data if not extent.guest), None)
+        if first is None:
+            return  # the end of the file says what is wrong with it, or it is here by now
+        (found,) = self._from_source([(first.host, first.length)])
+        if len(found) < first.length and not first.is_compressed:
+            raise damaged("it is cut off")
+        self._take(first, found)
+        self._flush()
 
-    def cluster(self, header: Header, data: bytes) -> bytes:
-        """The whole cluster; what follows in `data` is of no interest."""
-        out = self._by_zstd(header, data) if header.by_zstd else _inflated(header, data)
-        if len(out) != header.cluster:
-            raise damaged("a compressed cluster of it is too short")
-        return out
-
-    def _by_zstd(self, header: Header, data: bytes) -> bytes:
-        self._context = self._context or libzstd.Context()
-        self._buffer = self._buffer or Buffer(header.cluster)
-        at = made = 0
-        while made < header.cluster and at < len(data):
-            room = (self._buffer.address + made, header.cluster - made)
-            taken, count, is_complete = self._context.stream(data, at, room)
-            at, made = at + taken, made + count
-            if is_complete:
-                break
-        return bytes(self._buffer.view[:made])
+    def _from_source(self, places: Sequence[Place]) -> Iterator[bytes]:
+        if self.ahead is None:
+            raise FlashRefusedError("the qcow2 image does not come in an order that can be written")
+        return self.ahead.read(places)
 
 
 class _Disk:
@@ -173,10 +237,16 @@ class _Disk:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._waiting: deque[tuple[int, bytes | int]] | None = deque()
-        self._waiting_bytes = 0
+        self._first = b""  # the digest of what the beginning was
+        self.waiting_bytes = 0
 
     def put(self, guest: int, data: bytes) -> None:
         """These bytes."""
+        if not guest:
+            digest = hashlib.sha256(data).digest()
+            if self._first not in (b"", digest):  # it may come again, after it was read ahead
+                raise damaged("its beginning was another one when it was read before")
+            self._first = digest
         self._take(guest, data)
 
     def zeros(self, guest: int, count: int) -> None:
@@ -194,11 +264,10 @@ class _Disk:
             return
         if guest:
             self._waiting.append((guest, what))
-            self._waiting_bytes += 0 if isinstance(what, int) else len(what)
-            if self._waiting_bytes > KEPT_BYTES:
-                raise too_late()
+            self.waiting_bytes += 0 if isinstance(what, int) else len(what)
             return
         waiting, self._waiting = self._waiting, None
+        self.waiting_bytes = 0
         self._emit(guest, what)
         for one in waiting:
             self._emit(*one)
@@ -209,10 +278,3 @@ class _Disk:
             self._sink.zeros(what)
         else:
             self._sink.put(what)
-
-
-def _inflated(header: Header, data: bytes) -> bytes:
-    try:
-        return zlib.decompressobj(_WINDOW).decompress(data, header.cluster)
-    except zlib.error as error:
-        raise damaged(f"a compressed cluster of it: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from bty_app.errors import FlashError
+from bty_app.flasher.qcow2_format import damaged
 
 SECTOR = 512  # a compressed cluster ends somewhere within its last one
 
@@ -41,14 +41,15 @@ class Kept:
         belongs to something else.
 
         Raises:
-            FlashError: they are forgotten.
+            FlashIntegrityError: they are forgotten.
         """
         if start < self._base:
             return self._of_passed(start, length)
         if start > self._known:
             self._pass_over(start)
         self._known = max(self._known, start + length - (SECTOR if is_padded else 0))
-        return bytes(self._window[start - self._base : start - self._base + length])
+        with memoryview(self._window) as window:
+            return bytes(window[start - self._base : start - self._base + length])
 
     def forget_known(self, following: int) -> None:
         """Forget what was asked for; `following` is where the next question begins."""
@@ -88,18 +89,10 @@ class Kept:
                 break
             number = bisect_right(self._starts, at) - 1
             if number < 0:
-                raise too_late()
+                raise damaged("two parts of it are in one place")
             begun = self._starts[number]
             piece = self._passed[begun][at - begun :][: length - len(found)]
             if not piece:
-                raise too_late()
+                raise damaged("two parts of it are in one place")
             found += piece
         return bytes(found)
-
-
-def too_late() -> FlashError:
-    """The error for a file whose tables come too late."""
-    return FlashError(
-        "the qcow2 image keeps its data before its tables, so that it cannot be written as it"
-        " comes: convert it with `qemu-img convert -O qcow2`"
-    )

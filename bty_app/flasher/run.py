@@ -5,6 +5,7 @@ Every report goes out before anything that waits for a person; every wait says w
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from enum import Enum
 from typing import Protocol, assert_never
 
 from bty_app import __version__
-from bty_app.errors import BtyError
+from bty_app.errors import BtyError, UnavailableError
 from bty_app.flasher.console import Console
 from bty_app.flasher.disks import Disk, check_writable, find
 from bty_app.flasher.flashing import Flashing, failure, summary
@@ -26,7 +27,7 @@ from bty_app.flasher.plan import (
     Plan,
     WaitPlan,
 )
-from bty_app.flasher.retry import AwayError, Patience
+from bty_app.flasher.retry import AwayError, Patience, insist
 from bty_app.flasher.server import FOR_EVER, Server, Told
 from bty_app.flasher.waiting import KeyPressedError, Waiting
 
@@ -184,11 +185,22 @@ class Run:
         self._console.say(f"onto the disk with the serial {plan.serial}")
         disk = find(self._hands.probe(), plan.serial)
         check_writable(disk)
-        order = self._hands.order(plan)
+        order = self._order(plan)
         self._console.mark("bty: auto-flash starting")
         outcome = self._hands.flashing.write(order, disk)
         self._console.say(f"flashed {disk.about}: {summary(outcome)}")
         return disk
+
+    def _order(self, plan: FlashPlan) -> Order:
+        """A registry that is away for a moment is no failure of a flash."""
+
+        def attempt() -> Order:
+            try:
+                return self._hands.order(plan)
+            except UnavailableError as error:
+                raise AwayError(error.message) from error
+
+        return insist(attempt, A_WHILE, self._waiting, random.random)
 
     def _report_done(self, disk: Disk) -> None:
         """First of all; a report that is lost means that the disk is written once more."""

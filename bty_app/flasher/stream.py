@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bty_app.flasher.ahead import Ahead
 from bty_app.flasher.decoders import DECODERS, Row, decoder_of
 from bty_app.flasher.device import Device, Disk
 from bty_app.flasher.fetch import PAUSES, Fetch
 from bty_app.flasher.flow import Channel, Flow
 from bty_app.flasher.order import Order
+from bty_app.flasher.qcow2 import Qcow2
 from bty_app.flasher.ring import Ring, Sink
 from bty_app.flasher.sources import Sources
 from bty_app.upstream.download import Pace
@@ -75,10 +77,16 @@ class ImageStream:
     def _do_decode(self) -> None:
         sink = Sink(self.ring)
         decoder = decoder_of(self._order.format, sink, self._flow, self._tools.decoders)
+        if isinstance(decoder, Qcow2):
+            decoder.ahead = self._ahead()
         while (chunk := self._input.get()) is not None:
             decoder.feed(chunk)
         decoder.finish()
         sink.end()
+
+    def _ahead(self) -> Ahead:
+        given, progress = self._order.sources, self.fetch.progress
+        return Ahead(given, progress, self.sources, self._flow, self._tools.pauses)
 
 
 def first_bytes(order: Order, tools: Tools, count: int) -> bytes:

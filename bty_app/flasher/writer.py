@@ -24,6 +24,10 @@ TAIL_BYTES = 1024 * 1024
 MAX_ZEROS = 1024 * 1024 * 1024  # of one run: between two, a flash can be cancelled
 
 
+class ImageTooLargeError(FlashWriteError):
+    """The image does not end where the disk does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """Bytes that were written at `offset`, for a look at them later; zeros without a digest."""
@@ -132,7 +136,7 @@ class Writer:
     def _take(self, run: Run) -> None:
         end = run.offset + run.length
         if end > self._device.size:
-            raise FlashWriteError(
+            raise ImageTooLargeError(
                 f"the image is larger than {self._device.path}, which has {self._device.size} bytes"
             )
         self._tally.image = max(self._tally.image, end)

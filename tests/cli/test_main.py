@@ -302,3 +302,30 @@ def test_what_commands_create_is_private(probe: Probe, tmp_path: Path) -> None:
         os.umask(before)
 
     assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["--server", "http://h", "--mac", "m"], "flash"),
+        (["--mac=m", "--server=http://h", "--catalog", "c"], "flash"),
+        (["--debug", "--server", "h"], "flash"),
+        (["--catalog", "c.toml"], "wizard"),
+        (["flash", "--server", "h"], None),
+        (["wizard", "--catalog", "c"], None),
+        (["--debug", "serve"], None),
+        (["--version"], None),
+        ([], None),
+    ],
+)
+def test_the_form_of_the_original_needs_no_command(given: list[str], meant: str | None) -> None:
+    assert cli._with_command(given) == ([meant, *given] if meant else given)
+
+
+def test_the_form_of_the_original_does_what_flash_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--server", "http://127.0.0.1:9", "--mac", "no mac"]) == 65
+    bare = capsys.readouterr().err
+    assert cli.main(["flash", "--server", "http://127.0.0.1:9", "--mac", "no mac"]) == 65
+
+    assert bare == capsys.readouterr().err
+    assert "no mac" in bare

@@ -144,8 +144,8 @@ def expected_disk(written: bytes, size: int) -> bytes:
     return bytes(disk)
 
 
-def decoded(row: Row, chunks: Sequence[bytes]) -> bytes:
-    """What a decoder makes of these chunks.
+def decoded(row: Row, chunks: Sequence[bytes], *, in_order: bool = True) -> bytes:
+    """What a decoder makes of these chunks, in order where that is the format's way.
 
     Raises:
         BtyError: it fails.
@@ -164,8 +164,10 @@ def decoded(row: Row, chunks: Sequence[bytes]) -> bytes:
 
     def collect() -> None:
         while (run := ring.next()) is not None:
-            assert run.offset == len(found)
-            found.extend(bytes(run.length) if run.buffer is None else run.buffer.view[: run.length])
+            assert not in_order or run.offset == len(found)
+            found.extend(bytes(max(0, run.offset + run.length - len(found))))
+            made = bytes(run.length) if run.buffer is None else run.buffer.view[: run.length]
+            found[run.offset : run.offset + run.length] = made
             ring.release(run)
 
     flow.start("decode", decode)

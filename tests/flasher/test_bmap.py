@@ -105,6 +105,27 @@ def test_a_map_of_an_image_that_does_not_fit_is_enough_to_refuse_it(
     assert is_untouched(disk)
 
 
+def test_a_map_of_another_image_does_not_stop_one_that_its_digest_proves(
+    tmp_path: Path, made: bytes
+) -> None:
+    other = image([("n", 300_000), ("t", 6 * MIB), ("0", 3 * MIB), ("n", 70_001)], seed=5)
+    source, disk = tmp_path / "source", disk_file(tmp_path / "disk", len(DATA) + MIB)
+    source.write_bytes(other)
+    wanted = replace(order("img", Source("file", str(source)), of=other), bmap=made)
+
+    outcome = flash(wanted, str(disk), Listener(), tools=QUICK)
+
+    assert disk.read_bytes() == expected_disk(other, len(DATA) + MIB)
+    assert "the .bmap file is passed over: the image is not that" in outcome.notes[0]
+
+
+@pytest.mark.parametrize("given", [b"", b"no map", b"<bmap/>"])
+def test_a_map_that_is_none_is_passed_over(given: bytes, tmp_path: Path) -> None:
+    disk = flashed(tmp_path, DATA, given)
+
+    assert disk.read_bytes() == expected_disk(DATA, len(DATA) + 3 * MIB)
+
+
 OLD = """<?xml version="1.0" ?><bmap version="1.2">
 <ImageSize> 10000 </ImageSize><BlockSize> 4096 </BlockSize><BlocksCount> 3 </BlocksCount>
 <BlockMap><Range sha1="DA39A3EE5E6B4B0D3255BFEF95601890AFD80709"> 0 </Range><Range> 2-2 </Range>

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bty_app.domain.image_name import FORMATS
+from bty_app.domain.withcache import blob_url
 from bty_app.errors import InvalidInputError
 from bty_app.flasher.plan import (
     ExitPlan,
@@ -152,3 +153,28 @@ def test_any_plan_is_understood_or_refused(mode: str, body: dict[str, object]) -
 def test_any_bytes_are_refused_with_a_sentence(data: bytes) -> None:
     with pytest.raises(InvalidInputError):
         parse_plan(data)
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://example.com/a%20b.img.gz?x=1", "oras://ghcr.io/safl/nosi/debian:latest"]
+)
+def test_a_cache_that_is_the_only_place_tells_where_it_has_the_image_from(origin: str) -> None:
+    cache = blob_url("http://10.0.0.5:8081", origin)
+    body = {"mode": "flash", "image": cache, "target_disk_serial": "S", "format": "img.gz"}
+
+    plan = parse_plan(json.dumps(body).encode())
+
+    assert isinstance(plan, FlashPlan)
+    assert plan.places == (Place(cache, "cache"), Place(origin))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://h/b/zzzz/a.img", "http://h/b/aHR0cDovL2gvYQ/other.img", "http://h/b/__/a.img"]
+)
+def test_an_address_that_only_looks_like_that_of_a_cache_is_the_place(url: str) -> None:
+    body = {"mode": "flash", "image": url, "target_disk_serial": "S"}
+
+    plan = parse_plan(json.dumps(body).encode())
+
+    assert isinstance(plan, FlashPlan)
+    assert plan.places == (Place(url),)

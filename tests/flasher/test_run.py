@@ -433,6 +433,18 @@ def test_an_order_that_cannot_be_made_is_a_failure_like_others(old: Original, bo
     assert json.loads(old.taken("status")[0])["reason"] == "the registry does not answer"
 
 
+def test_a_registry_that_is_away_for_a_while_is_waited_for(old: Original, box: Box) -> None:
+    plans(old, FLASH)
+    box.failing_order = UnavailableError("registry.example.com does not answer")
+    box.keyboard.acts = {3: lambda: setattr(box, "failing_order", None)}
+
+    assert box.run() is Ending.REBOOT
+
+    assert "registry.example.com does not answer" in box.screen.said
+    assert len(box.flash.orders) == 1
+    assert old.taken("status") == [b'{"status": "done"}']
+
+
 def test_pauses_between_failures_grow_up_to_a_quarter_of_an_hour(old: Original, box: Box) -> None:
     plans(old, *[FLASH] * 8)
     box.keyboard.most = 10_000

@@ -15,7 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bty_app.errors import CancelledError, FlashRefusedError, FlashWriteError, UnavailableError
+from bty_app.errors import (
+    BtyError,
+    CancelledError,
+    FlashError,
+    FlashIntegrityError,
+    FlashRefusedError,
+    FlashWriteError,
+    NotFoundError,
+    UnavailableError,
+)
 from bty_app.flasher.console import WIDTH
 from bty_app.flasher.describe import disk_row, erased, written
 from bty_app.flasher.disks import Disk, Part
@@ -226,6 +235,51 @@ def test_what_was_refused_before_the_first_byte_is_no_failure_of_the_disk() -> N
 
     assert place.reports == []
     assert "left the wizard; no disk was written" in place.screen.text
+
+
+@pytest.mark.parametrize("kind", [CancelledError, UnavailableError, NotFoundError, FlashError])
+def test_what_ended_before_the_first_byte_is_not_told_to_the_server(kind: type[BtyError]) -> None:
+    place = typing("1", "1", "y", "q")
+    place.flash.acts = [failing(kind("it stopped; nothing was written"))]
+
+    place.run()
+
+    assert place.reports == []
+    assert "it stopped; nothing was written" in place.screen.said
+    assert "left the wizard; no disk was written" in place.screen.text
+
+
+@pytest.mark.parametrize("kind", [CancelledError, UnavailableError, FlashIntegrityError])
+def test_what_ended_after_the_first_byte_is_told_to_the_server(kind: type[BtyError]) -> None:
+    place = typing("1", "1", "y", "q")
+    place.flash.acts = [failing(kind("it stopped; the disk does not boot: flash it again"))]
+
+    place.run()
+
+    assert len(place.reports) == 1
+    assert "the disk does not boot" in (place.reports[0] or "")
+
+
+def test_a_disk_that_does_not_boot_is_not_forgotten_over_the_next_try() -> None:
+    place = typing("1", "1", "y", "1", "y", "q")
+    place.flash.acts = [
+        failing(FlashWriteError("it failed; the disk does not boot: flash it again")),
+        failing(UnavailableError("it is away; nothing was written")),
+    ]
+
+    place.run()
+
+    assert len(place.reports) == 1
+    assert "left the wizard; Disk One (serial S1, /dev/sda): it failed" in place.screen.said
+
+
+def test_a_flash_that_is_broken_off_by_force_is_told_to_the_server() -> None:
+    place = typing("1", "1", "y", "q")
+    place.flash.acts = [failing(KeyboardInterrupt())]
+
+    assert place.run() is Ending.QUIT
+
+    assert "may be half written" in (place.reports[0] or "")
 
 
 def test_ctrl_c_leaves_and_says_what_state_the_disk_is_in() -> None:

@@ -12,6 +12,7 @@ from bty_app.flasher.disks import Disk, check_writable
 from bty_app.flasher.flashing import Flashing, failure, summary
 from bty_app.flasher.order import Order
 from bty_app.flasher.orders import Wanted
+from bty_app.flasher.reasons import is_untouched
 from bty_app.flasher.run import Ending
 from bty_app.flasher.wizard.dialog import BackError, Dialog, QuitError
 from bty_app.flasher.wizard.images import Choice, of_catalog, of_files
@@ -21,7 +22,9 @@ UNTOUCHED = "no disk was written"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What the wizard works with. `report` hears how a flash ended: None is well."""
+    """What the wizard works with. `report` hears how a flash ended: None is well. One that ended
+    before the first byte was none, and is not told.
+    """
 
     load: Callable[[str], bytes]
     order: Callable[[Wanted], Order]
@@ -163,14 +166,18 @@ class Wizard:
     def _flash(self, order: Order, disk: Disk) -> bool:
         dialog = self._dialog
         dialog.title("Writing; ^C stops")
+        before = self._state
         self._state = f"{disk.about} may be half written and does not boot: flash it again"
         try:
             outcome = self._tools.flashing.write(order, disk)
         except FlashRefusedError as error:
-            self._state = UNTOUCHED
+            self._state = before
             dialog.say(f"REFUSED: {error.message}")
+        except KeyboardInterrupt:  # the second ^C: nobody knows how far it came
+            self._tools.report(f"{disk.about}: stopped at the console; it may be half written")
+            raise
         except (BtyError, OSError) as error:
-            self._failed(error, disk)
+            self._failed(error, disk, before)
         else:
             self._state = f"{disk.about} is flashed"
             self._tools.report(None)
@@ -179,11 +186,14 @@ class Wizard:
             return True
         return False
 
-    def _failed(self, error: BtyError | OSError, disk: Disk) -> None:
-        """The sentence says what state the disk is in."""
+    def _failed(self, error: BtyError | OSError, disk: Disk, before: str) -> None:
+        """The sentence says what state the disk is in; a server hears of one that was touched."""
         reason = failure(error)
-        self._state = reason if isinstance(error, CancelledError) else f"{disk.about}: {reason}"
         self._dialog.say(f"FAILED: {reason}")
+        if is_untouched(error):
+            self._state = before
+            return
+        self._state = reason if isinstance(error, CancelledError) else f"{disk.about}: {reason}"
         self._tools.report(reason)
 
     def _result(self, disk: Disk) -> Ending:
