@@ -18,6 +18,7 @@ from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
 from bty_app.errors import BtyError
 from bty_app.services import passwords
+from bty_app.services.account import AccountKeeper, PasswordPlace
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
@@ -51,6 +52,7 @@ from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Account, Sessions
 from bty_app.services.settings import Settings
+from bty_app.services.tokens import Tokens
 from bty_app.services.warm_jobs import WarmJobs
 from bty_app.store import locks
 from bty_app.store.artifact_sets import ArtifactSets
@@ -117,6 +119,8 @@ def services(
     known: Secrets | None = None,
 ) -> Services:
     """The use cases over one open database; `known` are the secrets, if they were read already."""
+    known = known or secrets(config)
+    sessions = _sessions(known, database, clock)
     settings = settings_of(config, database, revisions, clock)
     tuning = config.tuning
     bounds = Bounds(
@@ -172,7 +176,7 @@ def services(
             clock=clock,
         ),
         audit=Audit(database),
-        sessions=_sessions(known or secrets(config), database, clock),
+        sessions=sessions,
         health=Health(database, config.paths.state_dir, metrics, clock, images=keeper.counts),
         metrics=metrics,
         revisions=revisions,
@@ -181,6 +185,8 @@ def services(
         artifacts=ArtifactJobs(fetched, files, jobs, settings),
         doctor=doctor(config, database, settings.text),
         settings=settings,
+        tokens=Tokens(database, clock),
+        account=AccountKeeper(database, sessions, _password_place(config, known), clock),
     )
 
 
@@ -307,6 +313,12 @@ def _sessions(known: Secrets, database: Database, clock: Clock) -> Sessions:
     if sessions.end_those_of_another_password():
         _log.info("the password or the session secret is another one: all sessions were ended")
     return sessions
+
+
+def _password_place(config: Config, known: Secrets) -> PasswordPlace:
+    """Where the password is, and what keeps it from being changed here."""
+    fixed = "" if known.password.path else config.provenance["admin.password"]
+    return PasswordPlace(config.paths.state_dir, fixed)
 
 
 def options(config: Config) -> Options:

@@ -61,6 +61,13 @@ class Kind(StrEnum):
     LOGIN_SUCCEEDED = "auth.login.succeeded"
     LOGIN_FAILED = "auth.login.failed"
     LOGOUT = "auth.logout"
+    PASSWORD_CHANGED = "auth.password.changed"  # noqa: S105  a kind of event
+    SESSIONS_REVOKED = "auth.sessions.revoked"
+    TOKEN_CREATED = "auth.token.created"  # noqa: S105
+    TOKEN_REVOKED = "auth.token.revoked"  # noqa: S105
+    TOKEN_FAILED = "auth.token.failed"  # noqa: S105
+    WEBHOOK_FAILED = "webhook.delivery.failed"
+    WEBHOOK_RECOVERED = "webhook.recovered"
     SCHEMA_RESET = "system.schema.reset"
 
 

@@ -116,3 +116,15 @@ CREATE TABLE sessions (
     source_ip  TEXT,
     user_agent TEXT
 ) STRICT, WITHOUT ROWID;
+
+-- Credentials of scripts, by the part of the token that is no secret; of the whole only its SHA-256.
+CREATE TABLE api_tokens (
+    id           TEXT NOT NULL PRIMARY KEY,
+    token_hash   TEXT NOT NULL,
+    name         TEXT NOT NULL UNIQUE,
+    scope        TEXT NOT NULL CHECK (scope IN ('read', 'operate', 'admin')),
+    created_at   TEXT NOT NULL,
+    expires_at   TEXT,
+    last_used_at TEXT,
+    last_used_ip TEXT
+) STRICT, WITHOUT ROWID;

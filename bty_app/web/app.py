@@ -9,6 +9,7 @@ from typing import Any
 
 import falcon
 
+from bty_app.services.account import AccountKeeper
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
@@ -31,7 +32,9 @@ from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Sessions
 from bty_app.services.settings import Settings
+from bty_app.services.tokens import Tokens
 from bty_app.web import boot, errors, health, pxe
+from bty_app.web.api import access as access_api
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
 from bty_app.web.api import catalog_v1
@@ -42,6 +45,7 @@ from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
+from bty_app.web.ui import account as account_page
 from bty_app.web.ui import catalog as catalog_page
 from bty_app.web.ui import (
     catalog_acts,
@@ -92,6 +96,8 @@ class Services:
     artifacts: ArtifactJobs
     doctor: Doctor
     settings: Settings
+    tokens: Tokens
+    account: AccountKeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
         trusted_proxies=options.trusted_proxies,
     )
     cookies = Cookies(secure=options.public_url.startswith("https://"))
-    check = SessionCheck(services.sessions, cookies)
+    check = SessionCheck(services.sessions, services.tokens, cookies)
     assets = Assets()
     pages = Pages(assets, services.sessions, Alerts(services.audit, services.revisions))
     app: falcon.App[Any, Any] = falcon.App(
@@ -125,6 +131,7 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     errors.install(app)
     _machine_routes(app, services, options)
     _operator_routes(app, services, options)
+    _access_routes(app, services, pages)
     _login_routes(app, pages, services.sessions, check, cookies)
     _page_routes(app, services, pages)
     _catalog_routes(app, services, pages)
@@ -190,6 +197,22 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Opt
     app.add_route(
         "/events/{event_id:int(max=9223372036854775807)}/ack", events_api.Acknowledgement(audit)
     )
+
+
+def _access_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session, or a token of scope admin: who comes in."""
+    account, tokens = services.account, services.tokens
+    app.add_route("/api/v1/tokens", access_api.TokenList(tokens))
+    app.add_route("/api/v1/tokens/{token_id}", access_api.TokenById(tokens))
+    app.add_route("/api/v1/sessions", access_api.SessionList(account))
+    app.add_route("/api/v1/sessions/{session_id}", access_api.SessionById(account))
+    app.add_route("/api/v1/account/password", access_api.PasswordChange(account))
+    view = account_page.AccountView(pages, account, tokens)
+    app.add_route("/ui/account", account_page.AccountPage(view))
+    app.add_route("/ui/account/password", account_page.AccountPassword(view))
+    app.add_route("/ui/account/sessions/end", account_page.AccountSessions(view))
+    app.add_route("/ui/account/tokens", account_page.AccountTokens(view))
+    app.add_route("/ui/account/tokens/{token_id}/revoke", account_page.AccountRevoke(view))
 
 
 def _login_routes(
