@@ -16,6 +16,7 @@ from bty_app.domain.bounds import Rate
 from bty_app.domain.events import Event, Kind
 from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
+from bty_app.domain.webhooks import Target
 from bty_app.errors import BtyError
 from bty_app.services import passwords
 from bty_app.services.account import AccountKeeper, PasswordPlace
@@ -54,6 +55,7 @@ from bty_app.services.sessions import Account, Sessions
 from bty_app.services.settings import Settings
 from bty_app.services.tokens import Tokens
 from bty_app.services.warm_jobs import WarmJobs
+from bty_app.services.webhooks import Webhooks
 from bty_app.store import locks
 from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.database import Database
@@ -175,7 +177,7 @@ def services(
             catalog_file=config.paths.catalog_file,
             clock=clock,
         ),
-        audit=Audit(database),
+        audit=Audit(database, clock),
         sessions=sessions,
         health=Health(database, config.paths.state_dir, metrics, clock, images=keeper.counts),
         metrics=metrics,
@@ -186,7 +188,24 @@ def services(
         doctor=doctor(config, database, settings.text),
         settings=settings,
         tokens=Tokens(database, clock),
+        webhooks=webhooks(config, database, settings, clock),
         account=AccountKeeper(database, sessions, _password_place(config, known), clock),
+    )
+
+
+def webhooks(
+    config: Config, database: Database, settings: Settings, clock: Clock = utc_now
+) -> Webhooks:
+    """What tells others of events."""
+    words, kinds = config.webhooks.command, config.webhooks.command_kinds
+    patterns = tuple(part.strip() for part in kinds.split(",") if part.strip())
+    return Webhooks(
+        database,
+        settings,
+        Http(agent=AGENT, at_once=2, wait_seconds=1.0),
+        key=passwords.webhook_secret(config.paths.state_dir).value,
+        command=Target(patterns, command=words) if words else None,
+        clock=clock,
     )
 
 

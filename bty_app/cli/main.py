@@ -66,6 +66,7 @@ COMMANDS: Mapping[str, Command] = {
     "live": Command("bty_app.cli.live", "build the live environment that machines boot"),
     "settings": Command("bty_app.cli.settings", "list and change what a running server takes up"),
     "token": Command("bty_app.cli.token", "create, list and revoke the API tokens of scripts"),
+    "webhook": Command("bty_app.cli.webhook", "list and test the receivers of events"),
     "flash": Command(
         "bty_app.cli.flash", "write an image onto a disk, or do what a server wants of this machine"
     ),

@@ -31,6 +31,7 @@ from bty_app.workers.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 SCHEDULER_SECONDS = 30.0
+WEBHOOK_SECONDS = 2.0
 
 _EPILOG = """examples:
   bty serve                                  listen on every address, port 8080
@@ -82,10 +83,13 @@ def run(_args: argparse.Namespace, config: Config) -> int:
             spool_dir=place,
         )
         watch = Scheduler(tasks(services), seconds=SCHEDULER_SECONDS)
+        hooks = Scheduler(
+            {"webhooks": services.webhooks.turn}, seconds=WEBHOOK_SECONDS, name="webhooks"
+        )
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         _announce(host, port, config, secrets.password)
-        _supervise(Supervisor([worker, watch, *jobs]))
+        _supervise(Supervisor([worker, watch, hooks, *jobs]))
         with contextlib.suppress(StorageError):
             services.tokens.note_uses()
     return 0

@@ -110,7 +110,9 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to list, newest first. `search` is a substring of any column a person reads."""
+    """What to list, newest first. `search` is a substring of any column a person reads,
+    `kind_pattern` has `*` for any characters, `since` and `until` are stamps, the latter left out.
+    """
 
     kind: str | None = None
     subject_kind: str | None = None
@@ -120,6 +122,9 @@ class Query:
     failed: bool = False
     open_failures: bool = False
     search: str | None = None
+    kind_pattern: str | None = None
+    since: str | None = None
+    until: str | None = None
     before_id: int | None = None
     limit: int = 50
 

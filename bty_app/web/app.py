@@ -33,14 +33,16 @@ from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Sessions
 from bty_app.services.settings import Settings
 from bty_app.services.tokens import Tokens
+from bty_app.services.webhooks import Webhooks
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import access as access_api
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
-from bty_app.web.api import catalog_v1
+from bty_app.web.api import catalog_v1, events_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
+from bty_app.web.api import webhooks as webhooks_api
 from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
@@ -98,6 +100,7 @@ class Services:
     settings: Settings
     tokens: Tokens
     account: AccountKeeper
+    webhooks: Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,8 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Opt
     app.add_route("/api/v1/artifacts", artifacts_api.Artifacts(artifacts, max_upload_bytes=limit))
     app.add_route("/api/v1/artifacts/fetch", artifacts_api.ArtifactsFetch(artifacts))
     app.add_route("/api/v1/artifacts/rollback", artifacts_api.ArtifactsRollback(artifacts))
+    app.add_route("/api/v1/events.jsonl", events_v1.EventExport(audit))
+    app.add_route("/api/v1/events/acknowledge", events_v1.EventsAcknowledge(audit))
     app.add_route("/events", events_api.EventList(audit))
     # No row of SQLite has an id of more digits.
     app.add_route(
@@ -207,6 +212,8 @@ def _access_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) 
     app.add_route("/api/v1/sessions", access_api.SessionList(account))
     app.add_route("/api/v1/sessions/{session_id}", access_api.SessionById(account))
     app.add_route("/api/v1/account/password", access_api.PasswordChange(account))
+    app.add_route("/api/v1/webhooks", webhooks_api.WebhookList(services.webhooks))
+    app.add_route("/api/v1/webhooks/test", webhooks_api.WebhookTest(services.webhooks))
     view = account_page.AccountView(pages, account, tokens)
     app.add_route("/ui/account", account_page.AccountPage(view))
     app.add_route("/ui/account/password", account_page.AccountPassword(view))
@@ -244,9 +251,11 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/events", events_page.EventsPage(pages, events))
     app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
     app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))
+    app.add_route("/ui/events/acknowledge-matching", events_page.EventMarksMatching(audit))
     app.add_route("/ui/jobs/{job_id}/cancel", jobs_page.JobCancel(services.jobs))
-    changing = settings_page.SettingsView(pages, services.settings)
+    changing = settings_page.SettingsView(pages, services.settings, services.webhooks)
     app.add_route("/ui/settings", settings_page.SettingsPage(changing))
+    app.add_route("/ui/settings/webhook-test", settings_page.SettingsTest(changing))
     app.add_route("/ui/settings/upstream", settings_page.SettingsUpstream(changing))
 
 
