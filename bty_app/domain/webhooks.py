@@ -139,7 +139,7 @@ def signature(key: str, body: bytes, seconds: int) -> str:
 
 def pause(tries: int) -> int:
     """How many seconds to wait after so many failures in a row: 2, 4, 8 … 300."""
-    return min(LONGEST_SECONDS, 2 ** min(max(tries, 1), 16))
+    return min(LONGEST_SECONDS, 1 << min(max(tries, 1), 16))
 
 
 def failed(target: Target, why: str) -> Event:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from bty_app.domain import webhooks as rules
 from bty_app.domain.catalog_events import plain
@@ -78,7 +79,7 @@ class Webhooks:
         newest = self._database.read(_newest)
         found = []
         for target in self.targets():
-            progress = self._database.read(lambda tx, t=target: webhooks.get(tx, t.id))
+            progress = self._database.read(partial(_get, target.id))
             found.append(State(target, progress, newest - progress.cursor if progress else 0))
         return found
 
@@ -92,21 +93,21 @@ class Webhooks:
         if progress.next_at and stamp(self._clock()) < progress.next_at:
             return
         while time.monotonic() < until:
-            batch = self._database.read(lambda tx: _after(tx, progress.cursor))
+            batch = self._database.read(partial(_after, progress.cursor))
             if not batch:
                 return
             for event in batch:
-                if target.wants(event.kind):
-                    if time.monotonic() >= until:
-                        break
-                    error = self._sent(target, event)
-                    if error:
-                        self._failed(target, progress, error)
-                        return
-                    progress = self._done(target, progress, event.id)
-                else:
+                if not target.wants(event.kind):
                     progress = replace(progress, cursor=event.id)
-            self._database.write(lambda tx: webhooks.put(tx, target.id, progress))
+                    continue
+                if time.monotonic() >= until:
+                    break
+                error = self._sent(target, event)
+                if error:
+                    self._failed(target, progress, error)
+                    return
+                progress = self._done(target, progress, event.id)
+            self._database.write(partial(_put, target.id, progress))
 
     def _begin(self, target: Target) -> Progress:
         """Where it is; a new one begins now, and one that is far behind leaves the oldest out."""
@@ -199,7 +200,15 @@ def _run(command: Sequence[str], body: bytes) -> str:
     return "" if done.returncode == 0 else f"it ended with status {done.returncode}"
 
 
-def _after(tx: Tx, cursor: int) -> list[StoredEvent]:
+def _get(target: str, tx: Tx) -> Progress | None:
+    return webhooks.get(tx, target)
+
+
+def _put(target: str, progress: Progress, tx: Tx) -> None:
+    webhooks.put(tx, target, progress)
+
+
+def _after(cursor: int, tx: Tx) -> list[StoredEvent]:
     return events.after(tx, cursor, limit=AT_ONCE)
 
 

@@ -192,11 +192,11 @@ def _conditions(query: Query) -> tuple[str, list[object]]:
 
 def _is_indexed(query: Query) -> bool:
     """Whether an index leads to the rows, so that all may be looked at."""
-    scanned = query.search or query.kind_pattern or query.actor or query.since or query.until
-    scanned = scanned or (query.subject_kind and not query.subject_id)
     if query.open_failures:  # few, and an index of their own
         return True
-    return not scanned
+    alone = query.subject_kind and not query.subject_id
+    scanned = (query.search, query.kind_pattern, query.actor, query.since, query.until, alone)
+    return not any(scanned)
 
 
 def _window(tx: Tx, query: Query) -> tuple[int, int]:
