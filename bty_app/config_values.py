@@ -168,6 +168,8 @@ def registry_logins(value: object) -> tuple[RegistryLogin, ...]:
 
 def argument_vector(value: object) -> tuple[str, ...]:
     """A program and its arguments: a list of a file, no text that would have to be taken apart."""
+    if value == "":
+        return ()
     if not isinstance(value, list):
         raise ConfigError('must be a list in a file: ["/usr/local/bin/tell", "--now"]')
     words = tuple(text(item) for item in value)

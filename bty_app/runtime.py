@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bty_app import __version__, logs
@@ -245,7 +246,7 @@ def doctor(
             state_dir=config.paths.state_dir,
             database=database,
             unopened=unopened,
-            setting=setting or (lambda row: spelled(config.value(row.configured))),
+            setting=setting or partial(_configured, config),
             files=files,
             sets=ArtifactSets(files.directory),
             catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
@@ -253,6 +254,12 @@ def doctor(
             deep=deep,
         )
     )
+
+
+def _configured(config: Config, setting: Setting) -> str:
+    if not setting.configured:
+        return str(setting.default)
+    return spelled(config.value(setting.configured))
 
 
 def outgoing() -> Http:

@@ -11,7 +11,7 @@ from bty_app.config import Config
 from bty_app.services.revisions import Revisions
 
 _EPILOG = """examples:
-  bty settings set webhook.targets '*failed https://chat.example.com/hook'
+  bty settings set webhook.targets '*failed https://example.com/hook'
   bty webhook test               send a test to each, from this host; 1 when one did not arrive
   bty webhook list               how far each is
 

@@ -122,7 +122,7 @@ WEBHOOK_TARGETS = Setting(
     "",
     webhooks.checked,
     "Where events are sent as they happen: patterns of their kinds and a URL, more behind a"
-    " semicolon: *failed,machine.flashed https://chat/hook; * http://192.0.2.5/events",
+    " semicolon: *failed,machine.flashed https://example.com/a; * http://192.0.2.5/b",
     mask=webhooks.masked,
 )
 

@@ -42,6 +42,7 @@ from bty_app.web.api import catalog_v1, events_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
+from bty_app.web.api import settings as settings_api
 from bty_app.web.api import webhooks as webhooks_api
 from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
@@ -212,6 +213,7 @@ def _access_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) 
     app.add_route("/api/v1/sessions", access_api.SessionList(account))
     app.add_route("/api/v1/sessions/{session_id}", access_api.SessionById(account))
     app.add_route("/api/v1/account/password", access_api.PasswordChange(account))
+    app.add_route("/api/v1/settings", settings_api.SettingList(services.settings))
     app.add_route("/api/v1/webhooks", webhooks_api.WebhookList(services.webhooks))
     app.add_route("/api/v1/webhooks/test", webhooks_api.WebhookTest(services.webhooks))
     view = account_page.AccountView(pages, account, tokens)

@@ -335,3 +335,17 @@ def test_form_posts_of_tokens_are_refused_on_pages(house: Site) -> None:
     sent = form({"Authorization": f"Bearer {token}"}, **{"boot.max_attempts": "7"})
 
     assert house.client().simulate_post("/ui/settings", **sent).status_code == 403
+
+
+def test_settings_are_read_and_changed_by_administrators_alone(house: Site) -> None:
+    admin, path = made(house, "admin", "root"), "/api/v1/settings"
+
+    done = ask(house, admin, path, "PATCH", json={"boot.max_attempts": "7"})
+    rows = {row["key"]: row for row in ask(house, admin, path).json["settings"]}
+    back = ask(house, admin, path, "PATCH", json={"boot.max_attempts": None})
+
+    assert done.json == back.json == {"changed": ["boot.max_attempts"]}
+    assert (rows["boot.max_attempts"]["value"], rows["boot.max_attempts"]["default"]) == ("7", "5")
+    for given in ({"boot.max_attempts": "x"}, {"boot.max_attempts": 7}, {"nothing": "x"}):
+        assert ask(house, admin, path, "PATCH", json=given).status_code == 422
+    assert ask(house, made(house, "operate", "b"), path).status_code == 403
