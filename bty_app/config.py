@@ -23,6 +23,7 @@ from bty_app.config_sections import (
     Server,
     Tuning,
     Upstream,
+    Webhooks,
     Withcache,
 )
 
@@ -44,6 +45,7 @@ __all__ = [
     "Server",
     "Tuning",
     "Upstream",
+    "Webhooks",
     "Withcache",
     "did_you_mean",
 ]
@@ -69,6 +71,7 @@ class Config:
     nbdmux: Nbdmux = field(default_factory=Nbdmux)
     netboot: Netboot = field(default_factory=Netboot)
     tuning: Tuning = field(default_factory=Tuning)
+    webhooks: Webhooks = field(default_factory=Webhooks)
     log: Log = field(default_factory=Log)
     provenance: Mapping[str, str] = field(
         default_factory=lambda: dict.fromkeys(KEYS_BY_NAME, DEFAULT)
@@ -92,6 +95,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "nbdmux": Nbdmux,
     "netboot": Netboot,
     "tuning": Tuning,
+    "webhooks": Webhooks,
     "log": Log,
 }
 

@@ -263,6 +263,22 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Webhooks:
+    """Who is told of events, beside the setting `webhook.targets`."""
+
+    command: tuple[str, ...] = _key(
+        (),
+        values.argument_vector,
+        "list",
+        "A program and its arguments, run without a shell for each event, which it gets as JSON on"
+        " standard input. Only a file can give it: a list.",
+    )
+    command_kinds: str = _key(
+        "*failed", values.text, "patterns", "Which kinds of events the program gets."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
     """The log on stderr."""
 

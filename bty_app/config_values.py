@@ -166,6 +166,18 @@ def registry_logins(value: object) -> tuple[RegistryLogin, ...]:
     return logins
 
 
+def argument_vector(value: object) -> tuple[str, ...]:
+    """A program and its arguments: a list of a file, no text that would have to be taken apart."""
+    if value == "":
+        return ()
+    if not isinstance(value, list):
+        raise ConfigError('must be a list in a file: ["/usr/local/bin/tell", "--now"]')
+    words = tuple(text(item) for item in value)
+    if words and (not words[0].startswith("/") or any("\0" in word for word in words)):
+        raise ConfigError("must begin with the absolute path of a program")
+    return words
+
+
 def registry_hosts(value: object) -> tuple[str, ...]:
     """host[:port] of registries, from a list or from text with commas."""
     return tuple(_registry_host(text(item)) for item in _items(value))

@@ -31,6 +31,16 @@ class NotAuthenticatedError(BtyError):
     code = "unauthorized"
 
 
+class NotAllowedError(BtyError):
+    """A valid credential that may not do this; `needed` is the scope that may."""
+
+    code = "forbidden"
+
+    def __init__(self, message: str, *, needed: str = "") -> None:
+        super().__init__(message)
+        self.needed = needed
+
+
 class NotFoundError(BtyError):
     """The thing named is not here."""
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bty_app import __version__, logs
@@ -16,8 +17,10 @@ from bty_app.domain.bounds import Rate
 from bty_app.domain.events import Event, Kind
 from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
+from bty_app.domain.webhooks import Target
 from bty_app.errors import BtyError
 from bty_app.services import passwords
+from bty_app.services.account import AccountKeeper, PasswordPlace
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
@@ -51,7 +54,9 @@ from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Account, Sessions
 from bty_app.services.settings import Settings
+from bty_app.services.tokens import Tokens
 from bty_app.services.warm_jobs import WarmJobs
+from bty_app.services.webhooks import Webhooks
 from bty_app.store import locks
 from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.database import Database
@@ -117,6 +122,8 @@ def services(
     known: Secrets | None = None,
 ) -> Services:
     """The use cases over one open database; `known` are the secrets, if they were read already."""
+    known = known or secrets(config)
+    sessions = _sessions(known, database, clock)
     settings = settings_of(config, database, revisions, clock)
     tuning = config.tuning
     bounds = Bounds(
@@ -172,7 +179,7 @@ def services(
             clock=clock,
         ),
         audit=Audit(database, clock),
-        sessions=_sessions(known or secrets(config), database, clock),
+        sessions=sessions,
         health=Health(database, config.paths.state_dir, metrics, clock, images=keeper.counts),
         metrics=metrics,
         revisions=revisions,
@@ -181,6 +188,25 @@ def services(
         artifacts=ArtifactJobs(fetched, files, jobs, settings),
         doctor=doctor(config, database, settings.text),
         settings=settings,
+        tokens=Tokens(database, clock),
+        webhooks=webhooks(config, database, settings, clock),
+        account=AccountKeeper(database, sessions, _password_place(config, known), clock),
+    )
+
+
+def webhooks(
+    config: Config, database: Database, settings: Settings, clock: Clock = utc_now
+) -> Webhooks:
+    """What tells others of events."""
+    words, kinds = config.webhooks.command, config.webhooks.command_kinds
+    patterns = tuple(part.strip() for part in kinds.split(",") if part.strip())
+    return Webhooks(
+        database,
+        settings,
+        Http(agent=AGENT, at_once=2, wait_seconds=1.0),
+        key=passwords.webhook_secret(config.paths.state_dir).value,
+        command=Target(patterns, command=words) if words else None,
+        clock=clock,
     )
 
 
@@ -220,7 +246,7 @@ def doctor(
             state_dir=config.paths.state_dir,
             database=database,
             unopened=unopened,
-            setting=setting or (lambda row: spelled(config.value(row.configured))),
+            setting=setting or partial(_configured, config),
             files=files,
             sets=ArtifactSets(files.directory),
             catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
@@ -228,6 +254,12 @@ def doctor(
             deep=deep,
         )
     )
+
+
+def _configured(config: Config, setting: Setting) -> str:
+    if not setting.configured:
+        return str(setting.default)
+    return spelled(config.value(setting.configured))
 
 
 def outgoing() -> Http:
@@ -307,6 +339,12 @@ def _sessions(known: Secrets, database: Database, clock: Clock) -> Sessions:
     if sessions.end_those_of_another_password():
         _log.info("the password or the session secret is another one: all sessions were ended")
     return sessions
+
+
+def _password_place(config: Config, known: Secrets) -> PasswordPlace:
+    """Where the password is, and what keeps it from being changed here."""
+    fixed = "" if known.password.path else config.provenance["admin.password"]
+    return PasswordPlace(config.paths.state_dir, fixed)
 
 
 def options(config: Config) -> Options:

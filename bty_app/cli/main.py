@@ -66,6 +66,8 @@ COMMANDS: Mapping[str, Command] = {
     "demo": Command("bty_app.cli.demo", "show it all in a virtual machine of this host"),
     "live": Command("bty_app.cli.live", "build the live environment that machines boot"),
     "settings": Command("bty_app.cli.settings", "list and change what a running server takes up"),
+    "token": Command("bty_app.cli.token", "create, list and revoke the API tokens of scripts"),
+    "webhook": Command("bty_app.cli.webhook", "list and test the receivers of events"),
     "flash": Command(
         "bty_app.cli.flash", "write an image onto a disk, or do what a server wants of this machine"
     ),
@@ -89,6 +91,7 @@ EXIT_CODES: tuple[tuple[type[errors.BtyError], int], ...] = (
     (errors.FlashWriteError, 74),
     (errors.ConfigError, 78),
     (errors.NotAuthenticatedError, 77),
+    (errors.NotAllowedError, 77),
     (errors.ConflictError, 75),
     (errors.StorageError, 74),
     (errors.UnavailableError, 69),

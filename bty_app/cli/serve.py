@@ -17,6 +17,7 @@ import apsw
 from bty_app import __version__, logs, runtime, state_dir
 from bty_app.cli import options
 from bty_app.config import Config
+from bty_app.errors import StorageError
 from bty_app.services import passwords
 from bty_app.services.backup_files import back_up_before_rotation
 from bty_app.services.revisions import Revisions
@@ -30,6 +31,7 @@ from bty_app.workers.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 SCHEDULER_SECONDS = 30.0
+WEBHOOK_SECONDS = 2.0
 
 _EPILOG = """examples:
   bty serve                                  listen on every address, port 8080
@@ -81,16 +83,25 @@ def run(_args: argparse.Namespace, config: Config) -> int:
             spool_dir=place,
         )
         watch = Scheduler(tasks(services), seconds=SCHEDULER_SECONDS)
+        hooks = Scheduler(
+            {"webhooks": services.webhooks.turn}, seconds=WEBHOOK_SECONDS, name="webhooks"
+        )
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         _announce(host, port, config, secrets.password)
-        _supervise(Supervisor([worker, watch, *jobs]))
+        _supervise(Supervisor([worker, watch, hooks, *jobs]))
+        with contextlib.suppress(StorageError):
+            services.tokens.note_uses()
     return 0
 
 
 def tasks(services: Services) -> dict[str, Callable[[], object]]:
     """What is looked at now and then: each is done within seconds, one after the other."""
-    return {"silence": services.reports.report_silence, "cache": services.keeper.turn}
+    return {
+        "silence": services.reports.report_silence,
+        "cache": services.keeper.turn,
+        "tokens": services.tokens.note_uses,
+    }
 
 
 def _backed_up(old: apsw.Connection, config: Config) -> str:

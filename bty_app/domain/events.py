@@ -61,6 +61,13 @@ class Kind(StrEnum):
     LOGIN_SUCCEEDED = "auth.login.succeeded"
     LOGIN_FAILED = "auth.login.failed"
     LOGOUT = "auth.logout"
+    PASSWORD_CHANGED = "auth.password.changed"  # noqa: S105  a kind of event
+    SESSIONS_REVOKED = "auth.sessions.revoked"
+    TOKEN_CREATED = "auth.token.created"  # noqa: S105
+    TOKEN_REVOKED = "auth.token.revoked"  # noqa: S105
+    TOKEN_FAILED = "auth.token.failed"  # noqa: S105
+    WEBHOOK_FAILED = "webhook.delivery.failed"
+    WEBHOOK_RECOVERED = "webhook.recovered"
     SCHEMA_RESET = "system.schema.reset"
 
 
@@ -103,7 +110,9 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to list, newest first. `search` is a substring of any column a person reads."""
+    """What to list, newest first. `search` is a substring of any column a person reads,
+    `kind_pattern` has `*` for any characters, `since` and `until` are stamps, the latter left out.
+    """
 
     kind: str | None = None
     subject_kind: str | None = None
@@ -113,6 +122,9 @@ class Query:
     failed: bool = False
     open_failures: bool = False
     search: str | None = None
+    kind_pattern: str | None = None
+    since: str | None = None
+    until: str | None = None
     before_id: int | None = None
     limit: int = 50
 

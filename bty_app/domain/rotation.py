@@ -15,7 +15,7 @@ _ARCHIVE = re.compile(r"state\.db\.[0-9A-Za-z_.-]{1,64}\.\d{8}T\d{6}Z(\.\d+)?\.b
 
 # Settings that configure how bty is run, and say nothing of any machine.
 _CARRIED_KEYS = frozenset({"display.timezone", "withcache.url", "server.public_url"})
-_CARRIED_PREFIXES = ("backup.", "upstream.", "boot.")
+_CARRIED_PREFIXES = ("backup.", "upstream.", "boot.", "webhook.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 LIFETIME = timedelta(days=7)
 NOTED_EVERY = timedelta(minutes=10)  # so that reading pages writes next to nothing
 LOGIN_FORM_LIFETIME = timedelta(hours=24)
+MIN_PASSWORD = 12
+MAX_PASSWORD = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Session:
         return now - self.seen_at >= NOTED_EVERY
 
 
+def public_id(session: Session) -> str:
+    """What names a session on pages and in addresses; nobody can come in with it."""
+    return session.token_hash[:16]
+
+
 def token_hash(token: str) -> str:
     """What is kept of a token: its SHA-256. A token is 256 random bits, so no salt is needed."""
     return hashlib.sha256(_bytes(token)).hexdigest()
@@ -41,6 +48,19 @@ def token_hash(token: str) -> str:
 def same_text(first: str, second: str) -> bool:
     """Whether two secrets are the same, in a time that does not tell where they differ."""
     return hmac.compare_digest(_bytes(first), _bytes(second))
+
+
+def password_problem(password: str, current: str) -> str:
+    """Why this cannot become the password, as a sentence; empty when it can."""
+    if len(password) < MIN_PASSWORD:
+        return f"must have at least {MIN_PASSWORD} characters"
+    if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD:
+        return f"must have at most {MAX_PASSWORD} bytes"
+    if not password.isprintable() or password != password.strip():
+        return "must be one line of text, without spaces around it"  # it is a line of a file
+    if same_text(password, current):
+        return "must be another one than the current password"
+    return ""
 
 
 def password_fingerprint(key: bytes, salt: str, password: str) -> str:

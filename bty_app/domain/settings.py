@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bty_app.domain import webhooks
 from bty_app.domain.boot import Limits
 from bty_app.domain.image_source import without_credentials
 from bty_app.domain.release import check_source, check_tag
@@ -21,7 +22,8 @@ from bty_app.errors import ValidationError
 class Setting:
     """One row of the table. `parse` gives the value, or raises ValueError with the rule.
 
-    `configured` names the configuration key that gives the default, where one does.
+    `configured` names the configuration key that gives the default, where one does. `mask` leaves
+    out what nobody is shown.
     """
 
     key: str
@@ -29,6 +31,7 @@ class Setting:
     parse: Callable[[str], Any]
     help: str
     configured: str = ""
+    mask: Callable[[str], str] = without_credentials
 
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:
@@ -114,8 +117,17 @@ NETBOOT_TAG = Setting(
     configured="upstream.netboot_tag",
 )
 
+WEBHOOK_TARGETS = Setting(
+    "webhook.targets",
+    "",
+    webhooks.checked,
+    "Where events are sent as they happen: patterns of their kinds and a URL, more behind a"
+    " semicolon: *failed,machine.flashed https://example.com/a; * http://192.0.2.5/b",
+    mask=webhooks.masked,
+)
+
 UPSTREAM = (CATALOG_URL, WITHCACHE_URL, NETBOOT_REPO, NETBOOT_TAG)
-SETTINGS = (GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES, *UPSTREAM)
+SETTINGS = (GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES, *UPSTREAM, WEBHOOK_TARGETS)
 SETTINGS_BY_KEY = {setting.key: setting for setting in SETTINGS}
 SILENCE_FACTOR_WITHOUT_PROGRESS = 6
 
@@ -140,7 +152,7 @@ def checked(setting: Setting, text: str) -> str:
     try:
         return str(setting.parse(text.strip()))
     except ValueError as error:
-        shown = without_credentials(text)[:40]
+        shown = setting.mask(text)[:40]
         raise ValidationError(f"{setting.key}: {shown!r} is not {error}") from error
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bty_app.domain.catalog_events import By, plain
 from bty_app.domain.events import Event, Kind, Subject
+from bty_app.domain.settings import SETTINGS_BY_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Change:
 def updated(changes: Mapping[str, Change], by: By) -> Event:
     """Settings were changed. What a URL has of a password is not told."""
     told = {
-        key: {"old": _plain(change.old), "new": _plain(change.new)}
+        key: {"old": _plain(key, change.old), "new": _plain(key, change.new)}
         for key, change in sorted(changes.items())
     }
     words = "; ".join(
@@ -33,5 +34,8 @@ def updated(changes: Mapping[str, Change], by: By) -> Event:
     )
 
 
-def _plain(text: str | None) -> str | None:
-    return None if text is None else plain(text)
+def _plain(key: str, text: str | None) -> str | None:
+    if text is None:
+        return None
+    setting = SETTINGS_BY_KEY.get(key)
+    return plain(setting.mask(text) if setting else text)

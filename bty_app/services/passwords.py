@@ -19,6 +19,7 @@ from bty_app.errors import ConfigError, ConflictError, StorageError
 from bty_app.store import publish
 
 PASSWORD_FILE: Final = "admin-password"  # noqa: S105  a file's name
+WEBHOOK_SECRET_FILE: Final = "webhook-secret"  # noqa: S105  a file's name
 SESSION_SECRET_FILE: Final = "session-secret"  # noqa: S105  a file's name
 
 # Without letters and digits that look alike; 20 of 31 are 99 bits.
@@ -45,6 +46,26 @@ def admin_password(configured: str, state_dir: Path) -> Secret:
         StorageError: the file cannot be read or written.
     """
     return _secret(configured, state_dir / PASSWORD_FILE, _readable_password)
+
+
+def keep_password(state_dir: Path, password: str) -> None:
+    """Put a password into the file, durably, in place of what is there.
+
+    Raises:
+        StorageError: it cannot be written; what was there stays.
+    """
+    with publish.publishing_file(state_dir / PASSWORD_FILE, mode=0o600, replace=True) as file:
+        file.write(f"{password}\n".encode())
+
+
+def webhook_secret(state_dir: Path) -> Secret:
+    """The key that signs webhooks: that of the file, else a new one in the file.
+
+    Raises:
+        ConfigError: the file is there and holds no key that can be used.
+        StorageError: the file cannot be read or written.
+    """
+    return _secret("", state_dir / WEBHOOK_SECRET_FILE, lambda: secrets.token_urlsafe(32))
 
 
 def session_secret(configured: str, state_dir: Path) -> Secret:

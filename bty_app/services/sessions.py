@@ -77,10 +77,20 @@ class Sessions:
             ThrottledError: too many wrong guesses lately; this one was not looked at.
             StorageError: the session cannot be recorded.
         """
+        if not self.is_password(password, visitor):
+            return None
+        self._opened(token := secrets.token_urlsafe(32), visitor)
+        return token
+
+    def is_password(self, password: str, visitor: Visitor) -> bool:
+        """Whether it is; a wrong one is recorded.
+
+        Raises:
+            ThrottledError: too many wrong guesses lately; this one was not looked at.
+        """
         refused_before = self._guess(password, visitor)
         if refused_before is None:
-            self._opened(token := secrets.token_urlsafe(32), visitor)
-            return token
+            return True
         event = _event(
             Kind.LOGIN_FAILED,
             "a login with a wrong password",
@@ -90,7 +100,22 @@ class Sessions:
         at = stamp(self._clock())
         with contextlib.suppress(StorageError):  # the answer is no, written down or not
             self._database.write(lambda tx: events.record(tx, event, at=at))
-        return None
+        return False
+
+    def take_password(self, tx: Tx, password: str, *, keep: Session | None) -> int:
+        """In this transaction: end all sessions but `keep`, and know this password at the next
+        start; return how many were ended. `use_password` follows once it is durable.
+        """
+        ended = sessions.delete_others(tx, keep.token_hash if keep else None)
+        salt = secrets.token_hex(16)
+        known = rules.password_fingerprint(self._key, salt, password)
+        settings.put(tx, FINGERPRINT, known, at=stamp(self._clock()))
+        return ended
+
+    def use_password(self, password: str) -> None:
+        """From now on this is the password."""
+        with self._lock:
+            self._password = password
 
     def find(self, token: str) -> tuple[Session, bool] | None:
         """The valid session of `token`, and whether it has just been made to last longer."""

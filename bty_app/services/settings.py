@@ -12,7 +12,6 @@ from bty_app.domain import settings_events as audit
 from bty_app.domain.boot import Limits
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
-from bty_app.domain.image_source import without_credentials
 from bty_app.domain.moments import stamp
 from bty_app.errors import ValidationError
 from bty_app.services.clock import Clock, utc_now
@@ -102,11 +101,11 @@ class Settings:
 
     def _shown(self, setting: table.Setting, stored: str | None) -> Shown:
         configured = self._configured.get(setting.configured, "")
-        default = without_credentials(configured or str(setting.default))
+        default = setting.mask(configured or str(setting.default))
         if stored is None:
             where = self._provenance.get(setting.configured, _DEFAULT)
             return Shown(setting, default, where, default, "")
-        value = without_credentials(stored)
+        value = setting.mask(stored)
         problem = table.problem(setting, stored)
         if problem:
             problem = f"it {problem}; until then the default counts"

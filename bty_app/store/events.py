@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from bty_app.domain.events import (
     CHAIN_START,
@@ -21,7 +23,16 @@ _COLUMNS = (
     "acknowledged, chain"
 )
 _LAST_CHAIN = "events.last_chain"
+_ROOM = 1_000
 OPEN_FAILURE = "acknowledged = 0 AND (kind LIKE '%failed' OR kind = 'system.schema.reset')"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows of a search; `stopped_at` is the id at which it stopped although older rows exist."""
+
+    rows: list[StoredEvent]
+    stopped_at: int | None = None
 
 
 def record(tx: Tx, event: Event, *, at: str) -> int:
@@ -83,6 +94,58 @@ def listed(tx: Tx, query: Query) -> list[StoredEvent]:
     return [_stored(row) for row in tx.rows(sql, *values, query.limit)]
 
 
+def search(tx: Tx, query: Query, *, span: int) -> Found:
+    """The rows that match, newest first, among at most `span` rows that must be looked at."""
+    low, high = _window(tx, query)
+    begin = low if _is_indexed(query) else max(low, high - span + 1)
+    where, values = _conditions(query)
+    sql = f"SELECT {_COLUMNS} FROM events {_with(where, 'id BETWEEN ? AND ?')} ORDER BY id DESC"
+    rows = tx.rows(f"{sql} LIMIT ?", *values, begin, high, query.limit)
+    found = [_stored(row) for row in rows]
+    oldest = int(tx.value("SELECT min(id) FROM events") or 0)
+    is_cut = len(found) < query.limit and begin > max(low, oldest)
+    return Found(found, begin if is_cut else None)
+
+
+def between(tx: Tx, query: Query, low: int, high: int) -> list[StoredEvent]:
+    """The rows that match, oldest first, with ids between these, both included."""
+    where, values = _conditions(query)
+    sql = f"SELECT {_COLUMNS} FROM events {_with(where, 'id BETWEEN ? AND ?')} ORDER BY id"
+    return [_stored(row) for row in tx.rows(sql, *values, low, high)]
+
+
+def after(tx: Tx, event_id: int, *, limit: int) -> list[StoredEvent]:
+    """The rows behind this id, oldest first."""
+    sql = f"SELECT {_COLUMNS} FROM events WHERE id > ? ORDER BY id LIMIT ?"
+    return [_stored(row) for row in tx.rows(sql, event_id, limit)]
+
+
+def newest_id(tx: Tx) -> int:
+    """The id of the last row; 0 when there is none."""
+    return int(tx.value("SELECT max(id) FROM events") or 0)
+
+
+def bounds(tx: Tx, query: Query) -> tuple[int, int]:
+    """Between which ids the rows that match can be, both included."""
+    low, high = _window(tx, query)
+    return max(low, int(tx.value("SELECT min(id) FROM events") or 0)), high
+
+
+def waiting(tx: Tx, query: Query, *, up_to: int) -> int:
+    """How many rows that match wait for an acknowledgement, up to this id."""
+    where, values = _conditions(query)
+    where = _with(where, f"{OPEN_FAILURE} AND id <= ?")
+    return int(tx.value(f"SELECT count(*) FROM events {where}", *values, up_to))
+
+
+def acknowledge_matching(tx: Tx, query: Query, *, up_to: int) -> int:
+    """Acknowledge the rows that match and wait, up to this id; return how many they were."""
+    where, values = _conditions(query)
+    where = _with(where, f"{OPEN_FAILURE} AND id <= ?")
+    tx.touch("events")
+    return tx.run(f"UPDATE events SET acknowledged = 1 {where}", *values, up_to)
+
+
 def open_failures(tx: Tx) -> int:
     """How many rows wait for an acknowledgement."""
     return int(tx.value(f"SELECT count(*) FROM events WHERE {OPEN_FAILURE}"))
@@ -128,6 +191,15 @@ def _conditions(query: Query) -> tuple[str, list[object]]:
     values: list[object] = [value for value in exact.values() if value is not None]
     if query.failed:
         parts.append("kind LIKE '%failed'")
+    if query.kind_pattern is not None:
+        parts.append("kind GLOB ?")
+        values.append(re.sub(r"[][?]", "?", query.kind_pattern))
+    if query.since is not None:
+        parts.append("+ts >= ?")  # by id: see `_window`
+        values.append(query.since)
+    if query.until is not None:
+        parts.append("+ts < ?")
+        values.append(query.until)
     if query.open_failures:
         parts.append(OPEN_FAILURE)
     if query.before_id is not None:
@@ -140,6 +212,35 @@ def _conditions(query: Query) -> tuple[str, list[object]]:
     return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
 
 
-def _stored(row: Row) -> StoredEvent:
+def _is_indexed(query: Query) -> bool:
+    """Whether an index leads to the rows, so that all may be looked at."""
+    if query.open_failures:  # few, and an index of their own
+        return True
+    alone = query.subject_kind and not query.subject_id
+    scanned = (query.search, query.kind_pattern, query.actor, query.since, query.until, alone)
+    return not any(scanned)
 
+
+def _window(tx: Tx, query: Query) -> tuple[int, int]:
+    """Between which ids the rows of a span of time are, both included.
+
+    Ids grow with time; a clock that was set back puts some out of order, so some room is left.
+    """
+    low, high = 1, int(tx.value("SELECT max(id) FROM events") or 0)
+    if query.since is not None:
+        sql = "SELECT id FROM events WHERE ts >= ? ORDER BY ts LIMIT ?"
+        low = int(tx.value(f"SELECT min(id) FROM ({sql})", query.since, _ROOM) or high + 1)
+    if query.until is not None:
+        sql = "SELECT id FROM events WHERE ts < ? ORDER BY ts DESC LIMIT ?"
+        high = int(tx.value(f"SELECT max(id) FROM ({sql})", query.until, _ROOM) or 0)
+    if query.before_id is not None:
+        high = min(high, query.before_id - 1)
+    return low, high
+
+
+def _with(where: str, condition: str) -> str:
+    return f"{where} AND {condition}" if where else f"WHERE {condition}"
+
+
+def _stored(row: Row) -> StoredEvent:
     return StoredEvent(*(*row[:9], bool(row[9]), row[10]))

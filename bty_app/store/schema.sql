@@ -98,7 +98,9 @@ CREATE TABLE events (
 
 CREATE INDEX events_by_ts ON events (ts);
 CREATE INDEX events_by_kind ON events (kind);
-CREATE INDEX events_by_subject ON events (subject_kind, subject_id);
+CREATE INDEX events_by_subject ON events (subject_id, subject_kind);
+CREATE INDEX events_by_source ON events (source_ip) WHERE source_ip IS NOT NULL;
+CREATE INDEX events_failed ON events (id) WHERE kind LIKE '%failed';
 CREATE INDEX events_open_failures ON events (id)
     WHERE acknowledged = 0 AND (kind LIKE '%failed' OR kind = 'system.schema.reset');
 
@@ -115,4 +117,28 @@ CREATE TABLE sessions (
     expires_at TEXT NOT NULL,
     source_ip  TEXT,
     user_agent TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Credentials of scripts, by the part of the token that is no secret; of the whole only its SHA-256.
+CREATE TABLE api_tokens (
+    id           TEXT NOT NULL PRIMARY KEY,
+    token_hash   TEXT NOT NULL,
+    name         TEXT NOT NULL UNIQUE,
+    scope        TEXT NOT NULL CHECK (scope IN ('read', 'operate', 'admin')),
+    created_at   TEXT NOT NULL,
+    expires_at   TEXT,
+    last_used_at TEXT,
+    last_used_ip TEXT
+) STRICT, WITHOUT ROWID;
+
+-- How far each receiver of events has been told; the events themselves are the queue.
+CREATE TABLE webhook_targets (
+    target     TEXT NOT NULL PRIMARY KEY,
+    cursor     INTEGER NOT NULL,
+    tries      INTEGER NOT NULL DEFAULT 0,
+    next_at    TEXT,
+    last_at    TEXT,
+    last_error TEXT,
+    told_at    TEXT,
+    skipped    INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;

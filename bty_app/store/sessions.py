@@ -20,7 +20,9 @@ def get(tx: Tx, token_hash: str) -> Session | None:
 
 def every(tx: Tx) -> list[Session]:
     """All sessions, the last used first."""
-    return [_session(row) for row in tx.rows(f"SELECT {_COLUMNS} FROM sessions ORDER BY 3 DESC")]
+    return [
+        _session(row) for row in tx.rows(f"SELECT {_COLUMNS} FROM sessions ORDER BY seen_at DESC")
+    ]
 
 
 def insert(tx: Tx, session: Session) -> None:
@@ -52,6 +54,12 @@ def delete(tx: Tx, token_hash: str) -> bool:
     """Close a session; False when there is none."""
     tx.touch("sessions")
     return tx.run("DELETE FROM sessions WHERE token_hash = ?", token_hash) > 0
+
+
+def delete_others(tx: Tx, token_hash: str | None) -> int:
+    """Close every session but this one; return how many there were."""
+    tx.touch("sessions")
+    return tx.run("DELETE FROM sessions WHERE token_hash IS NOT ?", token_hash)
 
 
 def delete_all(tx: Tx) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import falcon
 
+from bty_app.services.account import AccountKeeper
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
@@ -31,17 +32,23 @@ from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Sessions
 from bty_app.services.settings import Settings
+from bty_app.services.tokens import Tokens
+from bty_app.services.webhooks import Webhooks
 from bty_app.web import boot, errors, health, pxe
+from bty_app.web.api import access as access_api
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
-from bty_app.web.api import catalog_v1
+from bty_app.web.api import catalog_v1, events_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
+from bty_app.web.api import settings as settings_api
+from bty_app.web.api import webhooks as webhooks_api
 from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
+from bty_app.web.ui import account as account_page
 from bty_app.web.ui import catalog as catalog_page
 from bty_app.web.ui import (
     catalog_acts,
@@ -92,6 +99,9 @@ class Services:
     artifacts: ArtifactJobs
     doctor: Doctor
     settings: Settings
+    tokens: Tokens
+    account: AccountKeeper
+    webhooks: Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
         trusted_proxies=options.trusted_proxies,
     )
     cookies = Cookies(secure=options.public_url.startswith("https://"))
-    check = SessionCheck(services.sessions, cookies)
+    check = SessionCheck(services.sessions, services.tokens, cookies)
     assets = Assets()
     pages = Pages(assets, services.sessions, Alerts(services.audit, services.revisions))
     app: falcon.App[Any, Any] = falcon.App(
@@ -125,6 +135,7 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     errors.install(app)
     _machine_routes(app, services, options)
     _operator_routes(app, services, options)
+    _access_routes(app, services, pages)
     _login_routes(app, pages, services.sessions, check, cookies)
     _page_routes(app, services, pages)
     _catalog_routes(app, services, pages)
@@ -185,11 +196,32 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Opt
     app.add_route("/api/v1/artifacts", artifacts_api.Artifacts(artifacts, max_upload_bytes=limit))
     app.add_route("/api/v1/artifacts/fetch", artifacts_api.ArtifactsFetch(artifacts))
     app.add_route("/api/v1/artifacts/rollback", artifacts_api.ArtifactsRollback(artifacts))
+    app.add_route("/api/v1/events.jsonl", events_v1.EventExport(audit))
+    app.add_route("/api/v1/events/acknowledge", events_v1.EventsAcknowledge(audit))
     app.add_route("/events", events_api.EventList(audit))
     # No row of SQLite has an id of more digits.
     app.add_route(
         "/events/{event_id:int(max=9223372036854775807)}/ack", events_api.Acknowledgement(audit)
     )
+
+
+def _access_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session, or a token of scope admin: who comes in."""
+    account, tokens = services.account, services.tokens
+    app.add_route("/api/v1/tokens", access_api.TokenList(tokens))
+    app.add_route("/api/v1/tokens/{token_id}", access_api.TokenById(tokens))
+    app.add_route("/api/v1/sessions", access_api.SessionList(account))
+    app.add_route("/api/v1/sessions/{session_id}", access_api.SessionById(account))
+    app.add_route("/api/v1/account/password", access_api.PasswordChange(account))
+    app.add_route("/api/v1/settings", settings_api.SettingList(services.settings))
+    app.add_route("/api/v1/webhooks", webhooks_api.WebhookList(services.webhooks))
+    app.add_route("/api/v1/webhooks/test", webhooks_api.WebhookTest(services.webhooks))
+    view = account_page.AccountView(pages, account, tokens)
+    app.add_route("/ui/account", account_page.AccountPage(view))
+    app.add_route("/ui/account/password", account_page.AccountPassword(view))
+    app.add_route("/ui/account/sessions/end", account_page.AccountSessions(view))
+    app.add_route("/ui/account/tokens", account_page.AccountTokens(view))
+    app.add_route("/ui/account/tokens/{token_id}/revoke", account_page.AccountRevoke(view))
 
 
 def _login_routes(
@@ -221,9 +253,11 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/events", events_page.EventsPage(pages, events))
     app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
     app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))
+    app.add_route("/ui/events/acknowledge-matching", events_page.EventMarksMatching(audit))
     app.add_route("/ui/jobs/{job_id}/cancel", jobs_page.JobCancel(services.jobs))
-    changing = settings_page.SettingsView(pages, services.settings)
+    changing = settings_page.SettingsView(pages, services.settings, services.webhooks)
     app.add_route("/ui/settings", settings_page.SettingsPage(changing))
+    app.add_route("/ui/settings/webhook-test", settings_page.SettingsTest(changing))
     app.add_route("/ui/settings/upstream", settings_page.SettingsUpstream(changing))
 
 

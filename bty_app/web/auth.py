@@ -1,4 +1,5 @@
-"""Who may ask: the session cookie, and proof that a browser was sent here by our own pages.
+"""Who may ask: a script's token; or the session cookie, and proof that a browser was sent here by
+our own pages.
 
 A resource is closed unless its class says `open_to_all = True`; `closed_methods` of such a class
 are closed all the same. One whose class says `checks_form = True` takes a form that is too large
@@ -13,9 +14,11 @@ from urllib.parse import urlsplit
 import falcon
 
 from bty_app.domain.sessions import LIFETIME, Session
-from bty_app.errors import NotAuthenticatedError
+from bty_app.errors import NotAllowedError, NotAuthenticatedError
 from bty_app.services.sessions import Sessions, Visitor
+from bty_app.services.tokens import Tokens
 from bty_app.web.forms import MAX_BYTES, form_of
+from bty_app.web.scopes import is_for_people, scope_of
 
 COOKIE: Final = "bty-token"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -48,8 +51,9 @@ class Cookies:
 class SessionCheck:
     """Lets a request through to a closed resource, or not."""
 
-    def __init__(self, sessions: Sessions, cookies: Cookies) -> None:
+    def __init__(self, sessions: Sessions, tokens: Tokens, cookies: Cookies) -> None:
         self._sessions = sessions
+        self._tokens = tokens
         self._cookies = cookies
 
     def process_resource(
@@ -62,12 +66,18 @@ class SessionCheck:
         """Set `req.context.session`.
 
         Raises:
-            NotAuthenticatedError: closed, and no valid session.
+            NotAuthenticatedError: closed, and neither a valid session nor a valid token.
+            NotAllowedError: the token may not do this.
+            ThrottledError: too many wrong tokens lately.
             falcon.HTTPForbidden: a change that another site's page may have asked for.
         """
         req.context.max_form_bytes = getattr(resource, "max_form_bytes", MAX_BYTES)
         closed = req.method in getattr(resource, "closed_methods", ())
         if getattr(resource, "open_to_all", False) and not closed:
+            return
+        token = bearer(req)
+        if token is not None:
+            self._let_in(req, resource, token)
             return
         session = self.session_of(req, resp)
         if session is None:
@@ -77,6 +87,20 @@ class SessionCheck:
             check_same_origin(req)
             if req.path.startswith("/ui/") and not getattr(resource, "checks_form", False):
                 check_form(req, self._sessions, session)
+
+    def _let_in(self, req: falcon.Request, resource: object, text: str) -> None:
+        """A script. No browser sends this header by itself, so no page of another site can."""
+        if is_for_people(req.path):
+            raise NotAllowedError("pages take no token: use the API, or log in")
+        token = self._tokens.find(text, ip=req.context.client_ip)
+        req.context.note["token"] = token.id
+        needed = scope_of(resource, req.method)
+        if not token.scope.covers(needed):
+            raise NotAllowedError(
+                f"this needs a token of scope {needed.value}; {token.name!r} has"
+                f" {token.scope.value}",
+                needed=needed.value,
+            )
 
     def session_of(self, req: falcon.Request, resp: falcon.Response) -> Session | None:
         """The valid session of a request; its cookie is renewed along with it."""
@@ -88,6 +112,12 @@ class SessionCheck:
                     self._cookies.give(resp, token)
                 return session
         return None
+
+
+def bearer(req: falcon.Request) -> str | None:
+    """What stands in `Authorization: Bearer …` (RFC 6750, 2.1); None without such a header."""
+    kind, _, token = (req.get_header("Authorization") or "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None
 
 
 def check_same_origin(req: falcon.Request) -> None:

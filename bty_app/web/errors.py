@@ -1,8 +1,12 @@
-"""Exceptions become answers: one JSON shape, `{"detail": "…"}` (CONTRACT 3.1)."""
+"""Exceptions become answers: `{"detail": "…"}` (CONTRACT 3.1), with more around it under /api/v1
+(problem details, RFC 9457).
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+from http import HTTPStatus
 from typing import Any
 
 import falcon
@@ -15,6 +19,7 @@ STATUS: tuple[tuple[type[errors.BtyError], int], ...] = (
     (errors.ValidationError, 422),
     (errors.InvalidInputError, 400),
     (errors.NotAuthenticatedError, 401),
+    (errors.NotAllowedError, 403),
     (errors.NotFoundError, 404),
     (errors.ConflictError, 409),
     (errors.TooLargeError, 413),
@@ -22,6 +27,7 @@ STATUS: tuple[tuple[type[errors.BtyError], int], ...] = (
     (errors.UnavailableError, 503),
 )
 RETRY_SECONDS = 5
+PROBLEM = "application/problem+json"
 _TITLES = {404: "Not Found", 405: "Method Not Allowed"}
 
 
@@ -44,11 +50,16 @@ def _ours(
     if status == 401 and req.path.startswith("/ui"):
         _to_login(req, resp)
         return
-    if isinstance(error, errors.ThrottledError):
+    if status == 401:
+        resp.set_header("WWW-Authenticate", 'Bearer realm="bty"')
+    elif isinstance(error, errors.NotAllowedError) and error.needed:
+        needed = f'Bearer realm="bty", error="insufficient_scope", scope="{error.needed}"'
+        resp.set_header("WWW-Authenticate", needed)
+    elif isinstance(error, errors.ThrottledError):
         resp.set_header("Retry-After", str(error.retry_after))
     elif status == 503:
         resp.set_header("Retry-After", str(RETRY_SECONDS))
-    _answer(resp, status, error.message)
+    _answer(req, resp, status, error.message)
 
 
 def _to_login(req: falcon.Request, resp: falcon.Response) -> None:
@@ -61,12 +72,12 @@ def _to_login(req: falcon.Request, resp: falcon.Response) -> None:
 
 
 def _http(
-    _req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: dict[str, Any]
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: dict[str, Any]
 ) -> None:
     status = falcon.http_status_to_code(error.status)
     for name, value in dict(error.headers or {}).items():
         resp.set_header(name, value)
-    _answer(resp, status, _TITLES.get(status) or error.description or error.title or "refused")
+    _answer(req, resp, status, _TITLES.get(status) or error.description or error.title or "refused")
 
 
 def _unexpected(
@@ -74,10 +85,16 @@ def _unexpected(
 ) -> None:
     request_id = req.context.request_id
     _log.error("internal error", exc_info=error, extra={"fields": {"request_id": request_id}})
-    _answer(resp, 500, f"internal error: see the log for request {request_id}")
+    _answer(req, resp, 500, f"internal error: see the log for request {request_id}")
 
 
-def _answer(resp: falcon.Response, status: int, detail: str) -> None:
+def _answer(req: falcon.Request, resp: falcon.Response, status: int, detail: str) -> None:
     resp.status = status
+    if req.path.startswith("/api/v1/"):
+        resp.content_type = PROBLEM
+        title = HTTPStatus(status).phrase
+        shown = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        resp.data = json.dumps(shown, separators=(",", ":")).encode()
+        return
     resp.content_type = falcon.MEDIA_JSON
     resp.media = {"detail": detail}

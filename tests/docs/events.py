@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import bty_app
 from bty_app.domain import (
     artifact_events,
+    auth_events,
     catalog_events,
     image_events,
     machine_events,
     settings_events,
+    webhooks,
 )
 from bty_app.domain.artifact_set import SetFacts
 from bty_app.domain.boot import Decision, LiveEnv, Purpose, Reason
@@ -21,6 +24,8 @@ from bty_app.domain.image_source import ImageRef
 from bty_app.domain.inventory import Inventory
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Machine, Phase
+from bty_app.domain.tokens import Scope, Token
+from bty_app.domain.webhooks import Target
 from bty_app.domain.withcache import Held
 from bty_app.errors import InvalidInputError
 from bty_app.store.events import OPEN_FAILURE
@@ -55,6 +60,8 @@ _ENTRY = CatalogEntry(ImageRef("a" * 64), _SRC, "debian", _AT)
 _MERGE = Merge((), (), (), 0)
 _BY = catalog_events.By(Actor.OPERATOR, _IP)
 _WRONG = InvalidInputError("wrong")
+_TOKEN = Token("0123456789", "a" * 64, "ci", Scope.READ, datetime.fromisoformat(_AT))
+_HOOK = Target(("*failed",), "https://example.com/hook")
 _FACTS = SetFacts("0.91.0", "https://example.com", _AT, None, {}, {})
 
 
@@ -195,6 +202,20 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             "An operator changed settings. The details have a row for each, with what was and what"
             " is; null stands for the default. The subject names them.",
         ),
+        (auth_events.password_changed(2, _IP), "An operator changed the password."),
+        (auth_events.sessions_revoked(1, _IP), "Sessions were ended from elsewhere."),
+        (auth_events.token_created(_TOKEN, _IP), "A token was created. Its secret is not told."),
+        (auth_events.token_revoked(_TOKEN, _IP), "A token was revoked."),
+        (
+            auth_events.token_refused("0123456789", "expired", 0, _IP),
+            "A request came with a token that is unknown, revoked or expired; the details say how"
+            " many were refused unheard since the last row.",
+        ),
+        (
+            webhooks.failed(_HOOK, "it answers 500"),
+            "A receiver of events cannot be told. At most once in an hour; the events wait.",
+        ),
+        (webhooks.recovered(_HOOK), "A receiver of events is told again."),
         (
             Event(
                 Kind.SCHEMA_RESET,

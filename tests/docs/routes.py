@@ -18,6 +18,7 @@ from bty_app.config import Admin, Config, Paths, Server
 from bty_app.services.revisions import Revisions
 from bty_app.store import creation
 from bty_app.web.app import create_app
+from bty_app.web.scopes import scope_of
 from tests.docs.tables import code, sentence, table
 
 _FIELD = re.compile(r"\{([a-z_]+)(?::[^}]*)?\}", re.ASCII)
@@ -52,6 +53,7 @@ class Route:
     path: str
     open: bool
     about: str
+    scope: str = ""
 
 
 def of_machines() -> str:
@@ -61,7 +63,9 @@ def of_machines() -> str:
 
 def of_operators() -> str:
     """JSON behind a session."""
-    return _table(route for route in every() if not route.open and not _is_page(route))
+    found = [route for route in every() if not route.open and not _is_page(route)]
+    rows = [(route.method, code(route.path), route.scope, route.about) for route in found]
+    return table(("method", "path", "scope", "answer"), *rows)
 
 
 def of_pages() -> str:
@@ -103,11 +107,12 @@ def _routes(app: falcon.App[Any, Any]) -> Iterator[Route]:
             about = _ABOUT.get(f"{method} {path}", said)
             if method == "HEAD" and methods.get("GET") == methods["HEAD"]:
                 about = "As GET, without the body."
-            yield Route(method, path, bool(is_open), about)
+            scope = "" if is_open else scope_of(resource, method).value
+            yield Route(method, path, bool(is_open), about, scope)
 
 
 def _found(app: falcon.App[Any, Any], path: str) -> tuple[object, dict[str, Any]]:
-    found = app._router.find(_FIELD.sub(lambda field: _EXAMPLES[field[1]], path))
+    found = app._router.find(_FIELD.sub(lambda field: _EXAMPLES.get(field[1], "1"), path))
     assert found is not None, path
     return found[0], found[1]
 

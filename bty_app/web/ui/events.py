@@ -7,36 +7,30 @@ from urllib.parse import urlencode
 
 import falcon
 
-from bty_app.domain.events import Query, StoredEvent
+from bty_app.domain.event_filters import ANY, Filters, around, filters_of
+from bty_app.domain.events import Actor, Kind, StoredEvent
 from bty_app.errors import NotFoundError, ValidationError
-from bty_app.services.audit import Audit
+from bty_app.services.audit import SEARCHED, Audit
 from bty_app.services.revisions import Revisions
 from bty_app.web.forms import form_of
 from bty_app.web.pages import Answer, Pages, see_other, way_back
 from bty_app.web.ui.shared import Shared
 
 ROWS = 50
-MAX_TEXT = 200
 MAX_IDS = 500
 _RESET = "system.schema.reset"
 
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """What the address says: a search, only what is open, only older than an id."""
+    """What the address says: the filters, and only what is older than an id."""
 
-    q: str = ""
-    open: bool = False
+    filters: Filters = ANY
     before: int | None = None
 
     def address(self, *, before: int | None = None) -> str:
         """The query string, of the page that begins before this id."""
-        given = {
-            "q": self.q,
-            "open": "1" if self.open else "",
-            "before": "" if before is None else str(before),
-        }
-        return urlencode({name: text for name, text in given.items() if text}, errors="replace")
+        return self.filters.address(before="" if before is None else str(before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +39,7 @@ class Row:
 
     event: StoredEvent
     failure: bool
+    around: tuple[str, str]
 
     @property
     def waits(self) -> bool:
@@ -76,20 +71,24 @@ class EventTable:
         self._pages.send_part(resp, self.html(query, exact=False))
 
     def _made(self, query: EventQuery, revision: str) -> str:
-        found = self._audit.listed(
-            Query(
-                search=query.q or None,
-                open_failures=query.open,
-                before_id=query.before,
-                limit=ROWS + 1,
-            )
-        )
-        rows = [Row(event, _is_failure(event)) for event in found[:ROWS]]
+        try:
+            found = self._audit.search(query.filters, before=query.before, limit=ROWS + 1)
+        except ValidationError as error:
+            return self._pages.part("events_problem.html", {"problem": error.message})
+        rows = [_row(event) for event in found.rows[:ROWS]]
+        newest = found.rows[0].id if found.rows else 0
+        more = len(found.rows) > ROWS
+        waiting = self._audit.waiting(query.filters, up_to=newest) if found.rows else 0
         address = query.address(before=query.before)
         values: dict[str, object] = {
             "query": query,
             "rows": rows,
-            "older": query.address(before=found[ROWS - 1].id) if len(found) > ROWS else None,
+            "filters": query.filters,
+            "newest": newest,
+            "waiting": waiting,
+            "older": query.address(before=found.rows[ROWS - 1].id) if more else None,
+            "further": query.address(before=found.stopped_at) if found.stopped_at else None,
+            "searched": SEARCHED,
             "poll": f"/ui/events/rows?{urlencode({'rev': revision})}&{address}",
         }
         return self._pages.part("events_list.html", values)
@@ -108,12 +107,30 @@ class EventsPage:
         address = query.address(before=query.before)
         values: dict[str, object] = {
             "query": query,
+            "filters": query.filters,
+            "kinds": [kind.value for kind in Kind],
+            "actors": [actor.value for actor in Actor],
             "table": self._table.html(query),
             "here": f"/ui/events?{address}",
         }
         if req.get_header("HX-Request"):
             resp.set_header("HX-Replace-Url", f"/ui/events?{address}")
         self._pages.render(req, resp, Answer("events.html", values))
+
+
+class EventMarksMatching:
+    """`/ui/events/acknowledge-matching`."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Acknowledge what passes the filters of the form, up to the id `up_to`: 303 back."""
+        form = form_of(req)
+        filters = filters_of(form.text)
+        up_to = _ids((form.text("up_to") or "",))
+        self._audit.acknowledge_matching(filters, up_to=up_to[0] if up_to else 0)
+        see_other(resp, f"/ui/events?{filters.address()}")
 
 
 class EventMarks:
@@ -144,10 +161,13 @@ class EventMarks:
 def query_of(req: falcon.Request) -> EventQuery:
     before = req.get_param("before") or ""
     return EventQuery(
-        q=(req.get_param("q") or "").strip()[:MAX_TEXT],
-        open=req.get_param("open") == "1",
-        before=int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None,
+        filters_of(req.get_param),
+        int(before) if before.isascii() and before.isdigit() and len(before) < 18 else None,
     )
+
+
+def _row(event: StoredEvent) -> Row:
+    return Row(event, _is_failure(event), around(event.ts))
 
 
 def _ids(values: tuple[str, ...]) -> list[int]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import falcon
 
 from bty_app.domain.settings import problem
+from bty_app.domain.webhooks import Target
 from bty_app.services.settings import Settings, Shown
+from bty_app.services.webhooks import Webhooks
 from bty_app.web.forms import form_of
 from bty_app.web.pages import Answer, Pages, see_other
 
+Tested = tuple[Target, str]
 HERE = "/ui/settings"
 # The fields of the original's form (CONTRACT 3.9).
 _UPSTREAM = ("netboot_repo", "netboot_tag", "catalog_url")
@@ -29,14 +32,17 @@ class Row:
 class SettingsView:
     """The page, and what its forms do."""
 
-    def __init__(self, pages: Pages, settings: Settings) -> None:
+    def __init__(self, pages: Pages, settings: Settings, webhooks: Webhooks) -> None:
         self._pages = pages
         self._settings = settings
+        self.webhooks = webhooks
 
-    def show(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def show(
+        self, req: falcon.Request, resp: falcon.Response, tested: Sequence[Tested] = ()
+    ) -> None:
         """Answer with the page as it is stored."""
         rows = [Row(shown, shown.value, shown.problem) for shown in self._settings.shown()]
-        self._page(req, resp, rows, 200)
+        self._page(req, resp, rows, 200, tested)
 
     def save(
         self, req: falcon.Request, resp: falcon.Response, entered: Mapping[str, str | None]
@@ -62,10 +68,16 @@ class SettingsView:
         see_other(resp, f"{HERE}?saved=1")
 
     def _page(
-        self, req: falcon.Request, resp: falcon.Response, rows: list[Row], status: int
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        rows: list[Row],
+        status: int,
+        tested: Sequence[Tested] = (),
     ) -> None:
         saved = req.method == "GET" and bool(req.get_param("saved"))
         values: dict[str, object] = {"rows": rows, "saved": saved, "refused": status != 200}
+        values |= {"hooks": self.webhooks.state(), "tested": tested}
         self._pages.render(req, resp, Answer("settings.html", values, status))
 
 
@@ -83,6 +95,21 @@ class SettingsPage:
         """303 when saved; 422 with the page, as it was entered, when a field breaks its rule."""
         form = form_of(req)
         self._view.save(req, resp, dict(form.fields))
+
+
+class SettingsTest:
+    """`/ui/settings/webhook-test`."""
+
+    def __init__(self, view: SettingsView) -> None:
+        self._view = view
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """303 to the page."""
+        see_other(resp, HERE)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Send each receiver of events a test, and show what came of it."""
+        self._view.show(req, resp, self._view.webhooks.test())
 
 
 class SettingsUpstream:

@@ -1,0 +1,104 @@
+"""`token`: create, list and revoke the API tokens of scripts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from bty_app.cli.live_state import live_database
+from bty_app.config import Config
+from bty_app.domain.moments import stamp
+from bty_app.domain.tokens import Scope, Token
+from bty_app.logs import one_line
+from bty_app.services.tokens import Tokens
+
+_EPILOG = """examples:
+  bty token create monitoring                        may read, never ends
+  bty token create deploy --scope operate --expires 90
+  bty token create ci --scope operate > ci.token     the token alone is on standard output
+  bty token list
+  bty token revoke monitoring                        by its name or its id, at once
+
+A token is shown once, when it is made; only its SHA-256 is kept. Scripts send it as
+`Authorization: Bearer bty_...`. It is kept in the database of the state directory, and a server
+that runs knows of it at once.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.epilog = _EPILOG
+    acts = parser.add_subparsers(dest="act", required=True, metavar="create|list|revoke")
+    creating = acts.add_parser("create", help="make a token and print it, this once")
+    creating.add_argument("name", metavar="NAME", help="what it is for")
+    creating.add_argument(
+        "--scope",
+        choices=[scope.value for scope in Scope],
+        default=Scope.READ.value,
+        help="what it may (default: read)",
+    )
+    creating.add_argument(
+        "--expires", metavar="DAYS", default="", help="in how many days it ends (default: never)"
+    )
+    listing = acts.add_parser("list", help="every token, and when it was last used")
+    revoking = acts.add_parser("revoke", help="end a token")
+    revoking.add_argument("token", metavar="NAME|ID", help="which one, as `list` names it")
+    for act in (creating, listing):
+        act.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Do one act; the exit status is 0."""
+    with live_database(config.paths.state_dir) as database:
+        tokens = Tokens(database)
+        if args.act == "list":
+            rows = tokens.listed()
+            sys.stdout.write(_as_json(rows) if args.json else _as_table(rows))
+        elif args.act == "create":
+            made, text = tokens.create(args.name, args.scope, args.expires, ip=None)
+            told = json.dumps(_fields(made) | {"token": text}, indent=2) if args.json else text
+            sys.stdout.write(f"{told}\n")
+            ends = f"ends {made.expires_at:%Y-%m-%d %H:%M} UTC" if made.expires_at else "never ends"
+            sys.stderr.write(
+                f"token {one_line(made.name)} ({made.id}) may {made.scope.value} and {ends};"
+                " it is not shown again\n"
+            )
+        else:
+            gone = tokens.revoke(args.token, ip=None)
+            sys.stderr.write(f"token {one_line(gone.name)} ({gone.id}) is revoked\n")
+    return 0
+
+
+def _fields(token: Token) -> dict[str, object]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "scope": token.scope.value,
+        "created_at": stamp(token.created_at),
+        "expires_at": stamp(token.expires_at) if token.expires_at else None,
+        "last_used_at": stamp(token.last_used_at) if token.last_used_at else None,
+        "last_used_ip": token.last_used_ip,
+    }
+
+
+def _as_json(tokens: Sequence[Token]) -> str:
+    return json.dumps([_fields(token) for token in tokens], indent=2) + "\n"
+
+
+def _as_table(tokens: Sequence[Token]) -> str:
+    if not tokens:
+        return "there is no token\n"
+    head = ("id", "name", "scope", "created", "expires", "last used", "from")
+    rows = [head, *map(_row, tokens)]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
+    lines = ("  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows)
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _row(token: Token) -> tuple[str, ...]:
+    moments = (token.created_at, token.expires_at, token.last_used_at)
+    created, expires, used = (f"{at:%Y-%m-%d %H:%M}" if at else "never" for at in moments)
+    name = one_line(token.name)
+    return (token.id, name, token.scope.value, created, expires, used, token.last_used_ip or "-")
