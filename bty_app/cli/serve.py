@@ -30,6 +30,7 @@ from bty_app.workers.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 SCHEDULER_SECONDS = 30.0
+STAGES_SECONDS = 2.0
 
 _EPILOG = """examples:
   bty serve                                  listen on every address, port 8080
@@ -71,6 +72,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         database = stack.enter_context(runtime.opened(place, revisions))
         secrets = runtime.secrets(config)
         services = runtime.services(config, database, revisions, known=secrets)
+        stack.callback(services.stages.flush)
         services.imports.import_catalog_file()
         app = create_app(services, runtime.options(config))
         worker = http.HttpWorker(
@@ -81,10 +83,13 @@ def run(_args: argparse.Namespace, config: Config) -> int:
             spool_dir=place,
         )
         watch = Scheduler(tasks(services), seconds=SCHEDULER_SECONDS)
+        stages = Scheduler(
+            {"stages": services.stages.flush}, seconds=STAGES_SECONDS, name="boot-stages"
+        )
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         _announce(host, port, config, secrets.password)
-        _supervise(Supervisor([worker, watch, *jobs]))
+        _supervise(Supervisor([worker, watch, stages, *jobs]))
     return 0
 
 

@@ -90,6 +90,11 @@ def flashed(mac: Mac, ip: str | None) -> Event:
     return _by_client(Kind.MACHINE_FLASHED, mac, f"{mac} was flashed", ip)
 
 
+def booted(mac: Mac, ip: str | None) -> Event:
+    """The operating system of a machine says that it is up."""
+    return _by_client(Kind.MACHINE_BOOTED, mac, f"{mac} reports that its system is up", ip)
+
+
 def stale(mac: Mac, ip: str | None) -> Event:
     """A completion came that answers no order of this cycle."""
     summary = f"{mac} reported a flash that nobody ordered since it was last saved: ignored"

@@ -77,6 +77,10 @@ class Machines:
 
         return _found(self._database.read(query), mac)
 
+    def exists(self, mac: Mac) -> bool:
+        """Is there a record of it?"""
+        return self._database.read(lambda tx: machines.get(tx, mac)) is not None
+
     def listed(self, page: Page) -> list[Shown]:
         """One page of machines."""
         return self._database.read(

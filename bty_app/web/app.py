@@ -12,6 +12,7 @@ import falcon
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_stages import BootStages
 from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_checks import CatalogChecks
@@ -34,7 +35,7 @@ from bty_app.services.settings import Settings
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
-from bty_app.web.api import catalog_v1
+from bty_app.web.api import catalog_v1, machines_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
@@ -72,6 +73,7 @@ class Services:
 
     jobs: Jobs
     contacts: Contacts
+    stages: BootStages
     plans: Plans
     reports: Reports
     machines: Machines
@@ -142,9 +144,9 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/readyz", health.Ready(services.health))
     app.add_route("/version", health.Version())
     app.add_route("/metrics", health.MetricsText(services.health))
-    app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap())
+    app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap(services.stages.note))
     app.add_route("/pxe/{mac}", pxe.Script(services.contacts, files, services.client))
-    app.add_route("/client.pyz", pxe.ClientFile(services.client))
+    app.add_route("/client.pyz", pxe.ClientFile(services.client, services.stages.note))
     app.add_route("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
     app.add_route(
         "/pxe/{mac}/inventory", pxe.InventoryOf(reports, max_bytes=options.inventory_max_bytes)
@@ -152,9 +154,12 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/pxe/{mac}/status", pxe.StatusOf(reports))
     app.add_route("/pxe/{mac}/done", pxe.DoneOf(reports))
     app.add_route("/pxe/{mac}/progress", pxe.ProgressOf(reports))
+    app.add_route("/pxe/{mac}/booted", pxe.BootedOf(reports))
     app.add_route(
         "/boot/{name:path}",
-        boot.BootFile(files, reports, max_upload_bytes=options.max_upload_bytes),
+        boot.BootFile(
+            files, reports, services.stages.note, max_upload_bytes=options.max_upload_bytes
+        ),
     )
     app.add_route("/images", catalog_api.Images(services.catalog))
     app.add_route("/catalog.toml", catalog_api.CatalogToml(services.catalog))
@@ -167,6 +172,9 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Opt
     app.add_route("/machines/{mac}", machines_api.MachineByMac(machines))
     app.add_route("/machines/{mac}/lshw.json", machines_api.Hardware(machines, what="lshw"))
     app.add_route("/machines/{mac}/disks.json", machines_api.Hardware(machines, what="disks"))
+    app.add_route(
+        "/api/v1/machines/{mac}/timeline", machines_v1.Timeline(machines, services.stages)
+    )
     app.add_route("/catalog/entries", catalog_api.Entries(services.catalog))
     app.add_route("/catalog/import", catalog_api.Import(services.imports))
     v1 = catalog_v1.Behind(services.catalog, services.catalog_jobs)

@@ -7,12 +7,14 @@ from dataclasses import replace
 import falcon
 
 from bty_app.domain.boot import LiveEnv, Wait
+from bty_app.domain.boot_stages import Stage
 from bty_app.domain.inventory import parse_inventory
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.domain.progress import parse_progress, parse_reason
-from bty_app.errors import ThrottledError, ValidationError
+from bty_app.errors import ThrottledError, TooLargeError, ValidationError
 from bty_app.netboot import ipxe
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_stages import Note
 from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
 from bty_app.services.decisions import Decided
@@ -22,6 +24,7 @@ from bty_app.web import body
 
 SCRIPT_TYPE = "text/plain; charset=utf-8"
 SMALL_BODY = 16 * 1024
+LARGEST_GREETING = 64 * 1024
 
 
 class Bootstrap:
@@ -29,12 +32,18 @@ class Bootstrap:
 
     open_to_all = True
 
+    def __init__(self, note: Note) -> None:
+        self._note = note
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with a chain to the machine's own script."""
+        self.on_head(req, resp)
+        self._note(Stage.BOOTSTRAP, None, req.context.client_ip)
+
+    def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """What a GET would answer; nothing is noted."""
         resp.content_type = SCRIPT_TYPE
         resp.text = ipxe.bootstrap(req.context.base_url)
-
-    on_head = on_get
 
 
 class ClientFile:
@@ -42,15 +51,19 @@ class ClientFile:
 
     open_to_all = True
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, note: Note) -> None:
         self._client = client
+        self._note = note
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The zip whose digest stands in the kernel's command line."""
+        self.on_head(req, resp)
+        self._note(Stage.CLIENT, None, req.context.client_ip)
+
+    def on_head(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """What a GET would answer; nothing is noted."""
         resp.content_type = "application/zip"
         resp.data = self._client.data
-
-    on_head = on_get
 
 
 class Script:
@@ -196,6 +209,22 @@ class ProgressOf:
         machine = parse_mac(mac)
         report = parse_progress(body.json_object(req, SMALL_BODY))
         self._reports.progress(machine, report, ip=req.context.client_ip)
+        resp.status = 204
+
+
+class BootedOf:
+    """The system that was flashed says that it is up; cloud-init's `phone_home` can call it."""
+
+    open_to_all = True
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Whatever the body is, of up to 64 KiB, the system is up; 204."""
+        if (req.content_length or 0) > LARGEST_GREETING:
+            raise TooLargeError(f"a report of a boot has at most {LARGEST_GREETING} bytes")
+        self._reports.booted(parse_mac(mac), ip=req.context.client_ip)
         resp.status = 204
 
 

@@ -1,6 +1,6 @@
 """Looks at regular intervals whether there is something to do.
 
-Threads: `scheduler` runs every task, one after the other.
+Threads: one, of the name that it is given, runs every task, one after the other.
 """
 
 from __future__ import annotations
@@ -18,9 +18,14 @@ _log = logging.getLogger(__name__)
 class Scheduler:
     """Runs each task every `seconds`; one that fails is tried again at the next turn."""
 
-    name = "scheduler"
-
-    def __init__(self, tasks: Mapping[str, Callable[[], object]], *, seconds: float) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[str, Callable[[], object]],
+        *,
+        seconds: float,
+        name: str = "scheduler",
+    ) -> None:
+        self.name = name
         self._tasks = dict(tasks)
         self._seconds = seconds
         self._stopping = threading.Event()
