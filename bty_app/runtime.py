@@ -38,6 +38,7 @@ from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
 from bty_app.services.doctor import Doctor
 from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
+from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health
 from bty_app.services.image_cache import ImageCache
 from bty_app.services.image_origins import ImageOrigins
@@ -160,6 +161,7 @@ def services(
         contacts=Contacts(database, settings, bounds, clock, note=stages.note),
         plans=Plans(database, settings, bounds, images, clock, note=stages.note),
         reports=Reports(database, settings, bounds, clock, note=stages.note),
+        hardware=Hardware(database),
         machines=Machines(database, clock, on_bound=keeper.bound),
         catalog=catalog,
         upstream=catalog_upstream(config, database, revisions, http, clock),

@@ -28,6 +28,7 @@ from bty_app.services.boot_stages import Note, unnoted
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.decisions import Decided, Moment, decided
 from bty_app.services.discovery import Bounds, seen
+from bty_app.services.hardware import compare, reported
 from bty_app.services.settings import Settings
 from bty_app.store import events, machines
 from bty_app.store.database import Database, Tx
@@ -74,7 +75,10 @@ class Reports:
             NotFoundError: there is no record of this machine; none is made.
         """
 
+        new = reported(inventory)  # parsed and packed before the writer's turn
+
         def change(tx: Tx, what: Decided, at: str) -> None:
+            compare(tx, mac, new, ip=ip, at=at)
             machines.set_inventory(tx, mac, disks=inventory.disks, lshw=inventory.lshw, at=at)
             if on_inventory(what.facts):
                 machines.set_phase(tx, mac, Phase.DONE, at=at)

@@ -136,7 +136,7 @@ CREATE TABLE hardware_history (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
     mac     TEXT NOT NULL REFERENCES machines (mac) ON DELETE CASCADE,
     at      TEXT NOT NULL,
-    digest  TEXT NOT NULL,  -- SHA-256 of `facts`
+    digest  TEXT NOT NULL,  -- SHA-256 of what is compared of `facts`
     facts   TEXT NOT NULL,  -- JSON: what is compared
     changes TEXT NOT NULL,  -- a JSON array of sentences; empty for the first
     report  BLOB NOT NULL   -- zlib of JSON: {"disks": …, "lshw": …} as reported

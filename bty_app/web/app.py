@@ -22,6 +22,7 @@ from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
 from bty_app.services.doctor import Doctor
+from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
 from bty_app.services.last_checks import LastChecks
@@ -43,6 +44,7 @@ from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
+from bty_app.web.scripts import Scripts
 from bty_app.web.ui import catalog as catalog_page
 from bty_app.web.ui import (
     catalog_acts,
@@ -61,7 +63,9 @@ from bty_app.web.ui import netboot as netboot_page
 from bty_app.web.ui import settings as settings_page
 from bty_app.web.ui.alerts import Alerts
 from bty_app.web.ui.catalog_query import query_of as catalog_query_of
+from bty_app.web.ui.machine_hardware import HardwarePage, HardwareReport
 from bty_app.web.ui.machine_query import query_of
+from bty_app.web.ui.machine_view import Knowledge, MachineView
 from bty_app.web.ui.polled import Polled
 
 _COMPACT = partial(json.dumps, separators=(",", ":"))
@@ -77,6 +81,7 @@ class Services:
     plans: Plans
     reports: Reports
     machines: Machines
+    hardware: Hardware
     catalog: Catalog
     upstream: CatalogUpstream
     checks: CatalogChecks
@@ -145,7 +150,7 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/version", health.Version())
     app.add_route("/metrics", health.MetricsText(services.health))
     app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap(services.stages.note))
-    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, files, services.client))
+    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, Scripts(files, services.client)))
     app.add_route("/client.pyz", pxe.ClientFile(services.client, services.stages.note))
     app.add_route("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
     app.add_route(
@@ -219,12 +224,7 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     table = machines_page.MachineTable(pages, machines, services.catalog, revisions)
     app.add_route("/ui/machines", machines_page.MachinesPage(pages, table))
     app.add_route("/ui/machines/rows", Polled(table, query_of))
-    view = machine_page.MachineView(pages, machines, services.contacts, services.catalog, audit)
-    state = machine_page.MachineState(view, revisions)
-    app.add_route("/ui/machines/{mac}", machine_page.MachinePage(view, state, machines))
-    app.add_route("/ui/machines/{mac}/state", state)
-    app.add_route("/ui/machines/{mac}/preview", machine_page.MachinePreview(view))
-    app.add_route("/ui/machines/{mac}/delete", machine_page.MachineDelete(view, machines))
+    _machine_page_routes(app, services, pages)
     events = events_page.EventTable(pages, audit, revisions)
     app.add_route("/ui/events", events_page.EventsPage(pages, events))
     app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
@@ -233,6 +233,32 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     changing = settings_page.SettingsView(pages, services.settings)
     app.add_route("/ui/settings", settings_page.SettingsPage(changing))
     app.add_route("/ui/settings/upstream", settings_page.SettingsUpstream(changing))
+
+
+def _machine_page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: the pages of one machine."""
+    machines, hardware = services.machines, services.hardware
+    knowledge = Knowledge(
+        machines,
+        services.contacts,
+        services.plans,
+        services.catalog,
+        services.audit,
+        services.stages,
+        hardware,
+    )
+    view = MachineView(pages, knowledge, Scripts(services.boot_files, services.client))
+    state = machine_page.MachineState(view, services.revisions)
+    one = "/ui/machines/{mac}"
+    app.add_route(one, machine_page.MachinePage(view, state))
+    app.add_route(f"{one}/state", state)
+    app.add_route(f"{one}/preview", machine_page.MachinePreview(view))
+    app.add_route(f"{one}/again", machine_page.MachineAgain(view))
+    app.add_route(f"{one}/delete", machine_page.MachineDelete(view))
+    app.add_route(f"{one}/hardware", HardwarePage(pages, machines, hardware))
+    app.add_route(
+        f"{one}/hardware/{{number:int(max=9223372036854775807)}}", HardwareReport(hardware)
+    )
 
 
 def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
