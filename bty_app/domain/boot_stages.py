@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bty_app.domain.machine import has_control_characters
 
+# What is said again within this time belongs to the same boot; a script that leads on, only when
+# iPXE asks twice: the next one like it is that of the next boot.
+SAME_BOOT = timedelta(minutes=10)
+AT_ONCE = timedelta(seconds=10)
 MAX_DETAILS = 12
 MAX_TEXT = 200
 
@@ -60,8 +64,11 @@ class Seen:
 
 
 def repeats(before: Seen, after: Seen) -> bool:
-    """Does `after` say again what `before` said?"""
-    return before.stage is after.stage and dict(before.detail) == dict(after.detail)
+    """Does `after` say again what `before` said, in the same boot?"""
+    if before.stage is not after.stage or dict(before.detail) != dict(after.detail):
+        return False
+    waits = before.stage is not Stage.SCRIPT or before.detail.get("offer") == "wait"
+    return after.at - before.until <= (SAME_BOOT if waits else AT_ONCE)
 
 
 def merged(before: Seen, after: Seen) -> Seen:

@@ -88,11 +88,12 @@ def boots(stages: Iterable[Seen], now: datetime) -> list[Boot]:
 def _begins(boot: Sequence[Seen], seen: Seen) -> bool:
     """Is `seen` the first stage of another boot?"""
     rank = _RANK[seen.stage]
-    if rank > _FIRMWARE:
-        return False
     last = boot[-1]
     reached = max(_RANK[stage.stage] for stage in boot)
     since = seen.at - last.until
+    if rank > _FIRMWARE:
+        # A live environment of a stick, whose firmware nobody saw; a flash may pause for long.
+        return since > STALE and rank <= reached and rank < _RANK[Stage.FLASHING]
     if since > STALE:
         return True
     if rank < reached:

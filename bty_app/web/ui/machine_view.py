@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from bty_app.domain import hardware
+from bty_app.domain.boot_timeline import Kind
 from bty_app.domain.events import Query
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import FLASH_MODES, BootMode
@@ -130,6 +131,7 @@ class MachineView:
             "disks": disks.parsed(shown.known_disks),
             "facts": self.knows.hardware.facts(mac),
             "history": self.knows.hardware.history(mac),
+            "hang": boots[0].hang if boots and boots[0].kind is Kind.HANGS else None,
             "boots": [stage_words.shown(boot) for boot in boots[: stage_words.BOOTS_SHOWN]],
             "boots_more": max(0, len(boots) - stage_words.BOOTS_SHOWN),
             "events": self.knows.audit.listed(query),
