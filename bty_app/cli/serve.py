@@ -17,6 +17,7 @@ import apsw
 from bty_app import __version__, logs, runtime, state_dir
 from bty_app.cli import options
 from bty_app.config import Config
+from bty_app.errors import BtyError
 from bty_app.services import passwords
 from bty_app.services.backup_files import back_up_before_rotation
 from bty_app.services.revisions import Revisions
@@ -72,7 +73,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         database = stack.enter_context(runtime.opened(place, revisions))
         secrets = runtime.secrets(config)
         services = runtime.services(config, database, revisions, known=secrets)
-        stack.callback(services.stages.flush)
+        stack.callback(_write_last_stages, services)
         services.imports.import_catalog_file()
         app = create_app(services, runtime.options(config))
         worker = http.HttpWorker(
@@ -96,6 +97,13 @@ def run(_args: argparse.Namespace, config: Config) -> int:
 def tasks(services: Services) -> dict[str, Callable[[], object]]:
     """What is looked at now and then: each is done within seconds, one after the other."""
     return {"silence": services.reports.report_silence, "cache": services.keeper.turn}
+
+
+def _write_last_stages(services: Services) -> None:
+    try:
+        services.stages.flush()
+    except BtyError as error:  # they are no more than a help: the end of the server is in order
+        logs.event(_log, logging.WARNING, "stages", error=error.message)
 
 
 def _backed_up(old: apsw.Connection, config: Config) -> str:

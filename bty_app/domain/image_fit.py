@@ -25,7 +25,7 @@ def impossible(entry: CatalogEntry, *, disk_bytes: int | None, arch: str | None)
     """Why it cannot be; empty when it can. What is not known speaks against nothing."""
     # The size of a compressed image is a lower bound of what is written.
     if disk_bytes is not None and entry.size_bytes is not None and entry.size_bytes > disk_bytes:
-        return "it is larger than the disk"
+        return "it is larger than the chosen disk"
     if arch in _RUNS and entry.arch and entry.arch not in _RUNS[arch]:
         return f"it is for {entry.arch}, this machine is {arch}"
     return ""

@@ -212,11 +212,31 @@ def test_an_image_that_cannot_be_is_marked_and_refused(house: Site) -> None:
     other = Assignment(boot_mode=BootMode.IPXE_EXIT, target_disk_serial=ARMED.target_disk_serial)
     house.services.machines.save(MAC, other, ip=None)
 
-    assert "impossible, it is larger than the disk" in page(house)
+    assert "impossible, it is larger than the chosen disk" in page(house)
     answer = house.visit().post(f"/ui/machines/{MAC}", **FLASH)
 
     assert answer.status_code == 422
-    assert "this image cannot be flashed here: it is larger than the disk" in answer.text
+    assert "this image cannot be flashed here: it is larger than the chosen disk" in answer.text
+
+
+def test_an_image_can_be_chosen_that_another_disk_has_room_for(house: Site) -> None:
+    house.add_image()
+    small = {**DISKS[0], "size": "2G", "serial": "SMALL"}
+    house.add_machine(disks=[small], wanted=Assignment(target_disk_serial=Serial("SMALL")))
+    assert option(house).endswith("disabled>")
+
+    report(house, [small, DISKS[0]])
+
+    assert not option(house).endswith("disabled>")
+    assert "impossible, it is larger than the chosen disk" in page(house)
+    house.services.machines.save(MAC, ARMED, ip=None)
+    assert "too small for the chosen image" in page(house)
+
+
+def option(house: Site) -> str:
+    found = re.search(rf'<option value="{REF}"[^>]*>', page(house))
+    assert found is not None
+    return found[0]
 
 
 def test_an_image_of_another_architecture_is_refused(house: Site) -> None:

@@ -50,6 +50,11 @@ class Choices:
     arch: str | None = None
     lshw: object = None
 
+    def nowhere(self, entry: CatalogEntry) -> bool:
+        """Can this image be flashed onto no disk of this machine, whichever is chosen?"""
+        serials = [disk.serial for disk in self.disks if not disk.unfit]
+        return all(self.refusal(entry, serial) for serial in serials or [""])
+
     def refusal(self, entry: CatalogEntry, serial: str) -> str:
         """Why this image cannot be flashed here; empty when it can."""
         disk = with_serial(self.disks, serial)
