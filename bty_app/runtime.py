@@ -25,6 +25,7 @@ from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_stages import BootStages
 from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.cache_memory import CacheMemory
 from bty_app.services.catalog import Catalog
@@ -40,6 +41,7 @@ from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
 from bty_app.services.doctor import Doctor
 from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
+from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health
 from bty_app.services.image_cache import ImageCache
 from bty_app.services.image_origins import ImageOrigins
@@ -141,6 +143,7 @@ def services(
     cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
+    stages = BootStages(database, revisions, clock)
     files = boot_files(config)
     fetched = artifacts(config, database, settings, http, clock)
     memory = CacheMemory(settings, revisions)
@@ -161,9 +164,11 @@ def services(
     )
     return Services(
         jobs=jobs,
-        contacts=Contacts(database, settings, bounds, clock),
-        plans=Plans(database, settings, bounds, images, clock),
-        reports=Reports(database, settings, bounds, clock),
+        stages=stages,
+        contacts=Contacts(database, settings, bounds, clock, note=stages.note),
+        plans=Plans(database, settings, bounds, images, clock, note=stages.note),
+        reports=Reports(database, settings, bounds, clock, note=stages.note),
+        hardware=Hardware(database),
         machines=Machines(database, clock, on_bound=keeper.bound),
         catalog=catalog,
         upstream=catalog_upstream(config, database, revisions, http, clock),

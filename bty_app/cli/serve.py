@@ -17,7 +17,7 @@ import apsw
 from bty_app import __version__, logs, runtime, state_dir
 from bty_app.cli import options
 from bty_app.config import Config
-from bty_app.errors import StorageError
+from bty_app.errors import BtyError, StorageError
 from bty_app.services import passwords
 from bty_app.services.backup_files import back_up_before_rotation
 from bty_app.services.revisions import Revisions
@@ -32,6 +32,7 @@ from bty_app.workers.supervisor import Supervisor
 _log = logging.getLogger(__name__)
 SCHEDULER_SECONDS = 30.0
 WEBHOOK_SECONDS = 2.0
+STAGES_SECONDS = 2.0
 
 _EPILOG = """examples:
   bty serve                                  listen on every address, port 8080
@@ -73,6 +74,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         database = stack.enter_context(runtime.opened(place, revisions))
         secrets = runtime.secrets(config)
         services = runtime.services(config, database, revisions, known=secrets)
+        stack.callback(_write_last_stages, services)
         services.imports.import_catalog_file()
         app = create_app(services, runtime.options(config))
         worker = http.HttpWorker(
@@ -86,10 +88,13 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         hooks = Scheduler(
             {"webhooks": services.webhooks.turn}, seconds=WEBHOOK_SECONDS, name="webhooks"
         )
+        stages = Scheduler(
+            {"stages": services.stages.flush}, seconds=STAGES_SECONDS, name="boot-stages"
+        )
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         _announce(host, port, config, secrets.password)
-        _supervise(Supervisor([worker, watch, hooks, *jobs]))
+        _supervise(Supervisor([worker, watch, hooks, stages, *jobs]))
         with contextlib.suppress(StorageError):
             services.tokens.note_uses()
     return 0
@@ -102,6 +107,13 @@ def tasks(services: Services) -> dict[str, Callable[[], object]]:
         "cache": services.keeper.turn,
         "tokens": services.tokens.note_uses,
     }
+
+
+def _write_last_stages(services: Services) -> None:
+    try:
+        services.stages.flush()
+    except BtyError as error:  # they are no more than a help: the end of the server is in order
+        logs.event(_log, logging.WARNING, "stages", error=error.message)
 
 
 def _backed_up(old: apsw.Connection, config: Config) -> str:

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     MACHINE_UPSERTED = "machine.upserted"
     MACHINE_DELETED = "machine.deleted"
     MACHINE_FLASHED = "machine.flashed"
+    MACHINE_BOOTED = "machine.booted"
+    MACHINE_HARDWARE_CHANGED = "machine.hardware.changed"
     MACHINE_FLASH_FAILED = "machine.flash_failed"
     MACHINE_REPORT_STALE = "machine.report.stale"
     MACHINE_INVENTORY = "machine.inventory"

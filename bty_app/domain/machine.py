@@ -93,6 +93,18 @@ class Assignment:
     labels_given: bool = False
 
 
+def assigned(machine: Machine, labels: Sequence[str]) -> Assignment:
+    """What is set of a machine, as the assignment that would set it."""
+    return Assignment(
+        boot_mode=machine.boot_mode,
+        image_ref=machine.image_ref,
+        target_disk_serial=machine.target_disk_serial,
+        sanboot_drive=machine.sanboot_drive,
+        labels=tuple(sorted(labels)),
+        labels_given=True,
+    )
+
+
 def changes_labels_alone(machine: Machine, labels: Sequence[str], wanted: Assignment) -> bool:
     """Would saving `wanted` change the labels and nothing else?
 

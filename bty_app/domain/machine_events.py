@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bty_app.domain.boot import Decision, LiveEnv, Wait
 from bty_app.domain.events import Actor, Event, Kind, machine_subject
@@ -12,6 +12,7 @@ from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Machine
 from bty_app.domain.offers import offer_details
 
+MAX_TOLD = 4  # changes in a summary; the details have them all
 _DISCOVERED_AS = Assignment(boot_mode=BootMode.INVENTORY)
 
 
@@ -85,9 +86,23 @@ def inventory(mac: Mac, found: Inventory, ip: str | None) -> Event:
     return _by_client(Kind.MACHINE_INVENTORY, mac, summary, ip, details)
 
 
+def hardware_changed(mac: Mac, changes: Sequence[str], ip: str | None) -> Event:
+    """An inventory differs from the one before it."""
+    shown = "; ".join(changes[:MAX_TOLD])
+    more = f"; and {len(changes) - MAX_TOLD} more" if len(changes) > MAX_TOLD else ""
+    summary = f"{mac} has other hardware: {shown}{more}"
+    details = {"changes": list(changes)}
+    return _by_client(Kind.MACHINE_HARDWARE_CHANGED, mac, summary, ip, details)
+
+
 def flashed(mac: Mac, ip: str | None) -> Event:
     """A flash is complete."""
     return _by_client(Kind.MACHINE_FLASHED, mac, f"{mac} was flashed", ip)
+
+
+def booted(mac: Mac, ip: str | None) -> Event:
+    """The operating system of a machine says that it is up."""
+    return _by_client(Kind.MACHINE_BOOTED, mac, f"{mac} reports that its system is up", ip)
 
 
 def stale(mac: Mac, ip: str | None) -> Event:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from bty_app.domain import machine_events
-from bty_app.domain.boot import Ask
+from bty_app.domain.boot import Ask, Decision, FirmwareExit, LiveEnv, LocalDisk, Wait
+from bty_app.domain.boot_stages import Stage
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Phase
 from bty_app.domain.moments import stamp
 from bty_app.errors import ConflictError, StorageError
+from bty_app.services.boot_stages import Note, unnoted
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.decisions import (
     Decided,
@@ -26,12 +30,19 @@ class Contacts:
     """Answers firmware, and remembers what it answered."""
 
     def __init__(
-        self, database: Database, settings: Settings, bounds: Bounds, clock: Clock = utc_now
+        self,
+        database: Database,
+        settings: Settings,
+        bounds: Bounds,
+        clock: Clock = utc_now,
+        *,
+        note: Note = unnoted,
     ) -> None:
         self._database = database
         self._settings = settings
         self._bounds = bounds
         self._clock = clock
+        self._note = note
 
     def answer(self, mac: Mac, *, ip: str | None) -> Decided:
         """Record the contact, decide, and remember the decision: one transaction.
@@ -54,9 +65,11 @@ class Contacts:
             return what
 
         try:
-            return self._database.write(change)
+            what = self._database.write(change)
         except (StorageError, ConflictError):
-            return self._read(mac, Moment(moment.now, moment.limits, storable=False))
+            what = self._read(mac, Moment(moment.now, moment.limits, storable=False))
+        self._note(Stage.SCRIPT, mac, ip, **_told(what.decision))
+        return what
 
     def preview(self, mac: Mac) -> Decided:
         """What the machine would be told, changing nothing at all."""
@@ -68,6 +81,22 @@ class Contacts:
             return decided(tx, machine, Ask.CONTACT, moment)
 
         return self._database.read(query)
+
+
+def _told(decision: Decision) -> dict[str, object]:
+    """The offer as a stage of the boot."""
+    reason: dict[str, object] = {"reason": decision.reason.value}
+    match decision.offer:
+        case LiveEnv(purpose):
+            return {"offer": "live", "purpose": purpose.value} | reason
+        case LocalDisk(drive):
+            return {"offer": "disk", "drive": drive} | reason
+        case FirmwareExit():
+            return {"offer": "exit"} | reason
+        case Wait(seconds):
+            return {"offer": "wait", "seconds": seconds} | reason
+        case _:
+            assert_never(decision.offer)
 
 
 def _remember(tx: Tx, what: Decided, *, ip: str | None, at: str) -> None:

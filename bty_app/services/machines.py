@@ -14,10 +14,11 @@ from bty_app.domain.machine import (
     BootMode,
     Machine,
     Phase,
+    assigned,
     changes_labels_alone,
 )
 from bty_app.domain.moments import stamp
-from bty_app.errors import NotFoundError
+from bty_app.errors import ConflictError, NotFoundError
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import events, machines
 from bty_app.store.database import Database, Tx
@@ -77,6 +78,10 @@ class Machines:
 
         return _found(self._database.read(query), mac)
 
+    def exists(self, mac: Mac) -> bool:
+        """Is there a record of it?"""
+        return self._database.read(lambda tx: machines.get(tx, mac)) is not None
+
     def listed(self, page: Page) -> list[Shown]:
         """One page of machines."""
         return self._database.read(
@@ -99,15 +104,23 @@ class Machines:
         rows = self._database.read(machines.counts_by_mode_and_phase)
         return [Count(BootMode(mode), Phase(phase), count) for mode, phase, count in rows]
 
-    def save(self, mac: Mac, wanted: Assignment, *, ip: str | None) -> Shown:
+    def save(
+        self, mac: Mac, wanted: Assignment, *, ip: str | None, seen: Assignment | None = None
+    ) -> Shown:
         """Replace what is set of a machine; an unknown one is created.
 
-        It is armed anew, unless nothing but its labels changed.
+        It is armed anew, unless nothing but its labels changed. `seen` is what whoever saves
+        believes to be set: where something else is set meanwhile, nothing is saved.
+
+        Raises:
+            ConflictError: something else is set than `seen` says.
         """
         at = stamp(self._clock())
 
         def change(tx: Tx) -> tuple[Shown, bool]:
             before = machines.get(tx, mac)
+            if seen and before and assigned(before, machines.labels(tx, mac)) != seen:
+                raise ConflictError(f"{mac} was saved by somebody else meanwhile")
             only_labels = bool(
                 before and changes_labels_alone(before, machines.labels(tx, mac), wanted)
             )

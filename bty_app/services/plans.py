@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bty_app.domain import machine_events
 from bty_app.domain.boot import Ask, LiveEnv, Purpose
+from bty_app.domain.boot_stages import Stage
 from bty_app.domain.image_target import Target, target
 from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
 from bty_app.domain.offers import plan
 from bty_app.errors import ConflictError, StorageError
+from bty_app.services.boot_stages import Note, unnoted
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.current_images import CurrentImages
 from bty_app.services.decisions import (
@@ -36,12 +38,15 @@ class Plans:
         bounds: Bounds,
         images: CurrentImages,
         clock: Clock = utc_now,
+        *,
+        note: Note = unnoted,
     ) -> None:
         self._database = database
         self._settings = settings
         self._bounds = bounds
         self._images = images
         self._clock = clock
+        self._note = note
 
     def answer(self, mac: Mac, *, ip: str | None, base_url: str) -> Plan:
         """Record the contact, decide, and remember what was ordered: one transaction.
@@ -70,10 +75,12 @@ class Plans:
             return body
 
         try:
-            return self._database.write(change)
+            body = self._database.write(change)
         except (StorageError, ConflictError):
             unstorable = Moment(moment.now, moment.limits, storable=False)
-            return self._read(mac, unstorable, base_url, found)
+            body = self._read(mac, unstorable, base_url, found)
+        self._note(Stage.PLAN, mac, ip, plan=body["mode"], image=body.get("name"))
+        return body
 
     def preview(self, mac: Mac, *, base_url: str) -> Plan:
         """The plan as it would be given, of what is stored: changes nothing, asks nobody."""

@@ -16,6 +16,7 @@ from bty_app.domain.boot import (
     on_inventory,
     wizard_may_write,
 )
+from bty_app.domain.boot_stages import Stage
 from bty_app.domain.inventory import Inventory
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Machine, Phase
@@ -23,9 +24,11 @@ from bty_app.domain.moments import stamp
 from bty_app.domain.progress import ProgressReport
 from bty_app.domain.settings import SILENCE_FACTOR_WITHOUT_PROGRESS
 from bty_app.errors import NotFoundError, ThrottledError
+from bty_app.services.boot_stages import Note, unnoted
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.decisions import Decided, Moment, decided
 from bty_app.services.discovery import Bounds, seen
+from bty_app.services.hardware import compare, reported
 from bty_app.services.settings import Settings
 from bty_app.store import events, machines
 from bty_app.store.database import Database, Tx
@@ -37,12 +40,19 @@ class Reports:
     """Takes what machines say of themselves; each report is one transaction."""
 
     def __init__(
-        self, database: Database, settings: Settings, bounds: Bounds, clock: Clock = utc_now
+        self,
+        database: Database,
+        settings: Settings,
+        bounds: Bounds,
+        clock: Clock = utc_now,
+        *,
+        note: Note = unnoted,
     ) -> None:
         self._database = database
         self._settings = settings
         self._bounds = bounds
         self._clock = clock
+        self._note = note
 
     def fetched(self, mac: Mac) -> None:
         """A GET of a kernel or initrd has started (CONTRACT 3.7). Unknown machines are ignored."""
@@ -65,13 +75,17 @@ class Reports:
             NotFoundError: there is no record of this machine; none is made.
         """
 
+        new = reported(inventory)  # parsed and packed before the writer's turn
+
         def change(tx: Tx, what: Decided, at: str) -> None:
+            compare(tx, mac, new, ip=ip, at=at)
             machines.set_inventory(tx, mac, disks=inventory.disks, lshw=inventory.lshw, at=at)
             if on_inventory(what.facts):
                 machines.set_phase(tx, mac, Phase.DONE, at=at)
             events.record(tx, machine_events.inventory(mac, inventory, ip), at=at)
 
         self._report(mac, "inventory", ip, change, disk_count=inventory.count)
+        self._note(Stage.INVENTORY, mac, ip, disks=inventory.count)
 
     def done(self, mac: Mac, *, ip: str | None) -> None:
         """A flash is complete (CONTRACT 3.6). Said twice, it is told once.
@@ -97,6 +111,7 @@ class Reports:
             events.record(tx, machine_events.flashed(mac, ip), at=at)
 
         self._report(mac, "done", ip, change)
+        self._note(Stage.FLASHED, mac, ip)
 
     def failed(self, mac: Mac, reason: str | None, *, ip: str | None) -> None:
         """A flash has failed; the machine is not sent to its disk.
@@ -115,6 +130,20 @@ class Reports:
             events.record(tx, machine_events.flash_failed(mac, reason, ip), at=at)
 
         self._report(mac, "failed", ip, change)
+        self._note(Stage.FLASH_FAILED, mac, ip, reason=reason)
+
+    def booted(self, mac: Mac, *, ip: str | None) -> None:
+        """The operating system of a machine says that it is up.
+
+        Raises:
+            NotFoundError: there is no record of this machine.
+        """
+
+        def change(tx: Tx, _what: Decided, at: str) -> None:
+            events.record(tx, machine_events.booted(mac, ip), at=at)
+
+        self._report(mac, "booted", ip, change)
+        self._note(Stage.BOOTED, mac, ip)
 
     def progress(self, mac: Mac, report: ProgressReport, *, ip: str | None) -> None:
         """How far a flash is; the last word is kept, not each one.
@@ -138,6 +167,7 @@ class Reports:
             )
 
         self._report(mac, "progress", ip, change)
+        self._note(Stage.FLASHING, mac, ip, phase=report.phase)
 
     def report_silence(self) -> int:
         """Make a fault event for each flash that nobody has heard of for too long.

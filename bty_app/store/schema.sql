@@ -142,3 +142,29 @@ CREATE TABLE webhook_targets (
     told_at    TEXT,
     skipped    INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+-- ours: the stages of each machine's boots, as any part of the server saw them. Written in batches
+CREATE TABLE boot_stages (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    mac     TEXT NOT NULL REFERENCES machines (mac) ON DELETE CASCADE,
+    at      TEXT NOT NULL,
+    last_at TEXT NOT NULL,
+    times   INTEGER NOT NULL DEFAULT 1,
+    stage   TEXT NOT NULL,
+    ip      TEXT,
+    detail  TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX boot_stages_by_mac ON boot_stages (mac, id);
+
+-- ours: each inventory that differed from the one before (domain/hardware.py)
+CREATE TABLE hardware_history (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    mac     TEXT NOT NULL REFERENCES machines (mac) ON DELETE CASCADE,
+    at      TEXT NOT NULL,
+    digest  TEXT NOT NULL,  -- SHA-256 of what is compared of `facts`
+    facts   TEXT NOT NULL,  -- JSON: what is compared
+    changes TEXT NOT NULL,  -- a JSON array of sentences; empty for the first
+    report  BLOB NOT NULL   -- zlib of JSON: {"disks": …, "lshw": …} as reported
+) STRICT;
+
+CREATE INDEX hardware_history_by_mac ON hardware_history (mac, id);

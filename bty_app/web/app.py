@@ -13,6 +13,7 @@ from bty_app.services.account import AccountKeeper
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_stages import BootStages
 from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_checks import CatalogChecks
@@ -22,6 +23,7 @@ from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
 from bty_app.services.doctor import Doctor
+from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
 from bty_app.services.last_checks import LastChecks
@@ -38,7 +40,7 @@ from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import access as access_api
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
-from bty_app.web.api import catalog_v1, events_v1
+from bty_app.web.api import catalog_v1, events_v1, machines_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
@@ -48,6 +50,7 @@ from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
+from bty_app.web.scripts import Scripts
 from bty_app.web.ui import account as account_page
 from bty_app.web.ui import catalog as catalog_page
 from bty_app.web.ui import (
@@ -67,7 +70,9 @@ from bty_app.web.ui import netboot as netboot_page
 from bty_app.web.ui import settings as settings_page
 from bty_app.web.ui.alerts import Alerts
 from bty_app.web.ui.catalog_query import query_of as catalog_query_of
+from bty_app.web.ui.machine_hardware import HardwarePage, HardwareReport
 from bty_app.web.ui.machine_query import query_of
+from bty_app.web.ui.machine_view import Knowledge, MachineView
 from bty_app.web.ui.polled import Polled
 
 _COMPACT = partial(json.dumps, separators=(",", ":"))
@@ -79,9 +84,11 @@ class Services:
 
     jobs: Jobs
     contacts: Contacts
+    stages: BootStages
     plans: Plans
     reports: Reports
     machines: Machines
+    hardware: Hardware
     catalog: Catalog
     upstream: CatalogUpstream
     checks: CatalogChecks
@@ -153,9 +160,9 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/readyz", health.Ready(services.health))
     app.add_route("/version", health.Version())
     app.add_route("/metrics", health.MetricsText(services.health))
-    app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap())
-    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, files, services.client))
-    app.add_route("/client.pyz", pxe.ClientFile(services.client))
+    app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap(services.stages.note))
+    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, Scripts(files, services.client)))
+    app.add_route("/client.pyz", pxe.ClientFile(services.client, services.stages.note))
     app.add_route("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
     app.add_route(
         "/pxe/{mac}/inventory", pxe.InventoryOf(reports, max_bytes=options.inventory_max_bytes)
@@ -163,9 +170,12 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/pxe/{mac}/status", pxe.StatusOf(reports))
     app.add_route("/pxe/{mac}/done", pxe.DoneOf(reports))
     app.add_route("/pxe/{mac}/progress", pxe.ProgressOf(reports))
+    app.add_route("/pxe/{mac}/booted", pxe.BootedOf(reports))
     app.add_route(
         "/boot/{name:path}",
-        boot.BootFile(files, reports, max_upload_bytes=options.max_upload_bytes),
+        boot.BootFile(
+            files, reports, services.stages.note, max_upload_bytes=options.max_upload_bytes
+        ),
     )
     app.add_route("/images", catalog_api.Images(services.catalog))
     app.add_route("/catalog.toml", catalog_api.CatalogToml(services.catalog))
@@ -178,6 +188,9 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Opt
     app.add_route("/machines/{mac}", machines_api.MachineByMac(machines))
     app.add_route("/machines/{mac}/lshw.json", machines_api.Hardware(machines, what="lshw"))
     app.add_route("/machines/{mac}/disks.json", machines_api.Hardware(machines, what="disks"))
+    app.add_route(
+        "/api/v1/machines/{mac}/timeline", machines_v1.Timeline(machines, services.stages)
+    )
     app.add_route("/catalog/entries", catalog_api.Entries(services.catalog))
     app.add_route("/catalog/import", catalog_api.Import(services.imports))
     v1 = catalog_v1.Behind(services.catalog, services.catalog_jobs)
@@ -243,12 +256,7 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     table = machines_page.MachineTable(pages, machines, services.catalog, revisions)
     app.add_route("/ui/machines", machines_page.MachinesPage(pages, table))
     app.add_route("/ui/machines/rows", Polled(table, query_of))
-    view = machine_page.MachineView(pages, machines, services.contacts, services.catalog, audit)
-    state = machine_page.MachineState(view, revisions)
-    app.add_route("/ui/machines/{mac}", machine_page.MachinePage(view, state, machines))
-    app.add_route("/ui/machines/{mac}/state", state)
-    app.add_route("/ui/machines/{mac}/preview", machine_page.MachinePreview(view))
-    app.add_route("/ui/machines/{mac}/delete", machine_page.MachineDelete(view, machines))
+    _machine_page_routes(app, services, pages)
     events = events_page.EventTable(pages, audit, revisions)
     app.add_route("/ui/events", events_page.EventsPage(pages, events))
     app.add_route("/ui/events/rows", Polled(events, events_page.query_of))
@@ -259,6 +267,32 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/settings", settings_page.SettingsPage(changing))
     app.add_route("/ui/settings/webhook-test", settings_page.SettingsTest(changing))
     app.add_route("/ui/settings/upstream", settings_page.SettingsUpstream(changing))
+
+
+def _machine_page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: the pages of one machine."""
+    machines, hardware = services.machines, services.hardware
+    knowledge = Knowledge(
+        machines,
+        services.contacts,
+        services.plans,
+        services.catalog,
+        services.audit,
+        services.stages,
+        hardware,
+    )
+    view = MachineView(pages, knowledge, Scripts(services.boot_files, services.client))
+    state = machine_page.MachineState(view, services.revisions)
+    one = "/ui/machines/{mac}"
+    app.add_route(one, machine_page.MachinePage(view, state))
+    app.add_route(f"{one}/state", state)
+    app.add_route(f"{one}/preview", machine_page.MachinePreview(view))
+    app.add_route(f"{one}/again", machine_page.MachineAgain(view))
+    app.add_route(f"{one}/delete", machine_page.MachineDelete(view))
+    app.add_route(f"{one}/hardware", HardwarePage(pages, machines, hardware))
+    app.add_route(
+        f"{one}/hardware/{{number:int(max=9223372036854775807)}}", HardwareReport(hardware)
+    )
 
 
 def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:

@@ -8,22 +8,40 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import BinaryIO
 
 import falcon
 
 from bty_app import logs
+from bty_app.domain.boot_stages import Stage
 from bty_app.domain.byte_range import Span, span_of
-from bty_app.domain.mac import parse_mac
+from bty_app.domain.mac import Mac, parse_mac
 from bty_app.errors import BtyError, InvalidInputError, TooLargeError
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_stages import Note
 from bty_app.services.reports import Reports
+from bty_app.web.sent import Sent
 
 _log = logging.getLogger(__name__)
 
 _ARMING = (".vmlinuz", ".initrd")
+_LOADERS = (".efi", ".kpxe", ".pxe", ".lkrn")
+_STAGES = {
+    "vmlinuz": (Stage.KERNEL_STARTED, Stage.KERNEL_DONE, Stage.KERNEL_FAILED),
+    "initrd": (Stage.INITRD_STARTED, Stage.INITRD_DONE, Stage.INITRD_FAILED),
+}
 _TYPES = {".efi": "application/efi", ".ipxe": "text/plain; charset=utf-8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A file on its way to a machine."""
+
+    name: str
+    mac: Mac
+    file: BinaryIO
 
 
 class BootFile:
@@ -32,9 +50,12 @@ class BootFile:
     open_to_all = True
     closed_methods = frozenset({"PUT"})
 
-    def __init__(self, files: BootFiles, reports: Reports, *, max_upload_bytes: int) -> None:
+    def __init__(
+        self, files: BootFiles, reports: Reports, note: Note, *, max_upload_bytes: int
+    ) -> None:
         self._files = files
         self._reports = reports
+        self._note = note
         self._max_upload_bytes = max_upload_bytes
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
@@ -42,8 +63,8 @@ class BootFile:
         file = self._files.opened(name)
         try:
             self._send(req, resp, name, file)
-            if name.endswith(_ARMING) and resp.stream is not None:
-                self._fetched(req)
+            if resp.stream is not None:
+                self._fetched(req, resp, name, file)
         except BaseException:
             file.close()
             raise
@@ -62,18 +83,37 @@ class BootFile:
         path, size = self._files.store(name, req.bounded_stream, max_bytes=limit)
         resp.media = {"name": name, "size_bytes": size, "path": str(path)}
 
-    def _fetched(self, req: falcon.Request) -> None:
+    def _fetched(
+        self, req: falcon.Request, resp: falcon.Response, name: str, file: BinaryIO
+    ) -> None:
         """A malformed or unknown MAC is ignored; so is a store that cannot take the news."""
+        if name.endswith(_LOADERS):
+            self._note(Stage.HTTP_LOADER, None, req.context.client_ip, file=name)
         text = req.get_param("mac")
-        if text is None:
+        if text is None or not name.endswith(_ARMING):
             return
         try:
-            self._reports.fetched(parse_mac(text))
+            mac = parse_mac(text)
+            self._watch(req, resp, Sending(name, mac, file))
+            self._reports.fetched(mac)
         except InvalidInputError:
             return
         except BtyError as error:
             # The decision offers nothing destructive while nothing can be recorded.
             logs.event(_log, logging.WARNING, "arming", mac=text, error=error.message)
+
+    def _watch(self, req: falcon.Request, resp: falcon.Response, what: Sending) -> None:
+        """Note that the file was begun, and, when the machine has it or is gone, how much of it."""
+        ip, mac = req.context.client_ip, what.mac
+        started, done, failed = _STAGES[what.name.rpartition(".")[2]]
+        length = int(resp.content_length or 0)
+        self._note(started, mac, ip, of=length)
+
+        def ended(sent: int, seconds: float) -> None:
+            stage = done if sent >= length else failed
+            self._note(stage, mac, ip, bytes=sent, of=length, seconds=round(seconds, 1))
+
+        resp.set_stream(Sent(what.file, ended), length)
 
     def _send(self, req: falcon.Request, resp: falcon.Response, name: str, file: BinaryIO) -> None:
         size = _describe(resp, name, file)

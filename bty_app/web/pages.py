@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib import resources
 
 import falcon
@@ -14,6 +15,7 @@ from bty_app import __version__
 from bty_app.services.sessions import Sessions
 from bty_app.web.assets import Assets
 from bty_app.web.ui.alerts import Alerts
+from bty_app.web.ui.said import said
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -132,6 +134,8 @@ def environment(assets: Assets) -> Environment:
     made.globals["asset"] = assets.url
     made.globals["version"] = __version__
     made.filters["moment"] = moment
+    made.filters["said"] = said
+    made.filters["said_long"] = partial(said, longest=2000)
     made.filters["size"] = human_size
     made.filters["duration"] = duration
     return made

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import falcon
 
-from bty_app.domain.boot import LiveEnv, Wait
+from bty_app.domain.boot import Wait
+from bty_app.domain.boot_stages import Stage
 from bty_app.domain.inventory import parse_inventory
-from bty_app.domain.mac import Mac, parse_mac
+from bty_app.domain.mac import parse_mac
 from bty_app.domain.progress import parse_progress, parse_reason
-from bty_app.errors import ThrottledError, ValidationError
+from bty_app.errors import ThrottledError, TooLargeError, ValidationError
 from bty_app.netboot import ipxe
-from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_stages import Note
 from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
 from bty_app.services.decisions import Decided
 from bty_app.services.plans import Plans
 from bty_app.services.reports import Reports
 from bty_app.web import body
+from bty_app.web.scripts import Scripts
 
 SCRIPT_TYPE = "text/plain; charset=utf-8"
 SMALL_BODY = 16 * 1024
+LARGEST_GREETING = 64 * 1024
 
 
 class Bootstrap:
@@ -29,12 +30,18 @@ class Bootstrap:
 
     open_to_all = True
 
+    def __init__(self, note: Note) -> None:
+        self._note = note
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with a chain to the machine's own script."""
+        self.on_head(req, resp)
+        self._note(Stage.BOOTSTRAP, None, req.context.client_ip)
+
+    def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """What a GET would answer; nothing is noted."""
         resp.content_type = SCRIPT_TYPE
         resp.text = ipxe.bootstrap(req.context.base_url)
-
-    on_head = on_get
 
 
 class ClientFile:
@@ -42,15 +49,19 @@ class ClientFile:
 
     open_to_all = True
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, note: Note) -> None:
         self._client = client
+        self._note = note
 
-    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The zip whose digest stands in the kernel's command line."""
+        self.on_head(req, resp)
+        self._note(Stage.CLIENT, None, req.context.client_ip)
+
+    def on_head(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """What a GET would answer; nothing is noted."""
         resp.content_type = "application/zip"
         resp.data = self._client.data
-
-    on_head = on_get
 
 
 class Script:
@@ -58,10 +69,9 @@ class Script:
 
     open_to_all = True
 
-    def __init__(self, contacts: Contacts, files: BootFiles, client: Client) -> None:
+    def __init__(self, contacts: Contacts, scripts: Scripts) -> None:
         self._contacts = contacts
-        self._files = files
-        self._client = client
+        self._scripts = scripts
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """A contact; with `?preview=1` a look that changes nothing."""
@@ -73,33 +83,21 @@ class Script:
             self._show(req, resp, self._contacts.answer(machine, ip=req.context.client_ip))
         except ThrottledError as error:
             # Firmware cannot read a status: the script itself tells it to come back.
-            wait = ipxe.script(
-                Wait(error.retry_after), self._context(req, machine), because="throttled"
-            )
+            context = ipxe.Context(req.context.base_url, machine)
             resp.content_type = SCRIPT_TYPE
-            resp.text = wait
+            resp.text = ipxe.script(Wait(error.retry_after), context, because="throttled")
 
     def on_head(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """What a GET would answer; changes nothing."""
         self._show(req, resp, self._contacts.preview(parse_mac(mac)))
 
     def _show(self, req: falcon.Request, resp: falcon.Response, what: Decided) -> None:
-        machine, decision = what.machine, what.decision
-        context = self._context(req, machine.mac, disk_suspect=machine.disk_suspect)
-        if isinstance(decision.offer, LiveEnv):
-            live = self._files.live()
-            digest = "" if live.has_squashfs else self._client.sha256
-            context = replace(context, live=live, client_sha256=digest)
+        decision = what.decision
         resp.content_type = SCRIPT_TYPE
-        resp.text = ipxe.script(decision.offer, context, because=decision.reason.value)
+        resp.text = self._scripts.of(what, req.context.base_url)
         resp.cache_control = ["no-store"]
         req.context.note["offer"] = type(decision.offer).__name__
         req.context.note["reason"] = decision.reason.value
-
-    def _context(
-        self, req: falcon.Request, mac: Mac, *, disk_suspect: bool = False
-    ) -> ipxe.Context:
-        return ipxe.Context(req.context.base_url, mac, disk_suspect=disk_suspect)
 
 
 class PlanOf:
@@ -196,6 +194,22 @@ class ProgressOf:
         machine = parse_mac(mac)
         report = parse_progress(body.json_object(req, SMALL_BODY))
         self._reports.progress(machine, report, ip=req.context.client_ip)
+        resp.status = 204
+
+
+class BootedOf:
+    """The system that was flashed says that it is up; cloud-init's `phone_home` can call it."""
+
+    open_to_all = True
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Whatever the body is, of up to 64 KiB, the system is up; 204."""
+        if (req.content_length or 0) > LARGEST_GREETING:
+            raise TooLargeError(f"a report of a boot has at most {LARGEST_GREETING} bytes")
+        self._reports.booted(parse_mac(mac), ip=req.context.client_ip)
         resp.status = 204
 
 

@@ -1,6 +1,6 @@
 """Looks at regular intervals whether there is something to do.
 
-Threads: the one of a scheduler runs its tasks, one after the other.
+Threads: one, of the name that it is given, runs every task, one after the other.
 """
 
 from __future__ import annotations

@@ -83,6 +83,11 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
         ),
         (machine_events.deleted(_MAC, _IP), "An operator forgot a machine."),
         (machine_events.flashed(_MAC, _IP), "A flash is complete. Once per cycle."),
+        (machine_events.booted(_MAC, _IP), "The system of a machine says that it is up."),
+        (
+            machine_events.hardware_changed(_MAC, ["disk lost: …"], _IP),
+            "An inventory differs from the one before: what was swapped, added, lost.",
+        ),
         (
             machine_events.flash_failed(_MAC, "why", _IP),
             "The live environment reports that a flash failed, with its reason.",

@@ -29,6 +29,7 @@ _EXAMPLES = {
     "mac": "52:54:00:12:34:56",
     "name": "file",
     "event_id": "1",
+    "number": "1",
 }
 # A method that is closed although its resource is open for others.
 _CLOSED = {("PUT", "/boot/{name}")}

@@ -20,6 +20,7 @@ from bty_app.web.ui.words import (
     duration,
     percent_of,
     progress_words,
+    remedy,
     short,
     whole,
 )
@@ -144,3 +145,21 @@ def test_odd_reports_are_borne(done: int | None, total: int | None, percent: int
 )
 def test_durations(seconds: int, words: str) -> None:
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("mode", "phase"), list(itertools.product(BootMode, Phase)))
+@pytest.mark.parametrize("image", ["debian.img", None])
+@pytest.mark.parametrize("serial", [Serial("S1"), None])
+def test_whatever_is_in_fault_has_its_remedy_and_nothing_else_has(
+    mode: BootMode, phase: Phase, image: str | None, serial: Serial | None
+) -> None:
+    machine = replace(MACHINE, boot_mode=mode, phase=phase, target_disk_serial=serial)
+    subject = Subject(machine, image, "the 1 TB disk, serial S1", None)
+
+    cure = remedy(subject)
+
+    assert (cure is not None) == (short(subject).tone is Tone.FAULT)
+    if cure is not None:
+        assert cure.words.endswith((".", ":"))
+        assert cure.label
+        assert ("erases" in cure.words) == (mode in FLASH_MODES and cure.place == "again")

@@ -15,6 +15,17 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+// What was unfolded, or folded, stays so when the live part is renewed.
+const folds = new Map();
+document.addEventListener("htmx:beforeSwap", () => {
+  for (const part of document.querySelectorAll("#live details[id]")) folds.set(part.id, part.open);
+});
+document.addEventListener("htmx:afterSwap", () => {
+  for (const part of document.querySelectorAll("#live details[id]:not([hx-preserve])")) {
+    if (folds.has(part.id)) part.open = folds.get(part.id);
+  }
+});
+
 // The form lists the disks of when it was loaded.
 document.addEventListener("htmx:afterSettle", () => {
   const live = document.getElementById("live");

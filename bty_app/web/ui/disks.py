@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bty_app.domain.image_fit import most_bytes
 from bty_app.domain.inventory import parse_disks
 from bty_app.errors import ValidationError
 
@@ -23,6 +24,7 @@ class Disk:
     size: str
     bus: str
     unfit: str
+    most_bytes: int | None = None
 
     @property
     def label(self) -> str:
@@ -74,7 +76,15 @@ def _disk(fields: dict[str, object], serials: Sequence[object]) -> Disk:
     bus = ", ".join(
         part for part in (text("tran"), "removable" * bool(fields["removable"])) if part
     )
-    return Disk(text("path"), model.strip(), serial, _size(text("size")), bus, unfit)
+    return Disk(
+        text("path"),
+        model.strip(),
+        serial,
+        _size(text("size")),
+        bus,
+        unfit,
+        most_bytes(text("size")),
+    )
 
 
 def _size(reported: str) -> str:

@@ -2,97 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import falcon
 
-from bty_app.domain.events import Query
 from bty_app.domain.mac import Mac, parse_mac
-from bty_app.domain.machine import FLASH_MODES, BootMode
-from bty_app.errors import NotFoundError
-from bty_app.services.audit import Audit
-from bty_app.services.catalog import Catalog
-from bty_app.services.contacts import Contacts
-from bty_app.services.machines import Machines, Shown
+from bty_app.domain.machine import assigned
+from bty_app.errors import ConflictError, NotFoundError
+from bty_app.services.machines import Shown
 from bty_app.services.revisions import Revisions
 from bty_app.web.forms import Form, form_of
-from bty_app.web.pages import Answer, Pages, see_other, send
-from bty_app.web.ui import disks, machine_form
-from bty_app.web.ui.machine_form import Checked, Choices, Entered
+from bty_app.web.pages import Answer, see_other, send
+from bty_app.web.ui import machine_form
+from bty_app.web.ui.machine_form import Entered
+from bty_app.web.ui.machine_view import MachineView
 from bty_app.web.ui.shared import Shared
-from bty_app.web.ui.words import MODE_HELP, MODE_NAMES, Subject, whole
 
-TOPICS = ("machines", "catalog", "events", "settings")
-EVENTS_SHOWN = 15
-
-
-class MachineView:
-    """What the page of a machine shows."""
-
-    def __init__(
-        self, pages: Pages, machines: Machines, contacts: Contacts, catalog: Catalog, audit: Audit
-    ) -> None:
-        self.pages = pages
-        self._machines = machines
-        self._contacts = contacts
-        self._catalog = catalog
-        self._audit = audit
-
-    def shown(self, mac: Mac) -> Shown:
-        """The record.
-
-        Raises:
-            NotFoundError: there is none.
-        """
-        return self._machines.get(mac)
-
-    def choices(self, shown: Shown) -> Choices:
-        """What there is to choose from for it."""
-        return Choices(self._catalog.published().entries, disks.parsed(shown.known_disks))
-
-    def form(self, shown: Shown, entered: Entered, checked: Checked) -> dict[str, object]:
-        """The values of its form and of what stands beside it."""
-        choices = self.choices(shown)
-        return {
-            "machine": shown.machine,
-            "entered": entered,
-            "choices": choices,
-            "problems": checked.problems,
-            "modes": [
-                (mode.value, MODE_NAMES[mode], MODE_HELP[mode], mode in FLASH_MODES)
-                for mode in BootMode
-            ],
-            **self.consequence(checked, choices),
-        }
-
-    def consequence(self, checked: Checked, choices: Choices) -> dict[str, object]:
-        """What saving the form would do."""
-        wanted = checked.assignment
-        return {
-            "problems": checked.problems,
-            "erases": wanted is not None and wanted.boot_mode in FLASH_MODES,
-            "consequence": machine_form.consequence(wanted, choices) if wanted else "",
-            "doubt": machine_form.doubt(wanted, choices) if wanted else "",
-        }
-
-    def state(self, mac: Mac, revision: str) -> str:
-        """The part that follows what happens."""
-        shown = self.shown(mac)
-        machine, found = shown.machine, disks.parsed(shown.known_disks)
-        decided = self._contacts.preview(mac)
-        image = decided.entry.name if decided.entry and decided.entry.name else None
-        disk = disks.name_of(found, machine.target_disk_serial)
-        subject = Subject(machine, image, disk, shown.progress)
-        query = Query(subject_kind="machine", subject_id=mac, limit=EVENTS_SHOWN)
-        values: dict[str, object] = {
-            "machine": machine,
-            "status": whole(subject, decided.decision),
-            "progress": shown.progress,
-            "disks": found,
-            "events": self._audit.listed(query),
-            "poll": f"/ui/machines/{mac}/state?{urlencode({'rev': revision})}",
-        }
-        return self.pages.part("machine_state.html", values)
+TOPICS = ("machines", "catalog", "events", "settings", "stages")
 
 
 class MachineState:
@@ -103,10 +30,15 @@ class MachineState:
         self._revisions = revisions
         self._shared: Shared[str] = Shared()
 
-    def html(self, mac: Mac, *, exact: bool = True) -> str:
-        """The part, made once for all who look at it."""
+    def html(self, mac: Mac, base_url: str, *, exact: bool = True) -> str:
+        """The part, made once for all who look at it from the same side."""
         revision = self.revision()
-        return self._shared.get(mac, revision, lambda: self._view.state(mac, revision), exact=exact)
+        return self._shared.get(
+            f"{mac} {base_url}",
+            revision,
+            lambda: self._view.state(mac, revision, base_url),
+            exact=exact,
+        )
 
     def revision(self) -> str:
         """The revision of all that the part shows."""
@@ -118,16 +50,16 @@ class MachineState:
             resp.status = 204
             resp.set_header("Cache-Control", "no-store")
             return
-        self._view.pages.send_part(resp, self.html(parse_mac(mac), exact=False))
+        part = self.html(parse_mac(mac), req.context.base_url, exact=False)
+        self._view.pages.send_part(resp, part)
 
 
 class MachinePage:
     """`/ui/machines/{mac}`."""
 
-    def __init__(self, view: MachineView, state: MachineState, machines: Machines) -> None:
+    def __init__(self, view: MachineView, state: MachineState) -> None:
         self._view = view
         self._state = state
-        self._machines = machines
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """The page, its form filled with what is stored."""
@@ -137,7 +69,8 @@ class MachinePage:
         self._page(req, resp, shown, self._view.form(shown, entered, checked), status=200)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
-        """303 when saved; 422 with the page, as it was entered, when it cannot be."""
+        """303 when saved; the page as it was entered with 422 when it cannot be, and with 409
+        when somebody else has saved meanwhile."""
         shown = self._view.shown(parse_mac(mac))
         entered = machine_form.entered_in(form_of(req))
         checked = machine_form.checked(entered, self._view.choices(shown))
@@ -146,8 +79,29 @@ class MachinePage:
             self._page(req, resp, shown, {**values, "refused": True}, status=422)
             return
         known = shown.machine.mac
-        self._machines.save(known, checked.assignment, ip=req.context.client_ip)
+        seen = machine_form.believed(entered)
+        try:
+            self._view.knows.machines.save(
+                known, checked.assignment, ip=req.context.client_ip, seen=seen
+            )
+        except ConflictError:
+            self._overtaken(req, resp, known, entered)
+            return
         see_other(resp, f"/ui/machines/{known}?saved=1")
+
+    def _overtaken(
+        self, req: falcon.Request, resp: falcon.Response, mac: Mac, entered: Entered
+    ) -> None:
+        """Nothing was saved: show what is set now, and let them decide again with that before."""
+        shown = self._view.shown(mac)
+        now = assigned(shown.machine, shown.labels)
+        seen = machine_form.believed(entered)
+        again = replace(entered, was=machine_form.spelled(now))
+        checked = machine_form.checked(again, self._view.choices(shown))
+        values = self._view.form(shown, again, checked)
+        changed = machine_form.differences(seen, now) if seen else ()
+        what = {**values, "overtaken": changed or ("something",), "now": now}
+        self._page(req, resp, shown, what, status=409)
 
     def _page(
         self,
@@ -160,8 +114,10 @@ class MachinePage:
     ) -> None:
         page: dict[str, object] = {
             "refused": False,
+            "overtaken": (),
+            "armed": req.method == "GET" and bool(req.get_param("armed")),
             "saved": req.method == "GET" and bool(req.get_param("saved")),
-            "state": self._state.html(shown.machine.mac),
+            "state": self._state.html(shown.machine.mac, req.context.base_url),
             **values,
         }
         self._view.pages.render(req, resp, Answer("machine.html", page, status))
@@ -182,31 +138,53 @@ class MachinePreview:
         send(resp, self._view.pages.part("machine_consequence.html", values))
 
 
+class MachineAgain:
+    """`/ui/machines/{mac}/again`: arm it anew, as it is set."""
+
+    def __init__(self, view: MachineView) -> None:
+        self._view = view
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Show what it would do, and ask."""
+        shown = self._view.shown(parse_mac(mac))
+        entered = machine_form.entered_of(shown)
+        choices = self._view.choices(shown)
+        checked = machine_form.checked(entered, choices)
+        values = self._view.consequence(checked, choices)
+        page = {"machine": shown.machine, "was": entered.was, **values}
+        self._view.pages.render(req, resp, Answer("machine_again.html", page))
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Save it as it was shown; 303 to its page, or 409 when it is set otherwise by now."""
+        known = parse_mac(mac)
+        shown = self._view.shown(known)
+        was = form_of(req).text("was") or machine_form.entered_of(shown).was
+        seen = machine_form.believed(Entered(was=was))
+        entered = machine_form.entered_of(shown)
+        checked = machine_form.checked(entered, self._view.choices(shown))
+        if seen is None or checked.assignment is None:
+            raise ConflictError(f"{known} cannot be armed as it is set: see its page")
+        ip = req.context.client_ip
+        self._view.knows.machines.save(known, seen, ip=ip, seen=seen)
+        see_other(resp, f"/ui/machines/{known}?armed=1")
+
+
 class MachineDelete:
     """`/ui/machines/{mac}/delete`."""
 
-    def __init__(self, view: MachineView, machines: Machines) -> None:
+    def __init__(self, view: MachineView) -> None:
         self._view = view
-        self._machines = machines
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """Show what is lost, and ask."""
-        shown = self._view.shown(parse_mac(mac))
-        image = self._view.choices(shown).image(shown.machine.image_ref or "")
-        values: dict[str, object] = {
-            "machine": shown.machine,
-            "labels": shown.labels,
-            "image": image.name if image else shown.machine.image_ref,
-            "disks": disks.parsed(shown.known_disks),
-            "mode": MODE_NAMES[shown.machine.boot_mode],
-        }
+        values = self._view.losses(self._view.shown(parse_mac(mac)))
         self._view.pages.render(req, resp, Answer("machine_delete.html", values))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """Forget it; 303 to the machines."""
         known = parse_mac(mac)
         try:
-            self._machines.forget(known, ip=req.context.client_ip)
+            self._view.knows.machines.forget(known, ip=req.context.client_ip)
         except NotFoundError:
             see_other(resp, f"/ui/machines?{urlencode({'missing': known})}")
             return

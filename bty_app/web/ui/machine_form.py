@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bty_app.domain import json_bounds
 from bty_app.domain.catalog import CatalogEntry
-from bty_app.domain.machine import FLASH_MODES, Assignment, BootMode, parse_assignment
+from bty_app.domain.hardware import Volume, volumes
+from bty_app.domain.image_fit import doubts, impossible
+from bty_app.domain.machine import (
+    FLASH_MODES,
+    Assignment,
+    BootMode,
+    assigned,
+    parse_assignment,
+)
 from bty_app.errors import ValidationError
 from bty_app.services.machines import Shown
 from bty_app.web.forms import Form
@@ -23,6 +33,7 @@ class Entered:
     typed_serial: str = ""
     labels: str = ""
     sanboot_drive: str = ""
+    was: str = ""
 
     @property
     def serial(self) -> str:
@@ -36,6 +47,19 @@ class Choices:
 
     entries: Sequence[CatalogEntry]
     disks: Sequence[Disk]
+    arch: str | None = None
+    lshw: object = None
+
+    def nowhere(self, entry: CatalogEntry) -> bool:
+        """Can this image be flashed onto no disk of this machine, whichever is chosen?"""
+        serials = [disk.serial for disk in self.disks if not disk.unfit]
+        return all(self.refusal(entry, serial) for serial in serials or [""])
+
+    def refusal(self, entry: CatalogEntry, serial: str) -> str:
+        """Why this image cannot be flashed here; empty when it can."""
+        disk = with_serial(self.disks, serial)
+        size = disk.most_bytes if disk else None
+        return impossible(entry, disk_bytes=size, arch=self.arch)
 
     def image(self, ref: str) -> CatalogEntry | None:
         """The image of this ref that a machine can be given."""
@@ -63,6 +87,7 @@ def entered_in(form: Form) -> Entered:
         typed_serial=text("typed_serial"),
         labels=form.text("labels") or "",
         sanboot_drive=text("sanboot_drive"),
+        was=text("was"),
     )
 
 
@@ -75,7 +100,46 @@ def entered_of(shown: Shown) -> Entered:
         target_disk_serial=machine.target_disk_serial or "",
         labels=", ".join(shown.labels),
         sanboot_drive=machine.sanboot_drive or "",
+        was=spelled(assigned(machine, shown.labels)),
     )
+
+
+def spelled(wanted: Assignment) -> str:
+    """An assignment as a hidden field: what was set when the form was shown."""
+    fields = {
+        "boot_mode": wanted.boot_mode.value,
+        "bty_image_ref": wanted.image_ref,
+        "target_disk_serial": wanted.target_disk_serial,
+        "sanboot_drive": wanted.sanboot_drive,
+        "labels": list(wanted.labels),
+    }
+    return json.dumps(fields)
+
+
+def believed(entered: Entered) -> Assignment | None:
+    """What was set when the form was shown; None for a script that sends no such field.
+
+    Raises:
+        ValidationError: it is not what we put there.
+    """
+    if not entered.was:
+        return None
+    fields = json_bounds.decode(entered.was)
+    if not isinstance(fields, dict):
+        raise ValidationError("was: must be an object")
+    return parse_assignment(fields)
+
+
+def differences(believed_: Assignment, now: Assignment) -> tuple[str, ...]:
+    """The names of the fields that somebody else has changed."""
+    pairs = (
+        ("mode", believed_.boot_mode, now.boot_mode),
+        ("image", believed_.image_ref, now.image_ref),
+        ("target disk", believed_.target_disk_serial, now.target_disk_serial),
+        ("drive", believed_.sanboot_drive, now.sanboot_drive),
+        ("labels", believed_.labels, now.labels),
+    )
+    return tuple(name for name, before, after in pairs if before != after)
 
 
 def checked(entered: Entered, choices: Choices) -> Checked:
@@ -115,10 +179,23 @@ def consequence(assignment: Assignment, choices: Choices) -> str:
 
 def doubt(assignment: Assignment, choices: Choices) -> str:
     """What looks wrong but may be right; empty when nothing does."""
+    said = []
+    image = choices.image(assignment.image_ref or "")
+    if image and assignment.boot_mode in FLASH_MODES:
+        said = [f"{words[:1].upper()}{words[1:]}." for words in doubts(image)]
     serial = assignment.target_disk_serial
     if serial and choices.disks and with_serial(choices.disks, serial) is None:
-        return "No disk of its last inventory has this serial. A wrong serial is never flashed."
-    return ""
+        said.append(
+            "No disk of its last inventory has this serial. A wrong serial is never flashed."
+        )
+    return " ".join(said)
+
+
+def erased(assignment: Assignment, choices: Choices) -> tuple[Volume, ...] | None:
+    """The partitions that saving would erase, as last seen; None where nothing is erased."""
+    if assignment.boot_mode not in FLASH_MODES or assignment.target_disk_serial is None:
+        return None
+    return volumes(choices.lshw, assignment.target_disk_serial)
 
 
 def _flash_problems(assignment: Assignment, choices: Choices) -> dict[str, str]:
@@ -127,8 +204,10 @@ def _flash_problems(assignment: Assignment, choices: Choices) -> dict[str, str]:
     problems: dict[str, str] = {}
     if assignment.image_ref is None:
         problems["bty_image_ref"] = "choose the image that is to be flashed"
-    elif choices.image(assignment.image_ref) is None:
+    elif (image := choices.image(assignment.image_ref)) is None:
         problems["bty_image_ref"] = "this image is not in the catalog: choose another"
+    elif refusal := choices.refusal(image, assignment.target_disk_serial or ""):
+        problems["bty_image_ref"] = f"this image cannot be flashed here: {refusal}"
     if assignment.target_disk_serial is None:
         problems["target_disk_serial"] = "choose the disk that is to be erased, or type its serial"
     else:

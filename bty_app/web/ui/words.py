@@ -80,6 +80,38 @@ def whole(subject: Subject, decision: Decision) -> Status:
     return Status(base.tone, base.words, sentences, base.percent)
 
 
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do about a fault: the sentence, and the one act. `place` is where the act is."""
+
+    words: str
+    label: str
+    place: str
+
+
+AGAIN = "again"  # the act that arms the machine anew as it is set; all others are places of a page
+
+
+def remedy(subject: Subject) -> Remedy | None:
+    """The remedy of a machine that is in fault; None for one that is not."""
+    if short(subject).tone is not Tone.FAULT:
+        return None
+    machine = subject.machine
+    if machine.boot_mode in FLASH_MODES:
+        if machine.image_ref is None or subject.image is None:
+            return Remedy("Choose an image that is in the catalog.", "Choose an image", "#image")
+        if machine.target_disk_serial is None:
+            return Remedy("Choose the disk that is to be erased.", "Choose a disk", "#target")
+        if machine.phase is Phase.FAILED:
+            words = "It tries again by itself. To try at once, arm it anew and start it again:"
+        else:
+            words = "When the cause is removed, arm it anew and start it again:"
+        onto = f"{subject.image} onto {subject.disk}"
+        return Remedy(f"{words} it then erases its disk and writes {onto}.", "Arm it anew", AGAIN)
+    words = "Look at its console, then let it try again at its next network boot."
+    return Remedy(words, "Try again", AGAIN)
+
+
 def percent_of(progress: Progress | None) -> int | None:
     """How much of a flash is done, 0 to 100, where the box says so."""
     if progress is None or progress.bytes_done is None or not progress.bytes_total:

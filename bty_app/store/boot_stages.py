@@ -1,0 +1,71 @@
+"""The stages of boots, bounded for each machine and in the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from bty_app.domain.boot_stages import Seen, Stage, as_text, from_text, merged, repeats
+from bty_app.domain.mac import Mac
+from bty_app.domain.moments import stamp
+from bty_app.store.database import Row, Tx
+
+PER_MACHINE = 200
+IN_ALL = 400_000
+
+_STAGES = {stage.value for stage in Stage}
+_COLUMNS = "at, stage, ip, detail, times, last_at"
+
+
+def append(tx: Tx, mac: Mac, stages: Iterable[Seen]) -> bool:
+    """Add stages of one machine, oldest first; False when there is no record of the machine.
+
+    One that repeats the machine's last stage is counted there.
+    """
+    if tx.row("SELECT 1 FROM machines WHERE mac = ?", mac) is None:
+        return False
+    for seen in stages:
+        _add(tx, mac, seen)
+    tx.run(
+        "DELETE FROM boot_stages WHERE mac = ? AND id <= (SELECT id FROM boot_stages WHERE mac = ?"
+        " ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        *(mac, mac, PER_MACHINE),
+    )
+    return True
+
+
+def trim(tx: Tx, *, keep: int = IN_ALL) -> int:
+    """Delete the oldest beyond `keep` of all machines together; how many."""
+    newest = tx.value("SELECT max(id) FROM boot_stages")
+    return tx.run("DELETE FROM boot_stages WHERE id <= ?", newest - keep) if newest else 0
+
+
+def of(tx: Tx, mac: Mac) -> list[Seen]:
+    """The stages of one machine, oldest first."""
+    sql = f"SELECT {_COLUMNS} FROM boot_stages WHERE mac = ? ORDER BY id"
+    return [_seen(row) for row in tx.rows(sql, mac) if row[1] in _STAGES]
+
+
+def _add(tx: Tx, mac: Mac, seen: Seen) -> None:
+    sql = f"SELECT {_COLUMNS}, id FROM boot_stages WHERE mac = ? ORDER BY id DESC LIMIT 1"
+    row = tx.row(sql, mac)
+    last = _seen(row[:-1]) if row and row[1] in _STAGES else None
+    if row is not None and last is not None and repeats(last, seen):
+        both = merged(last, seen)
+        tx.run(
+            "UPDATE boot_stages SET times = ?, last_at = ?, ip = ? WHERE id = ?",
+            *(both.times, stamp(both.until), both.ip, row[-1]),
+        )
+        return
+    tx.run(
+        "INSERT INTO boot_stages (mac, at, stage, ip, detail, times, last_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        *(mac, stamp(seen.at), seen.stage.value, seen.ip, as_text(seen.detail)),
+        *(seen.times, stamp(seen.until)),
+    )
+
+
+def _seen(row: Row) -> Seen:
+    at, stage, ip, detail, times, last_at = row
+    until = datetime.fromisoformat(last_at)
+    return Seen(datetime.fromisoformat(at), Stage(stage), ip, from_text(detail), times, until)
