@@ -90,8 +90,16 @@ def _contract_url(entry: CatalogEntry) -> str:
 
 
 def _pinned(entry: CatalogEntry) -> str:
-    """The origin; a tag is replaced by the digest that it means in this plan."""
-    if not (is_registry(entry.src) and is_rolling(entry) and entry.disk_image_sha):
+    """The origin; a tag is replaced by the digest that it means in this plan.
+
+    A client takes every registry for one with TLS, so of one without it gets the URL of the bytes.
+    """
+    if not (is_registry(entry.src) and entry.disk_image_sha):
+        return _contract_url(entry)
+    blob = entry.resolved_src or ""
+    if blob.startswith("http://") and blob.endswith(f"/blobs/sha256:{entry.disk_image_sha}"):
+        return blob
+    if not is_rolling(entry):
         return _contract_url(entry)
     name = entry.src.rpartition(":")[0]
     return f"{name}@sha256:{entry.disk_image_sha}"

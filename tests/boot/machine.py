@@ -7,8 +7,10 @@ import os
 import selectors
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,12 +21,26 @@ QEMU = "qemu-system-x86_64"
 # Where QEMU's user network shows the guest the loopback of the host.
 HOST = "10.0.2.2"
 
+OVMF = Path("/usr/share/OVMF")
+IPXE = Path(sys.prefix) / "ipxe/usr/lib/ipxe"
+
 _TAIL_LINES = 60
 _DISKS = {
     "virtio": ("virtio-blk-pci,drive=disk,serial={}",),
     "nvme": ("nvme,drive=disk,serial={}",),
     "sata": ("ich9-ahci,id=ahci", "ide-hd,drive=disk,bus=ahci.0,serial={}"),
 }
+
+
+class Firmware(StrEnum):
+    """What a box starts with, and how it comes to iPXE.
+
+    With BIOS the card's own ROM is iPXE. UEFI gets the program of a 2025 iPXE, by TFTP, with a
+    script beside it.
+    """
+
+    BIOS = "bios"
+    UEFI = "uefi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +52,14 @@ class Box:
     serial: str
     bus: str = "virtio"
     memory_mib: int = 512
+    firmware: Firmware = Firmware.BIOS
 
 
 class Machine:
     """One run of a box, from power-on; a context manager that ends it whatever happens.
 
-    `log` has all that the serial line said. QEMU is started with its own iPXE as the boot ROM of
-    a virtio card; the network's DHCP answer names the server's bootstrap script.
+    `log` has all that the serial line said. The network's DHCP answer leads to the server's
+    bootstrap script.
     """
 
     def __init__(self, box: Box, server_port: int) -> None:
@@ -125,15 +142,13 @@ class Machine:
 def _start(box: Box, server_port: int) -> subprocess.Popen[bytes]:
     if shutil.which(QEMU) is None:
         raise RigError(f"there is no {QEMU} here: install Debian's qemu-system-x86 and ipxe-qemu")
-    bootfile = f"http://{HOST}:{server_port}/pxe-bootstrap.ipxe"
+    bootstrap = f"http://{HOST}:{server_port}/pxe-bootstrap.ipxe"
+    firmware = _bios if box.firmware is Firmware.BIOS else _uefi
     return subprocess.Popen(
         [
             *(QEMU, "-nodefaults", "-accel", _accelerator(), "-m", str(box.memory_mib)),
-            # Without graphics SeaBIOS and iPXE print on the serial line.
-            *("-machine", "pc,graphics=off", "-display", "none", "-vga", "none"),
-            *("-serial", "stdio", "-monitor", "none"),
-            *("-netdev", f"user,id=lan,bootfile={bootfile}"),
-            *("-device", f"virtio-net-pci,netdev=lan,mac={box.mac},bootindex=1"),
+            *("-display", "none", "-vga", "none", "-serial", "stdio", "-monitor", "none"),
+            *firmware(box, bootstrap),
             *("-drive", f"if=none,id=disk,format=raw,file={box.disk}"),
             *(word for row in _DISKS[box.bus] for word in ("-device", row.format(box.serial))),
         ],
@@ -141,6 +156,51 @@ def _start(box: Box, server_port: int) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+
+
+def _bios(box: Box, bootstrap: str) -> list[str]:
+    return [
+        # Without graphics SeaBIOS and iPXE print on the serial line.
+        *("-machine", "pc,graphics=off"),
+        *("-netdev", f"user,id=lan,bootfile={bootstrap}"),
+        *("-device", f"virtio-net-pci,netdev=lan,mac={box.mac},bootindex=1"),
+    ]
+
+
+def _uefi(box: Box, bootstrap: str) -> list[str]:
+    flash = "if=pflash,format=raw,file="
+    return [
+        *("-machine", "q35"),
+        *("-drive", f"{flash}{OVMF}/OVMF_CODE_4M.fd,readonly=on"),
+        *("-drive", f"{flash}{_variables(box)}"),
+        # Each would be tried, and waited for, before the disk.
+        *("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"),
+        *("-netdev", f"user,id=lan,tftp={_tftp(box, bootstrap)},bootfile=snponly.efi"),
+        # Without a ROM it is the firmware's own network boot.
+        *("-device", f"virtio-net-pci,netdev=lan,mac={box.mac},romfile=,bootindex=1"),
+    ]
+
+
+def _variables(box: Box) -> Path:
+    """The firmware's memory, which a box keeps as it keeps its disk."""
+    memory = box.disk.with_suffix(".variables.fd")
+    if not memory.exists():
+        template = OVMF / "OVMF_VARS_4M.fd"
+        if not template.is_file():
+            raise RigError(f"there is no {template} here: install Debian's ovmf")
+        shutil.copyfile(template, memory)
+    return memory
+
+
+def _tftp(box: Box, bootstrap: str) -> Path:
+    program = IPXE / "snponly.efi"
+    if not program.is_file():
+        raise RigError(f"there is no {program} here: tests/run unpacks it (ipxe of Debian 13)")
+    directory = box.disk.with_suffix(".tftp")
+    directory.mkdir(exist_ok=True)
+    shutil.copyfile(program, directory / program.name)
+    (directory / "autoexec.ipxe").write_text(f"#!ipxe\ndhcp\nchain {bootstrap} || exit 1\n")
+    return directory
 
 
 def _accelerator() -> str:

@@ -73,7 +73,7 @@ class Rack:
         disk = self.directory / "disk.img"
         with disk.open("wb") as file:
             file.truncate(DISK_BYTES)
-        return Box(MAC, disk, SERIAL, memory_mib=384, **more)
+        return Box(MAC, disk, SERIAL, **{"memory_mib": 384, **more})
 
     def order(self, serial: str = SERIAL, *, mode: str = "bty-flash-once") -> None:
         [found] = self.server.get("/images")

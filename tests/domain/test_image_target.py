@@ -44,6 +44,17 @@ def test_a_tag_is_pinned_to_the_digest_that_the_plan_names() -> None:
     assert image_ref(pinned)
 
 
+def test_of_a_registry_without_tls_a_client_gets_the_url_of_these_very_bytes() -> None:
+    blob = f"http://r.test:5000/v2/o/x/blobs/sha256:{SHA}"
+    old = blob.replace(SHA, "c" * 64)
+
+    assert sources(replace(TAG, resolved_src=blob), Cached())[-1].url == blob
+    for other in (old, blob.replace("http:", "https:")):
+        found = sources(replace(TAG, resolved_src=other), Cached())[-1].url
+        assert found == f"oras://R.test:5000/o/x@sha256:{SHA}"
+    assert target(replace(TAG, resolved_src=blob)).url == TAG.src
+
+
 def test_a_tag_of_unknown_digest_and_a_digest_stay_as_they_are() -> None:
     unknown = replace(TAG, disk_image_sha=None)
     digest = replace(TAG, src=f"oras://r.test/o/x@sha256:{'c' * 64}")
