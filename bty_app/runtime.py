@@ -22,6 +22,8 @@ from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.bulk import Bulk
+from bty_app.services.bulk_work import Sender
 from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.cache_memory import CacheMemory
 from bty_app.services.catalog import Catalog
@@ -57,6 +59,7 @@ from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Login, Registry
+from bty_app.upstream.wake import wake
 from bty_app.upstream.withcache import Withcache
 from bty_app.web.app import Options, Services
 
@@ -158,6 +161,7 @@ def services(
         plans=Plans(database, settings, bounds, images, clock),
         reports=Reports(database, settings, bounds, clock),
         machines=Machines(database, clock, on_bound=keeper.bound),
+        bulk=Bulk(database, settings, jobs, Sender(wake), clock, on_bound=keeper.bound),
         catalog=catalog,
         upstream=catalog_upstream(config, database, revisions, http, clock),
         checks=catalog_checks(config, http, clock, last_checks.note),

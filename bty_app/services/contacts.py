@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bty_app.domain import machine_events
 from bty_app.domain.boot import Ask
 from bty_app.domain.mac import Mac
@@ -14,6 +16,7 @@ from bty_app.services.decisions import (
     Moment,
     decided,
     enter_next_phase,
+    remember_rules,
     stored_or_unknown,
 )
 from bty_app.services.discovery import Bounds, seen
@@ -44,23 +47,26 @@ class Contacts:
         """
         if not self._bounds.may_record(mac):
             return self.preview(mac)
-        moment = Moment(self._clock(), self._settings.limits())
+        moment = Moment(self._clock(), self._settings.limits(), rules=self._settings.rules())
         at = stamp(moment.now)
 
         def change(tx: Tx) -> Decided:
             machine = seen(tx, self._bounds, mac, ip=ip, at=at)
             what = decided(tx, machine, Ask.CONTACT, moment)
             _remember(tx, what, ip=ip, at=at)
+            remember_rules(tx, what, moment)
             return what
 
         try:
             return self._database.write(change)
         except (StorageError, ConflictError):
-            return self._read(mac, Moment(moment.now, moment.limits, storable=False))
+            return self._read(mac, replace(moment, storable=False))
 
     def preview(self, mac: Mac) -> Decided:
         """What the machine would be told, changing nothing at all."""
-        return self._read(mac, Moment(self._clock(), self._settings.limits()))
+        return self._read(
+            mac, Moment(self._clock(), self._settings.limits(), rules=self._settings.rules())
+        )
 
     def _read(self, mac: Mac, moment: Moment) -> Decided:
         def query(tx: Tx) -> Decided:

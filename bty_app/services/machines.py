@@ -19,9 +19,11 @@ from bty_app.domain.machine import (
 from bty_app.domain.moments import stamp
 from bty_app.errors import NotFoundError
 from bty_app.services.clock import Clock, utc_now
-from bty_app.store import events, machines
+from bty_app.store import events, machine_pages, machines, orders
 from bty_app.store.database import Database, Tx
-from bty_app.store.machines import Page, Progress
+from bty_app.store.machine_pages import Page
+from bty_app.store.machines import Progress
+from bty_app.store.orders import Order
 
 __all__ = ["Count", "Machines", "Page", "Progress", "Shown"]
 
@@ -38,6 +40,7 @@ class Shown:
     labels: tuple[str, ...]
     known_disks: str | None
     progress: Progress | None
+    order: Order | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Machines:
     def listed(self, page: Page) -> list[Shown]:
         """One page of machines."""
         return self._database.read(
-            lambda tx: [_shown(tx, machine) for machine in machines.listed(tx, page)]
+            lambda tx: [_shown(tx, machine) for machine in machine_pages.listed(tx, page)]
         )
 
     def every(self) -> Iterator[Shown]:
@@ -92,7 +95,7 @@ class Machines:
 
     def count(self, page: Page) -> int:
         """How many machines match, over all pages."""
-        return self._database.read(lambda tx: machines.count(tx, page))
+        return self._database.read(lambda tx: machine_pages.count(tx, page))
 
     def counts(self) -> list[Count]:
         """How many there are of each mode and phase that there is."""
@@ -177,4 +180,5 @@ def _shown(tx: Tx, machine: Machine) -> Shown:
         labels=tuple(machines.labels(tx, machine.mac)),
         known_disks=machines.known_disks(tx, machine.mac),
         progress=machines.progress(tx, machine.mac),
+        order=orders.get(tx, machine.mac) if machine.boot_mode in FLASH_MODES else None,
     )

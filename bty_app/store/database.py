@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 GROUP_LIMIT = 256  # changes in one commit: bounds how long the first of them waits
 FOREIGN_CHECK_SECONDS = 2.0
-ALL_TOPICS = frozenset({"machines", "catalog", "events", "settings", "sessions"})
+ALL_TOPICS = frozenset({"machines", "catalog", "events", "settings", "sessions", "bulk"})
 
 # Errors that say something of one statement, and nothing of the database.
 _OF_THE_STATEMENT = (

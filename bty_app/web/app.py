@@ -12,6 +12,7 @@ import falcon
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.bulk import Bulk
 from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_checks import CatalogChecks
@@ -42,6 +43,7 @@ from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
+from bty_app.web.ui import bulk as bulk_page
 from bty_app.web.ui import catalog as catalog_page
 from bty_app.web.ui import (
     catalog_acts,
@@ -75,6 +77,7 @@ class Services:
     plans: Plans
     reports: Reports
     machines: Machines
+    bulk: Bulk
     catalog: Catalog
     upstream: CatalogUpstream
     checks: CatalogChecks
@@ -211,6 +214,7 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     table = machines_page.MachineTable(pages, machines, services.catalog, revisions)
     app.add_route("/ui/machines", machines_page.MachinesPage(pages, table))
     app.add_route("/ui/machines/rows", Polled(table, query_of))
+    _bulk_routes(app, services, pages)
     view = machine_page.MachineView(pages, machines, services.contacts, services.catalog, audit)
     state = machine_page.MachineState(view, revisions)
     app.add_route("/ui/machines/{mac}", machine_page.MachinePage(view, state, machines))
@@ -225,6 +229,19 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     changing = settings_page.SettingsView(pages, services.settings)
     app.add_route("/ui/settings", settings_page.SettingsPage(changing))
     app.add_route("/ui/settings/upstream", settings_page.SettingsUpstream(changing))
+
+
+def _bulk_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: acts on many machines."""
+    bulk = services.bulk
+    state = bulk_page.BulkState(pages, bulk, services.revisions)
+    app.add_route(bulk_page.HERE, bulk_page.BulkPage(pages, bulk, services.catalog))
+    here = f"{bulk_page.HERE}/{{act_id}}"
+    app.add_route(here, bulk_page.BulkAct(pages, bulk, state))
+    app.add_route(f"{here}/state", state)
+    app.add_route(f"{here}/undo", bulk_page.BulkOn(lambda act_id, ip: bulk.undo(act_id, ip=ip)))
+    app.add_route(f"{here}/cancel", bulk_page.BulkOn(lambda act_id, _ip: bulk.cancel(act_id)))
+    app.add_route(f"{here}/go-on", bulk_page.BulkOn(lambda act_id, _ip: bulk.go_on(act_id)))
 
 
 def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
