@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from bty_app.domain import machine_events
@@ -66,6 +67,10 @@ class Machines:
         self._database = database
         self._clock = clock
         self._on_bound = on_bound
+
+    def now(self) -> datetime:
+        """The moment, by the clock that records are stamped with."""
+        return self._clock()
 
     def get(self, mac: Mac) -> Shown:
         """One machine.

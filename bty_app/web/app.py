@@ -211,7 +211,7 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     """Behind a session: pages for operators' browsers."""
     machines, audit, revisions = services.machines, services.audit, services.revisions
     app.add_route("/ui", login_page.Forward(login_page.HOME))
-    table = machines_page.MachineTable(pages, machines, services.catalog, revisions)
+    table = machines_page.MachineTable(pages, machines, services.catalog, revisions, machines.now)
     app.add_route("/ui/machines", machines_page.MachinesPage(pages, table))
     app.add_route("/ui/machines/rows", Polled(table, query_of))
     _bulk_routes(app, services, pages)
@@ -235,7 +235,9 @@ def _bulk_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     """Behind a session: acts on many machines."""
     bulk = services.bulk
     state = bulk_page.BulkState(pages, bulk, services.revisions)
-    app.add_route(bulk_page.HERE, bulk_page.BulkPage(pages, bulk, services.catalog))
+    app.add_route(
+        bulk_page.HERE, bulk_page.BulkPage(pages, bulk, services.catalog, services.machines.now)
+    )
     here = f"{bulk_page.HERE}/{{act_id}}"
     app.add_route(here, bulk_page.BulkAct(pages, bulk, state))
     app.add_route(f"{here}/state", state)
