@@ -65,14 +65,6 @@ class Reason(Enum):
     HOURLY_LIMIT = "hourly-limit"
 
 
-HELD_BACK = {
-    Rule.LABEL: Reason.PROTECTED_LABEL,
-    Rule.EXPIRED: Reason.ORDER_EXPIRED,
-    Rule.HOURS: Reason.OUT_OF_HOURS,
-    Rule.HOURLY: Reason.HOURLY_LIMIT,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class LiveEnv:
     """Boot the live environment."""
@@ -186,7 +178,8 @@ def decide(now: Situation, ask: Ask, limits: Limits) -> Decision:
     """
     decision = _by_mode(now, ask, limits)
     if now.hold is not None and decision.offer == LiveEnv(Purpose.FLASH):
-        decision = _held_back(now, now.hold, ask, decision, limits)
+        fresh = ask is Ask.PLAN or now.age <= limits.grace_seconds
+        decision = _held_back(now, now.hold, fresh and now.phase is Phase.BOOTED, decision)
     if not now.storable:
         decision = _without_storage(now, decision)
     leads_to_disk = isinstance(decision.offer, LocalDisk | FirmwareExit)
@@ -324,20 +317,15 @@ def _again(now: Situation, limits: Limits, purpose: Purpose) -> Decision:
     return Decision(LiveEnv(purpose), Reason.RETRY, now.phase)
 
 
-def _held_back(
-    now: Situation, hold: Hold, ask: Ask, decision: Decision, limits: Limits
-) -> Decision:
-    """A rule keeps a flash from beginning: wait for as long as it does, or boot a proven disk.
-
-    What has begun goes on, but for a label: that says never.
+def _held_back(now: Situation, hold: Hold, begun: bool, decision: Decision) -> Decision:
+    """Wait for as long as a rule holds, or boot a proven disk. What has begun goes on, but for a
+    label: that says never.
     """
-    begun = now.phase is Phase.BOOTED and (ask is Ask.PLAN or now.age <= limits.grace_seconds)
     if begun and hold.rule is not Rule.LABEL:
         return decision
-    proven = now.phase is Phase.RELEASED
-    to_disk = hold.rule in {Rule.LABEL, Rule.EXPIRED} or proven
+    to_disk = hold.rule in {Rule.LABEL, Rule.EXPIRED} or now.phase is Phase.RELEASED
     offer: Offer = LocalDisk(now.drive) if to_disk else Wait(hold.seconds)
-    return Decision(offer, HELD_BACK[hold.rule], now.phase, hold)
+    return Decision(offer, Reason(hold.rule.value), now.phase, hold)
 
 
 def _held(now: Situation, purpose: Purpose) -> Decision:

@@ -18,12 +18,12 @@ _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][
 
 
 class Rule(Enum):
-    """Which rule holds a flash back; the first of them that does is told."""
+    """Which rule holds a flash back, spelled as its reason; the first of them that does is told."""
 
-    LABEL = "label"
-    EXPIRED = "expired"
-    HOURS = "hours"
-    HOURLY = "hourly"
+    LABEL = "protected-label"
+    EXPIRED = "order-expired"
+    HOURS = "out-of-hours"
+    HOURLY = "hourly-limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Facts:
     that this attempt was counted already. `expires_at` bounds this one order.
     """
 
-    now: datetime
+    at: datetime
     labels: Collection[str] = ()
     armed_at: datetime | None = None
     expires_at: datetime | None = None
@@ -85,7 +85,7 @@ class Facts:
 
 
 def holding(rules: Rules, facts: Facts) -> Hold | None:
-    """The first rule that keeps a flash from beginning at `facts.now`, or None."""
+    """The first rule that keeps a flash from beginning at `facts.at`, or None."""
     never = sorted(rules.never_labels & set(facts.labels))
     if never:
         return Hold(Rule.LABEL, f"machines with the label {never[0]} are never flashed")
@@ -93,9 +93,9 @@ def holding(rules: Rules, facts: Facts) -> Hold | None:
     if expired is not None:
         moment = f"{expired.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         return Hold(Rule.EXPIRED, f"its order expired at {moment}: order it again")
-    if rules.hours is not None and not rules.hours.has(_local(rules, facts.now)):
-        opens = _opens(rules.hours, rules.zone, facts.now)
-        left = int((opens - facts.now).total_seconds()) + 1
+    if rules.hours is not None and not rules.hours.has(_local(rules, facts.at)):
+        opens = _opens(rules.hours, rules.zone, facts.at)
+        left = int((opens - facts.at).total_seconds()) + 1
         hours = f"{rules.hours.begin:%H:%M} and {rules.hours.end:%H:%M}"
         return Hold(
             Rule.HOURS,
@@ -106,7 +106,7 @@ def holding(rules: Rules, facts: Facts) -> Hold | None:
     if rules.per_hour and not facts.has_slot and len(facts.began) >= rules.per_hour:
         # One is free again once so many of the oldest are an hour ago that fewer than N are left.
         free = facts.began[len(facts.began) - rules.per_hour] + timedelta(seconds=WINDOW_SECONDS)
-        left = int((free - facts.now).total_seconds()) + 1
+        left = int((free - facts.at).total_seconds()) + 1
         return Hold(
             Rule.HOURLY,
             f"{rules.per_hour} flashes have begun within the last hour, which is the limit",
@@ -135,7 +135,7 @@ def _expired(rules: Rules, facts: Facts) -> datetime | None:
     ends = [facts.expires_at] if facts.expires_at else []
     if rules.expires_hours and facts.armed_at:
         ends.append(facts.armed_at + timedelta(hours=rules.expires_hours))
-    return min(ends) if ends and min(ends) <= facts.now else None
+    return min(ends) if ends and min(ends) <= facts.at else None
 
 
 def _local(rules: Rules, now: datetime) -> time:

@@ -5,11 +5,10 @@ Threads: any may call; the work itself is a job.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -17,74 +16,27 @@ from bty_app.domain import bulk_events
 from bty_app.domain.bulk import (
     Act,
     Kind,
-    Outcome,
-    Site,
-    Step,
-    Subject,
     parse_act,
-    planned,
-    shown_as,
 )
-from bty_app.domain.disk_contents import contents
-from bty_app.domain.disk_policy import disks_of
 from bty_app.domain.jobs import Job, Teller
 from bty_app.domain.jobs import Step as Told
 from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
 from bty_app.errors import CancelledError, ConflictError, NotFoundError, ValidationError
+from bty_app.services.bulk_plan import SHOWN, Preview, Selection, plan, site_of
 from bty_app.services.bulk_work import Doing, Sender, done_to, undone_of
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.jobs import Jobs
 from bty_app.services.settings import Settings
 from bty_app.store import bulk as rows
-from bty_app.store import catalog, events, machine_pages, machines
+from bty_app.store import events
 from bty_app.store.database import Database, Tx
-from bty_app.store.machine_pages import Page
 
-SHOWN = 200
 SLICE = 200
 PREPARED = 2000  # rows that only name a machine, in one transaction
-MAX_MACHINES = 1_000_000
 KEEP = timedelta(days=7)
 JOB_KIND = "bulk"
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The machines of an act: these, or all that match a query."""
-
-    macs: tuple[Mac, ...] = ()
-    page: Page | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """The plan for one machine, as it is shown; `holds` is what its disk holds."""
-
-    mac: Mac
-    labels: tuple[str, ...]
-    step: Step
-    holds: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Preview:
-    """What an act would do. `digest` stands for all that is shown, and what that follows from."""
-
-    digest: str = ""
-    will: int = 0
-    same: int = 0
-    erases: int = 0
-    doubts: int = 0
-    shown: list[Line] = field(default_factory=list)
-    cannot: dict[str, list[Mac]] = field(default_factory=dict)
-    missing: list[Mac] = field(default_factory=list)
-
-    @property
-    def cannots(self) -> int:
-        """How many it cannot be done to."""
-        return sum(len(found) for found in self.cannot.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +88,10 @@ class Bulk:
         Raises:
             ValidationError: a power hook is asked for, and there is none.
         """
+        if act.kind is Kind.POWER and not self._sender.has_power_hook:
+            raise ValidationError("no power hook is configured")
         never = self._never()
-        return self._database.read(lambda tx: self._planned(tx, selection, act, never)[0])
+        return self._database.read(lambda tx: plan(tx, selection, act, never)[0])
 
     def confirm(
         self, act_id: str, selection: Selection, act: Act, digest: str, *, ip: str | None
@@ -150,6 +104,8 @@ class Bulk:
         """
         if not _ID.fullmatch(act_id):
             raise ValidationError("id: 8 to 64 letters, digits, underscores or hyphens")
+        if act.kind is Kind.POWER and not self._sender.has_power_hook:
+            raise ValidationError("no power hook is configured")
         known = self._database.read(lambda tx: rows.get(tx, act_id))
         if known is not None:
             if known.digest != digest:
@@ -157,7 +113,7 @@ class Bulk:
             if known.state != "preparing":
                 return self._resumed(known)
         never = self._never()
-        preview, wanted = self._database.read(lambda tx: self._planned(tx, selection, act, never))
+        preview, wanted = self._database.read(lambda tx: plan(tx, selection, act, never))
         if preview.digest != digest:
             raise ConflictError(
                 "machines have changed since this was shown, so nothing was done: look again"
@@ -247,31 +203,8 @@ class Bulk:
             self._jobs.cancel(job.id)
         return self.progress(act_id)
 
-    # -- planning ------------------------------------------------------------------------------
-
     def _never(self) -> frozenset[str]:
         return self._settings.rules().never_labels
-
-    def _planned(
-        self, tx: Tx, selection: Selection, act: Act, never: frozenset[str]
-    ) -> tuple[Preview, list[tuple[Mac, str]]]:
-        if act.kind is Kind.POWER and not self._sender.has_power_hook:
-            raise ValidationError("no power hook is configured: see the settings power.*")
-        site, preview = _site(tx, never), Preview()
-        digest = hashlib.sha256(json.dumps(act.as_fields()).encode())
-        wanted: list[tuple[Mac, str]] = []
-        for mac in _selected(tx, selection):
-            subject = subject_of(tx, mac, with_disks=act.kind in {Kind.SET, Kind.FLASH_AGAIN})
-            if subject is None:
-                preview.missing.append(mac)
-                continue
-            step = planned(act, subject, site)
-            word = shown_as(subject, step)
-            digest.update(f"{mac} {word}\n".encode())
-            if _note(tx, preview, subject, step):
-                wanted.append((mac, word))
-        preview.digest = digest.hexdigest()
-        return preview, wanted
 
     # -- doing ---------------------------------------------------------------------------------
 
@@ -356,7 +289,7 @@ class Bulk:
             if stored is None or stored.state != "running":
                 raise CancelledError("it was cancelled")
             act = parse_act(json.loads(stored.act))
-            doing = Doing(stored, act, _site(tx, never), at, failures)
+            doing = Doing(stored, act, site_of(tx, never), at, failures)
             for item in items:
                 done_to(tx, item, doing)
 
@@ -372,45 +305,3 @@ class Bulk:
                     undone_of(tx, stored, item, at=at, ip=ip)
 
         self._database.write(change)
-
-
-def subject_of(tx: Tx, mac: Mac, *, with_disks: bool) -> Subject | None:
-    """A machine as a plan looks at it; None when there is no record."""
-    machine = machines.get(tx, mac)
-    if machine is None:
-        return None
-    disks = disks_of(machines.known_disks(tx, mac)) if with_disks else None
-    return Subject(machine, tuple(machines.labels(tx, mac)), disks)
-
-
-def _site(tx: Tx, never: frozenset[str]) -> Site:
-    images: dict[str, str] = {e.bty_image_ref: e.name for e in catalog.listed(tx) if e.name}
-    return Site(images, never)
-
-
-def _selected(tx: Tx, selection: Selection) -> Iterator[Mac]:
-    if selection.page is None:
-        yield from sorted(set(selection.macs))
-        return
-    after = ""
-    while found := machine_pages.matching(tx, selection.page, after, limit=PREPARED):
-        yield from found
-        after = found[-1]
-
-
-def _note(tx: Tx, preview: Preview, subject: Subject, step: Step) -> bool:
-    """Count a step, and show it among the first; whether it is to be done."""
-    mac = subject.machine.mac
-    if step.outcome is Outcome.CANNOT:
-        preview.cannot.setdefault(step.words, []).append(mac)
-        return False
-    if step.outcome is Outcome.SAME:
-        preview.same += 1
-        return False
-    preview.will += 1
-    preview.erases += step.erased is not None
-    preview.doubts += bool(step.doubt)
-    if len(preview.shown) < SHOWN:
-        holds = contents(machines.lshw(tx, mac), step.erased) if step.erased else ()
-        preview.shown.append(Line(mac, subject.labels, step, holds))
-    return True

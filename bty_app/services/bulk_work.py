@@ -13,16 +13,15 @@ from bty_app.domain.bulk import (
     Kind,
     Outcome,
     Site,
-    Subject,
     fingerprint,
     parse_act,
     planned,
     shown_as,
 )
-from bty_app.domain.disk_policy import disks_of
 from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError
+from bty_app.services.bulk_plan import subject_of
 from bty_app.store import bulk as rows
 from bty_app.store import events, machines, orders
 from bty_app.store.database import Tx
@@ -73,13 +72,11 @@ def done_to(tx: Tx, item: rows.Item, doing: Doing) -> None:
     """Do the act to one machine, if that is still what was shown; with its audit row."""
     stored, act, at = doing.stored, doing.act, doing.at
     mac, ip, failure = item.mac, stored.source_ip, doing.failures.get(item.mac, "")
-    machine = machines.get(tx, mac)
-    if machine is None:
+    with_disks = act.kind in {Kind.SET, Kind.FLASH_AGAIN}
+    subject = subject_of(tx, mac, with_disks=with_disks)
+    if subject is None:
         rows.settle(tx, stored.id, mac, rows.Came("changed", "it was deleted meanwhile"))
         return
-    with_disks = act.kind in {Kind.SET, Kind.FLASH_AGAIN}
-    disks = disks_of(machines.known_disks(tx, mac)) if with_disks else None
-    subject = Subject(machine, tuple(machines.labels(tx, mac)), disks)
     step = planned(act, subject, doing.site)
     if shown_as(subject, step) != item.expected or step.outcome is not Outcome.WILL:
         rows.settle(tx, stored.id, mac, rows.Came("changed", "it has changed since this was shown"))

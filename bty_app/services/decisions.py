@@ -117,7 +117,7 @@ def _hold(tx: Tx, machine: Machine, moment: Moment) -> Hold | None:
     began = orders.began_since(tx, moment.window, but=(machine.mac, attempt))
     expires = order.expires_at if order else None
     facts = Facts(
-        now=moment.now,
+        at=moment.now,
         labels=machines.labels(tx, machine.mac) if rules.never_labels else (),
         armed_at=_armed_at(machine, order),
         expires_at=datetime.fromisoformat(expires) if expires else None,

@@ -91,6 +91,16 @@ class Machines:
             lambda tx: [_shown(tx, machine) for machine in machine_pages.listed(tx, page)]
         )
 
+    def matching(self, page: Page, after: str) -> list[Shown]:
+        """The first machines that match and follow `after`, in the order of MACs."""
+
+        def query(tx: Tx) -> list[Shown]:
+            found = machine_pages.matching(tx, page, after, limit=page.limit)
+            every = (machines.get(tx, mac) for mac in found)
+            return [_shown(tx, machine) for machine in every if machine]
+
+        return self._database.read(query)
+
     def every(self) -> Iterator[Shown]:
         """All machines in the order of MACs, read in slices."""
         part = self._slice("")

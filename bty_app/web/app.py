@@ -35,7 +35,7 @@ from bty_app.services.settings import Settings
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
-from bty_app.web.api import catalog_v1
+from bty_app.web.api import catalog_v1, machines_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
@@ -170,6 +170,12 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Opt
     app.add_route("/machines/{mac}", machines_api.MachineByMac(machines))
     app.add_route("/machines/{mac}/lshw.json", machines_api.Hardware(machines, what="lshw"))
     app.add_route("/machines/{mac}/disks.json", machines_api.Hardware(machines, what="disks"))
+    bulk, here = services.bulk, "/api/v1/machines/bulk"
+    app.add_route("/api/v1/machines", machines_v1.MachineLists(machines))
+    app.add_route(f"{here}/preview", machines_v1.BulkPreview(bulk, machines))
+    app.add_route(here, machines_v1.BulkActs(bulk, machines))
+    app.add_route(f"{here}/{{act_id}}", machines_v1.BulkById(bulk))
+    app.add_route(f"{here}/{{act_id}}/undo", machines_v1.BulkUndo(bulk))
     app.add_route("/catalog/entries", catalog_api.Entries(services.catalog))
     app.add_route("/catalog/import", catalog_api.Import(services.imports))
     v1 = catalog_v1.Behind(services.catalog, services.catalog_jobs)

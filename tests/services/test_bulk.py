@@ -14,7 +14,8 @@ from bty_app.domain.events import Query
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Serial
 from bty_app.errors import ConflictError, UnavailableError, ValidationError
-from bty_app.services.bulk import SLICE, Bulk, Selection
+from bty_app.services.bulk import SLICE, Bulk
+from bty_app.services.bulk_plan import Selection
 from bty_app.services.bulk_work import Sender
 from bty_app.store import machines
 from bty_app.store.database import Tx
@@ -32,7 +33,7 @@ def mac(number: int) -> Mac:
 
 
 def disks(number: int) -> list[dict[str, object]]:
-    return [dict(DISKS[0]) | {"serial": f"S{number}"}, dict(DISKS[1])]
+    return [{**DISKS[0], "serial": f"S{number}"}, {**DISKS[1]}]
 
 
 @pytest.fixture

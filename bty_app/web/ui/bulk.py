@@ -14,7 +14,8 @@ from bty_app.domain.disk_policy import Policy
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.machine import BootMode
 from bty_app.errors import ConflictError, ValidationError
-from bty_app.services.bulk import Bulk, Progress, Selection
+from bty_app.services.bulk import Bulk, Progress
+from bty_app.services.bulk_plan import Selection
 from bty_app.services.catalog import Catalog
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.revisions import Revisions
