@@ -111,7 +111,7 @@ class Fleet(RuleBasedStateMachine):
         digest = bulk.preview(selection, act).digest
         self.somebody_saves(mac)
         self.house.services.machines.save(
-            mac, Assignment(labels=("d",), labels_given=True), ip=None
+            mac, Assignment(labels=(f"d{self.number}",), labels_given=True), ip=None
         )
         before = self.now()
         self.number += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -80,6 +81,10 @@ class MachineQuery:
     def selection(self) -> str:
         """The query string of what matches, wherever in it this page stands."""
         return self.address(sort="mac", dir="asc", page=1, per_page=DEFAULT_SIZE)
+
+    def mark(self) -> str:
+        """The id of the mark for all that match: of another selection it is another mark."""
+        return f"mark-all-{hashlib.sha256(self.selection().encode()).hexdigest()[:12]}"
 
     def rows(self, now: datetime) -> Page:
         """What to read at `now`."""

@@ -68,7 +68,7 @@ def test_a_digest_that_is_old_is_a_conflict(house: Site) -> None:
     wanted = {"macs": [mac(1)], "act": "forget", "id": "mine-0001", "digest": "0" * 64}
 
     assert ask(house, "POST", HERE, wanted).status_code == 409
-    assert house.services.machines.get(mac(1))
+    assert house.services.machines.get(mac(1)).machine.mac == mac(1)
 
 
 @pytest.mark.parametrize(
