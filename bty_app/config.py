@@ -19,6 +19,7 @@ from bty_app.config_sections import (
     Netboot,
     Network,
     Paths,
+    Power,
     Registry,
     Server,
     Tuning,
@@ -40,6 +41,7 @@ __all__ = [
     "Netboot",
     "Network",
     "Paths",
+    "Power",
     "Registry",
     "Server",
     "Tuning",
@@ -68,6 +70,7 @@ class Config:
     upstream: Upstream = field(default_factory=Upstream)
     nbdmux: Nbdmux = field(default_factory=Nbdmux)
     netboot: Netboot = field(default_factory=Netboot)
+    power: Power = field(default_factory=Power)
     tuning: Tuning = field(default_factory=Tuning)
     log: Log = field(default_factory=Log)
     provenance: Mapping[str, str] = field(
@@ -91,6 +94,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "upstream": Upstream,
     "nbdmux": Nbdmux,
     "netboot": Netboot,
+    "power": Power,
     "tuning": Tuning,
     "log": Log,
 }

@@ -17,7 +17,7 @@ from bty_app.domain.events import Event, Kind
 from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
 from bty_app.errors import BtyError
-from bty_app.services import passwords
+from bty_app.services import passwords, power
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
@@ -161,7 +161,14 @@ def services(
         plans=Plans(database, settings, bounds, images, clock),
         reports=Reports(database, settings, bounds, clock),
         machines=Machines(database, clock, on_bound=keeper.bound),
-        bulk=Bulk(database, settings, jobs, Sender(wake), clock, on_bound=keeper.bound),
+        bulk=Bulk(
+            database,
+            settings,
+            jobs,
+            Sender(wake, power.hook(config.power.command, config.power.timeout_seconds)),
+            clock,
+            on_bound=keeper.bound,
+        ),
         catalog=catalog,
         upstream=catalog_upstream(config, database, revisions, http, clock),
         checks=catalog_checks(config, http, clock, last_checks.note),

@@ -146,9 +146,9 @@ def planned(act: Act, subject: Subject, site: Site) -> Step:
             return _labelled(subject, set(subject.labels) | set(act.labels))
         case Kind.REMOVE_LABELS:
             return _labelled(subject, set(subject.labels) - set(act.labels))
+        case Kind.FORGET | Kind.POWER if _is_being_flashed(machine):
+            return _cannot("it is being flashed now")
         case Kind.FORGET:
-            if _is_being_flashed(machine):
-                return _cannot("it is being flashed now")
             return Step(Outcome.WILL, "its record, labels and hardware are deleted")
         case Kind.WAKE:
             return Step(Outcome.WILL, "a wake-on-LAN packet is sent to it")

@@ -24,7 +24,7 @@ from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
 from bty_app.errors import CancelledError, ConflictError, NotFoundError, ValidationError
 from bty_app.services.bulk_plan import SHOWN, Preview, Selection, plan, site_of
-from bty_app.services.bulk_work import Doing, Sender, done_to, undone_of
+from bty_app.services.bulk_work import Doing, Sender, as_shown, done_to, undone_of
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.jobs import Jobs
 from bty_app.services.settings import Settings
@@ -282,13 +282,20 @@ class Bulk:
     def _done(self, act_id: str, items: list[rows.Item]) -> None:
         at = stamp(self._clock())
         never = self._never()
-        failures = self._sender.sent(self.progress(act_id).act, [item.mac for item in items])
+        act = self.progress(act_id).act
+        ready = (
+            self._database.read(
+                lambda tx: [i.mac for i in items if as_shown(tx, i, act, site_of(tx, never))]
+            )
+            if act.kind in {Kind.WAKE, Kind.POWER}
+            else []
+        )
+        failures = self._sender.sent(act, ready)
 
         def change(tx: Tx) -> None:
             stored = rows.get(tx, act_id)
             if stored is None or stored.state != "running":
                 raise CancelledError("it was cancelled")
-            act = parse_act(json.loads(stored.act))
             doing = Doing(stored, act, site_of(tx, never), at, failures)
             for item in items:
                 done_to(tx, item, doing)

@@ -13,6 +13,7 @@ from bty_app.domain.bulk import (
     Kind,
     Outcome,
     Site,
+    Step,
     fingerprint,
     parse_act,
     planned,
@@ -68,18 +69,25 @@ class Doing:
     failures: Mapping[Mac, str]
 
 
+def as_shown(tx: Tx, item: rows.Item, act: Act, site: Site) -> Step | None:
+    """What is to be done to the machine, if that is still what was shown."""
+    with_disks = act.kind in {Kind.SET, Kind.FLASH_AGAIN}
+    subject = subject_of(tx, item.mac, with_disks=with_disks)
+    if subject is None:
+        return None
+    step = planned(act, subject, site)
+    same = shown_as(subject, step) == item.expected and step.outcome is Outcome.WILL
+    return step if same else None
+
+
 def done_to(tx: Tx, item: rows.Item, doing: Doing) -> None:
     """Do the act to one machine, if that is still what was shown; with its audit row."""
     stored, act, at = doing.stored, doing.act, doing.at
     mac, ip, failure = item.mac, stored.source_ip, doing.failures.get(item.mac, "")
-    with_disks = act.kind in {Kind.SET, Kind.FLASH_AGAIN}
-    subject = subject_of(tx, mac, with_disks=with_disks)
-    if subject is None:
-        rows.settle(tx, stored.id, mac, rows.Came("changed", "it was deleted meanwhile"))
-        return
-    step = planned(act, subject, doing.site)
-    if shown_as(subject, step) != item.expected or step.outcome is not Outcome.WILL:
-        rows.settle(tx, stored.id, mac, rows.Came("changed", "it has changed since this was shown"))
+    step = as_shown(tx, item, act, doing.site)
+    if step is None:
+        note = "it was deleted, or has changed, since this was shown"
+        rows.settle(tx, stored.id, mac, rows.Came("changed", note))
         return
     if failure:
         rows.settle(tx, stored.id, mac, rows.Came("failed", failure))
