@@ -19,6 +19,7 @@ from bty_app.config_sections import (
     Netboot,
     Network,
     Paths,
+    Power,
     Registry,
     Server,
     Tuning,
@@ -41,6 +42,7 @@ __all__ = [
     "Netboot",
     "Network",
     "Paths",
+    "Power",
     "Registry",
     "Server",
     "Tuning",
@@ -70,6 +72,7 @@ class Config:
     upstream: Upstream = field(default_factory=Upstream)
     nbdmux: Nbdmux = field(default_factory=Nbdmux)
     netboot: Netboot = field(default_factory=Netboot)
+    power: Power = field(default_factory=Power)
     tuning: Tuning = field(default_factory=Tuning)
     webhooks: Webhooks = field(default_factory=Webhooks)
     log: Log = field(default_factory=Log)
@@ -94,6 +97,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "upstream": Upstream,
     "nbdmux": Nbdmux,
     "netboot": Netboot,
+    "power": Power,
     "tuning": Tuning,
     "webhooks": Webhooks,
     "log": Log,

@@ -229,6 +229,22 @@ class Netboot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Power:
+    """How machines are switched off and on."""
+
+    command: str = _key(
+        "",
+        values.text,
+        "command",
+        "Run for each machine of a power act, {mac} replaced by its MAC: a program and its"
+        " arguments; no shell reads it. None: there is no such act.",
+    )
+    timeout_seconds: int = _key(
+        30, values.integer(1, 600), "seconds", "After this time the command is ended."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
     """Bounds."""
 

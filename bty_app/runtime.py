@@ -19,13 +19,15 @@ from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
 from bty_app.domain.webhooks import Target
 from bty_app.errors import BtyError
-from bty_app.services import passwords
+from bty_app.services import passwords, power
 from bty_app.services.account import AccountKeeper, PasswordPlace
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.boot_stages import BootStages
+from bty_app.services.bulk import Bulk
+from bty_app.services.bulk_work import Sender
 from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.cache_memory import CacheMemory
 from bty_app.services.catalog import Catalog
@@ -64,6 +66,7 @@ from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Login, Registry
+from bty_app.upstream.wake import wake
 from bty_app.upstream.withcache import Withcache
 from bty_app.web.app import Options, Services
 
@@ -170,6 +173,14 @@ def services(
         reports=Reports(database, settings, bounds, clock, note=stages.note),
         hardware=Hardware(database),
         machines=Machines(database, clock, on_bound=keeper.bound),
+        bulk=Bulk(
+            database,
+            settings,
+            jobs,
+            Sender(wake, power.hook(config.power.command, config.power.timeout_seconds)),
+            clock,
+            on_bound=keeper.bound,
+        ),
         catalog=catalog,
         upstream=catalog_upstream(config, database, revisions, http, clock),
         checks=catalog_checks(config, http, clock, last_checks.note),

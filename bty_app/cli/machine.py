@@ -1,4 +1,4 @@
-"""`machine`: list, show, change and forget machines."""
+"""`machine`: list, show, change and forget machines, one or many."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 
+from bty_app.cli import machine_act
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config
 from bty_app.domain.mac import parse_mac
@@ -21,6 +22,7 @@ _EPILOG = """examples:
   bty machine show 52:54:00:12:34:56
   bty machine set 52:54:00:12:34:56 --mode bty-flash-once --image REF --serial S4X7NE0M
   bty machine set 52:54:00:12:34:56 --label rack-3 --label gpu
+  bty machine act --matching label=rack-3 --act wake --yes
   bty machine forget 52:54:00:12:34:56                record, labels and hardware
 
 `set` keeps what it is not told to change, and arms the machine anew: a machine in mode
@@ -38,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     showing = acts.add_parser("show", help="one machine")
     setting = acts.add_parser("set", help="change a machine, or make a record; arms it anew")
     forgetting = acts.add_parser("forget", help="delete a record with its labels and hardware")
+    machine_act.configure(acts)
     for act in (showing, setting, forgetting):
         act.add_argument("mac", metavar="MAC", help="the machine, in any spelling of its MAC")
     for act in (listing, showing, setting):
@@ -61,6 +64,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
         "forget": _forget,
     }
     with live_database(config.paths.state_dir) as database:
+        if args.act in {"act", "undo"}:
+            machine_act.run(database, args, config)
+            return 0
         acts[args.act](Machines(database), args)
     return 0
 

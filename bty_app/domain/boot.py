@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import assert_never
 
+from bty_app.domain.flash_rules import Hold, Rule
 from bty_app.domain.machine import DEFAULT_DRIVE, FLASH_MODES, BootMode, Machine, Phase
 
 # How long after the n-th attempt without success the next one waits, in seconds.
@@ -58,6 +59,10 @@ class Reason(Enum):
     GIVEN_UP = "given-up"
     UNPROVEN_DISK = "unproven-disk"
     NOT_STORABLE = "not-storable"
+    PROTECTED_LABEL = "protected-label"
+    ORDER_EXPIRED = "order-expired"
+    OUT_OF_HOURS = "out-of-hours"
+    HOURLY_LIMIT = "hourly-limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class Situation:
 
     `age` is how many seconds the machine has been in its phase. `storable` is False while
     nothing can be recorded (a full or read-only disk): then nothing destructive may begin.
+    `hold` is the rule of the site that keeps a flash from beginning now (domain/flash_rules.py).
     """
 
     mode: BootMode
@@ -115,15 +121,17 @@ class Situation:
     drive: str = DEFAULT_DRIVE
     disk_suspect: bool = False
     storable: bool = True
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer, why, and the phase that the machine is in from now on."""
+    """The answer, why, and the phase that the machine is in from now on; the rule that holds."""
 
     offer: Offer
     reason: Reason
     next_phase: Phase
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,12 @@ class Arming:
 
 
 def situation(
-    machine: Machine, *, image_known: bool, now: datetime, storable: bool = True
+    machine: Machine,
+    *,
+    image_known: bool,
+    now: datetime,
+    storable: bool = True,
+    hold: Hold | None = None,
 ) -> Situation:
     """The situation of a stored machine at `now`."""
     if machine.image_ref is None:
@@ -153,6 +166,7 @@ def situation(
         drive=machine.drive,
         disk_suspect=machine.disk_suspect,
         storable=storable,
+        hold=hold,
     )
 
 
@@ -163,11 +177,15 @@ def decide(now: Situation, ask: Ask, limits: Limits) -> Decision:
     mode a disk that was ordered to be written and never proven is not booted.
     """
     decision = _by_mode(now, ask, limits)
+    if now.hold is not None and decision.offer == LiveEnv(Purpose.FLASH):
+        fresh = ask is Ask.PLAN or now.age <= limits.grace_seconds
+        decision = _held_back(now, now.hold, fresh and now.phase is Phase.BOOTED, decision)
     if not now.storable:
         decision = _without_storage(now, decision)
     leads_to_disk = isinstance(decision.offer, LocalDisk | FirmwareExit)
     if leads_to_disk and now.disk_suspect and now.mode is not BootMode.IPXE_EXIT:
-        return Decision(Wait(HELD_POLL_SECONDS), Reason.UNPROVEN_DISK, now.phase)
+        reason = decision.reason if decision.hold else Reason.UNPROVEN_DISK
+        return Decision(Wait(HELD_POLL_SECONDS), reason, now.phase, decision.hold)
     return decision
 
 
@@ -213,7 +231,8 @@ def on_done(now: Situation, *, ordered: bool, limits: Limits) -> Report:
         case Phase.IDLE:
             if ordered:
                 return Report.COUNTS
-            offer = decide(now, Ask.PLAN, limits).offer
+            # A rule that holds it back now makes no order of an old report.
+            offer = decide(replace(now, hold=None), Ask.PLAN, limits).offer
             return Report.STALE if offer == LiveEnv(Purpose.FLASH) else Report.FREE
         case _:
             assert_never(now.phase)
@@ -296,6 +315,17 @@ def _again(now: Situation, limits: Limits, purpose: Purpose) -> Decision:
     if remaining > 0:
         return Decision(Wait(int(remaining) + 1), Reason.PAUSE, now.phase)
     return Decision(LiveEnv(purpose), Reason.RETRY, now.phase)
+
+
+def _held_back(now: Situation, hold: Hold, begun: bool, decision: Decision) -> Decision:
+    """Wait for as long as a rule holds, or boot a proven disk. What has begun goes on, but for a
+    label: that says never.
+    """
+    if begun and hold.rule is not Rule.LABEL:
+        return decision
+    to_disk = hold.rule in {Rule.LABEL, Rule.EXPIRED} or now.phase is Phase.RELEASED
+    offer: Offer = LocalDisk(now.drive) if to_disk else Wait(hold.seconds)
+    return Decision(offer, Reason(hold.rule.value), now.phase, hold)
 
 
 def _held(now: Situation, purpose: Purpose) -> Decision:

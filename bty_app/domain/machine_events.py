@@ -155,6 +155,16 @@ def held(machine: Machine) -> Event:
     )
 
 
+def held_back(machine: Machine, decision: Decision) -> Event:
+    """A rule of the site keeps a flash from beginning."""
+    hold = decision.hold
+    words = hold.words if hold else decision.reason.value
+    details = {"rule": decision.reason.value, "until": hold.until if hold else None}
+    summary = f"{machine.mac} is not flashed now: {words}"
+    subject = machine_subject(machine.mac)
+    return Event(Kind.FLASH_HELD_BACK, Actor.SYSTEM, summary, subject, details=details)
+
+
 def _assigned(wanted: Assignment) -> dict[str, object]:
     return {
         "bty_image_ref": wanted.image_ref,

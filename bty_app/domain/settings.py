@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bty_app.domain import webhooks
 from bty_app.domain.boot import Limits
+from bty_app.domain.flash_rules import Hours, Rules, parse_hours
 from bty_app.domain.image_source import without_credentials
+from bty_app.domain.machine import parse_assignment
 from bty_app.domain.release import check_source, check_tag
 from bty_app.errors import ValidationError
 
@@ -67,6 +71,26 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _hours(text: str) -> str:
+    parse_hours(text)
+    return text.strip()
+
+
+def _zone(text: str) -> str:
+    try:
+        return ZoneInfo(text).key
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("a time zone that this host knows, such as Europe/Berlin") from None
+
+
+def _label_list(text: str) -> str:
+    labels = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return ", ".join(parse_assignment({"labels": labels}).labels)
+    except ValidationError:
+        raise ValueError("at most 16 labels, separated by commas") from None
+
+
 GRACE_SECONDS = Setting(
     "boot.grace_seconds",
     120,
@@ -85,6 +109,44 @@ SILENCE_MINUTES = Setting(
     _whole_number(1, 1_440),
     "A flash that reports progress and then says nothing for this many minutes is a fault;"
     " a live environment that never reports progress has six times as long.",
+)
+
+FLASHES_PER_HOUR = Setting(
+    "flash.per_hour",
+    0,
+    _whole_number(0, 100_000),
+    "No more flashes than this begin within any hour; others wait their turn. 0: no bound.",
+)
+FLASH_HOURS = Setting(
+    "flash.hours",
+    "",
+    _hours,
+    "Flashes begin within these hours of the day only, such as 22:00-06:00. Empty: at any time.",
+)
+FLASH_ZONE = Setting(
+    "flash.zone",
+    "UTC",
+    _zone,
+    "The time zone of those hours, such as Europe/Berlin.",
+)
+NEVER_LABELS = Setting(
+    "flash.never_labels",
+    "",
+    _label_list,
+    "Machines with one of these labels (separated by commas) are never flashed.",
+)
+ORDER_EXPIRES = Setting(
+    "flash.order_expires_hours",
+    0,
+    _whole_number(0, 8760),
+    "An order to flash that has not begun within this many hours counts no more; one to flash at"
+    " every boot begins no new flash after them. 0: orders do not expire.",
+)
+UNDO_MINUTES = Setting(
+    "bulk.undo_minutes",
+    30,
+    _whole_number(0, 1440),
+    "For this many minutes an act on many machines can be undone. 0: not at all.",
 )
 
 CATALOG_URL = Setting(
@@ -127,7 +189,14 @@ WEBHOOK_TARGETS = Setting(
 )
 
 UPSTREAM = (CATALOG_URL, WITHCACHE_URL, NETBOOT_REPO, NETBOOT_TAG)
-SETTINGS = (GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES, *UPSTREAM, WEBHOOK_TARGETS)
+FLASH_RULES = (FLASHES_PER_HOUR, FLASH_HOURS, FLASH_ZONE, NEVER_LABELS, ORDER_EXPIRES)
+SETTINGS = (
+    *(GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES),
+    *FLASH_RULES,
+    UNDO_MINUTES,
+    *UPSTREAM,
+    WEBHOOK_TARGETS,
+)
 SETTINGS_BY_KEY = {setting.key: setting for setting in SETTINGS}
 SILENCE_FACTOR_WITHOUT_PROGRESS = 6
 
@@ -169,4 +238,19 @@ def limits(stored: Mapping[str, str]) -> Limits:
     """The bounds of a boot cycle."""
     return Limits(
         grace_seconds=value(GRACE_SECONDS, stored), max_attempts=value(MAX_ATTEMPTS, stored)
+    )
+
+
+def rules(stored: Mapping[str, str]) -> Rules:
+    """The rules of the site that bound flashes."""
+    hours = str(value(FLASH_HOURS, stored))
+    zone = str(value(FLASH_ZONE, stored))
+    found: Hours | None = parse_hours(hours) if hours else None
+    labels = str(value(NEVER_LABELS, stored)).split(", ")
+    return Rules(
+        per_hour=value(FLASHES_PER_HOUR, stored),
+        hours=found,
+        zone=UTC if zone == "UTC" or not found else ZoneInfo(zone),
+        never_labels=frozenset(label for label in labels if label),
+        expires_hours=value(ORDER_EXPIRES, stored),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from bty_app.domain import machine_events
@@ -18,6 +19,7 @@ from bty_app.services.decisions import (
     Moment,
     decided,
     enter_next_phase,
+    remember_rules,
     stored_or_unknown,
 )
 from bty_app.services.discovery import Bounds, seen
@@ -55,25 +57,28 @@ class Contacts:
         """
         if not self._bounds.may_record(mac):
             return self.preview(mac)
-        moment = Moment(self._clock(), self._settings.limits())
+        moment = Moment(self._clock(), self._settings.limits(), rules=self._settings.rules())
         at = stamp(moment.now)
 
         def change(tx: Tx) -> Decided:
             machine = seen(tx, self._bounds, mac, ip=ip, at=at)
             what = decided(tx, machine, Ask.CONTACT, moment)
             _remember(tx, what, ip=ip, at=at)
+            remember_rules(tx, what, moment)
             return what
 
         try:
             what = self._database.write(change)
         except (StorageError, ConflictError):
-            what = self._read(mac, Moment(moment.now, moment.limits, storable=False))
+            what = self._read(mac, replace(moment, storable=False))
         self._note(Stage.SCRIPT, mac, ip, **_told(what.decision))
         return what
 
     def preview(self, mac: Mac) -> Decided:
         """What the machine would be told, changing nothing at all."""
-        return self._read(mac, Moment(self._clock(), self._settings.limits()))
+        return self._read(
+            mac, Moment(self._clock(), self._settings.limits(), rules=self._settings.rules())
+        )
 
     def _read(self, mac: Mac, moment: Moment) -> Decided:
         def query(tx: Tx) -> Decided:

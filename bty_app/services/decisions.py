@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from bty_app.domain.boot import Ask, Decision, Limits, Situation, decide, situation
+from bty_app.domain import flash_rules, machine_events
+from bty_app.domain.boot import (
+    Ask,
+    Decision,
+    Limits,
+    LiveEnv,
+    Purpose,
+    Situation,
+    decide,
+    situation,
+)
 from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.flash_rules import NO_RULES, Facts, Hold, Rules
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import BootMode, Machine, Phase
-from bty_app.store import catalog, machines
+from bty_app.domain.machine import FLASH_MODES, BootMode, Machine, Phase
+from bty_app.domain.moments import stamp
+from bty_app.store import catalog, events, machines, orders
 from bty_app.store.database import Tx
 
 
@@ -20,6 +32,12 @@ class Moment:
     now: datetime
     limits: Limits
     storable: bool = True
+    rules: Rules = NO_RULES
+
+    @property
+    def window(self) -> str:
+        """Since when attempts count for the hourly bound."""
+        return stamp(self.now - timedelta(seconds=flash_rules.WINDOW_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +58,41 @@ def decided(tx: Tx, machine: Machine, ask: Ask, moment: Moment) -> Decided:
         image_known=entry is not None and bool(entry.name),
         now=moment.now,
         storable=moment.storable,
+        hold=_hold(tx, machine, moment),
     )
     return Decided(machine, entry, facts, decide(facts, ask, moment.limits))
+
+
+def remember_rules(tx: Tx, what: Decided, moment: Moment) -> None:
+    """Count a flash that may begin now, and say once which rule holds one back.
+
+    Call it in the transaction of the decision, after its change of phase.
+    """
+    machine, decision = what.machine, what.decision
+    if machine.boot_mode not in FLASH_MODES:
+        return
+    order, at = orders.get(tx, machine.mac), stamp(moment.now)
+    held = order.held_by if order else None
+    if decision.hold is not None:
+        if held != decision.reason.value or (order and order.held_until != decision.hold.until):
+            since = _armed_at(machine, order) or moment.now
+            rule, until = decision.reason.value, decision.hold.until
+            orders.hold(tx, machine.mac, rule, until, at=stamp(since))
+        if held != decision.reason.value:
+            events.record(tx, machine_events.held_back(machine, decision), at=at)
+    elif held is not None:
+        orders.hold(tx, machine.mac, None, None, at=at)
+    if decision.offer == LiveEnv(Purpose.FLASH):
+        count_attempt(tx, machine.mac, moment)
+
+
+def count_attempt(tx: Tx, mac: Mac, moment: Moment) -> None:
+    """Count the attempt that the machine is about to begin, where attempts are bounded."""
+    machine = machines.get(tx, mac)
+    if machine is None or not moment.rules.per_hour or machine.boot_mode not in FLASH_MODES:
+        return
+    at = stamp(moment.now)
+    orders.take_slot(tx, mac, _attempt(machine), at=at, since=moment.window)
 
 
 def stored_or_unknown(tx: Tx, mac: Mac, *, at: str) -> Machine:
@@ -53,6 +104,38 @@ def enter_next_phase(tx: Tx, what: Decided, *, at: str) -> None:
     """Carry out the decision's change of phase."""
     if what.decision.next_phase is not what.machine.phase:
         machines.set_phase(tx, what.machine.mac, what.decision.next_phase, at=at)
+
+
+def _hold(tx: Tx, machine: Machine, moment: Moment) -> Hold | None:
+    """The rule that would keep the machine from being flashed now."""
+    if machine.boot_mode not in FLASH_MODES:
+        return None
+    order, rules = orders.get(tx, machine.mac), moment.rules
+    if rules == NO_RULES and (order is None or order.expires_at is None):
+        return None
+    attempt = _attempt(machine)
+    began = orders.began_since(tx, moment.window, but=(machine.mac, attempt))
+    expires = order.expires_at if order else None
+    facts = Facts(
+        at=moment.now,
+        labels=machines.labels(tx, machine.mac) if rules.never_labels else (),
+        armed_at=_armed_at(machine, order),
+        expires_at=datetime.fromisoformat(expires) if expires else None,
+        is_retry=machine.phase in {Phase.BOOTED, Phase.FAILED},
+        began=tuple(datetime.fromisoformat(at) for at in began),
+        has_slot=orders.has_slot(tx, machine.mac, attempt, moment.window),
+    )
+    return flash_rules.holding(rules, facts)
+
+
+def _armed_at(machine: Machine, order: orders.Order | None) -> datetime | None:
+    """Since when it is ordered; a record that came from elsewhere has no order of its own."""
+    return datetime.fromisoformat(order.armed_at) if order else machine.phase_at
+
+
+def _attempt(machine: Machine) -> str:
+    """What tells the attempt that a machine may begin now from those before."""
+    return f"{machine.phase.value} {machine.phase_at} {machine.attempts}"
 
 
 def _unknown(mac: Mac, at: str) -> Machine:

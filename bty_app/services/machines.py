@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from bty_app.domain import machine_events
@@ -20,9 +21,11 @@ from bty_app.domain.machine import (
 from bty_app.domain.moments import stamp
 from bty_app.errors import ConflictError, NotFoundError
 from bty_app.services.clock import Clock, utc_now
-from bty_app.store import events, machines
+from bty_app.store import events, machine_pages, machines, orders
 from bty_app.store.database import Database, Tx
-from bty_app.store.machines import Page, Progress
+from bty_app.store.machine_pages import Page
+from bty_app.store.machines import Progress
+from bty_app.store.orders import Order
 
 __all__ = ["Count", "Machines", "Page", "Progress", "Shown"]
 
@@ -39,6 +42,7 @@ class Shown:
     labels: tuple[str, ...]
     known_disks: str | None
     progress: Progress | None
+    order: Order | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,10 @@ class Machines:
         self._clock = clock
         self._on_bound = on_bound
 
+    def now(self) -> datetime:
+        """The moment, by the clock that records are stamped with."""
+        return self._clock()
+
     def get(self, mac: Mac) -> Shown:
         """One machine.
 
@@ -85,8 +93,18 @@ class Machines:
     def listed(self, page: Page) -> list[Shown]:
         """One page of machines."""
         return self._database.read(
-            lambda tx: [_shown(tx, machine) for machine in machines.listed(tx, page)]
+            lambda tx: [_shown(tx, machine) for machine in machine_pages.listed(tx, page)]
         )
+
+    def matching(self, page: Page, after: str) -> list[Shown]:
+        """The first machines that match and follow `after`, in the order of MACs."""
+
+        def query(tx: Tx) -> list[Shown]:
+            found = machine_pages.matching(tx, page, after, limit=page.limit)
+            every = (machines.get(tx, mac) for mac in found)
+            return [_shown(tx, machine) for machine in every if machine]
+
+        return self._database.read(query)
 
     def every(self) -> Iterator[Shown]:
         """All machines in the order of MACs, read in slices."""
@@ -97,7 +115,7 @@ class Machines:
 
     def count(self, page: Page) -> int:
         """How many machines match, over all pages."""
-        return self._database.read(lambda tx: machines.count(tx, page))
+        return self._database.read(lambda tx: machine_pages.count(tx, page))
 
     def counts(self) -> list[Count]:
         """How many there are of each mode and phase that there is."""
@@ -190,4 +208,5 @@ def _shown(tx: Tx, machine: Machine) -> Shown:
         labels=tuple(machines.labels(tx, machine.mac)),
         known_disks=machines.known_disks(tx, machine.mac),
         progress=machines.progress(tx, machine.mac),
+        order=orders.get(tx, machine.mac) if machine.boot_mode in FLASH_MODES else None,
     )

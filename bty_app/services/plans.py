@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bty_app.domain import machine_events
 from bty_app.domain.boot import Ask, LiveEnv, Purpose
 from bty_app.domain.boot_stages import Stage
@@ -18,6 +20,7 @@ from bty_app.services.decisions import (
     Moment,
     decided,
     enter_next_phase,
+    remember_rules,
     stored_or_unknown,
 )
 from bty_app.services.discovery import Bounds, seen
@@ -57,7 +60,7 @@ class Plans:
         if not self._bounds.may_record(mac):
             return self.preview(mac, base_url=base_url)
         found = self._target(mac)  # asks other hosts, so before the transaction
-        moment = Moment(self._clock(), self._settings.limits())
+        moment = Moment(self._clock(), self._settings.limits(), rules=self._settings.rules())
         at = stamp(moment.now)
 
         def change(tx: Tx) -> Plan:
@@ -66,6 +69,7 @@ class Plans:
             image = _image(what, found)
             body, offer_kind = plan(machine, what.decision, image, base_url=base_url)
             enter_next_phase(tx, what, at=at)
+            remember_rules(tx, what, moment)
             flashes = what.decision.offer == LiveEnv(Purpose.FLASH)
             if flashes:
                 machines.order_flash(tx, mac, at=at)
@@ -77,18 +81,23 @@ class Plans:
         try:
             body = self._database.write(change)
         except (StorageError, ConflictError):
-            unstorable = Moment(moment.now, moment.limits, storable=False)
+            unstorable = replace(moment, storable=False)
             body = self._read(mac, unstorable, base_url, found)
         self._note(Stage.PLAN, mac, ip, plan=body["mode"], image=body.get("name"))
         return body
 
     def preview(self, mac: Mac, *, base_url: str) -> Plan:
         """The plan as it would be given, of what is stored: changes nothing, asks nobody."""
-        return self._read(mac, Moment(self._clock(), self._settings.limits()), base_url, None)
+        return self._read(
+            mac,
+            Moment(self._clock(), self._settings.limits(), rules=self._settings.rules()),
+            base_url,
+            None,
+        )
 
     def _target(self, mac: Mac) -> Target | None:
         """The image as it is now, where the machine is about to be told to flash it."""
-        moment = Moment(self._clock(), self._settings.limits())
+        moment = Moment(self._clock(), self._settings.limits(), rules=self._settings.rules())
 
         def query(tx: Tx) -> Decided | None:
             machine = machines.get(tx, mac)

@@ -26,7 +26,7 @@ from bty_app.domain.settings import SILENCE_FACTOR_WITHOUT_PROGRESS
 from bty_app.errors import NotFoundError, ThrottledError
 from bty_app.services.boot_stages import Note, unnoted
 from bty_app.services.clock import Clock, utc_now
-from bty_app.services.decisions import Decided, Moment, decided
+from bty_app.services.decisions import Decided, Moment, count_attempt, decided
 from bty_app.services.discovery import Bounds, seen
 from bty_app.services.hardware import compare, reported
 from bty_app.services.settings import Settings
@@ -63,6 +63,7 @@ class Reports:
         def change(tx: Tx) -> None:
             arming = _arming(tx, mac, moment)
             if arming is not None:
+                count_attempt(tx, mac, moment)
                 machines.arm(tx, mac, attempts=arming.attempts, at=stamp(moment.now))
                 events.record(tx, machine_events.armed(mac), at=stamp(moment.now))
 
@@ -220,7 +221,7 @@ class Reports:
             raise NotFoundError(f"no machine record for {mac}")
 
     def _moment(self) -> Moment:
-        return Moment(self._clock(), self._settings.limits())
+        return Moment(self._clock(), self._settings.limits(), rules=self._settings.rules())
 
 
 def _arming(tx: Tx, mac: Mac, moment: Moment) -> Arming | None:

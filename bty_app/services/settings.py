@@ -12,6 +12,7 @@ from bty_app.domain import settings_events as audit
 from bty_app.domain.boot import Limits
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
+from bty_app.domain.flash_rules import Rules
 from bty_app.domain.moments import stamp
 from bty_app.errors import ValidationError
 from bty_app.services.clock import Clock, utc_now
@@ -84,6 +85,14 @@ class Settings:
     def limits(self) -> Limits:
         """The bounds of a boot cycle."""
         return table.limits(self.stored())
+
+    def rules(self) -> Rules:
+        """The rules of the site that bound flashes."""
+        return table.rules(self.stored())
+
+    def undo_minutes(self) -> int:
+        """For how many minutes an act on many machines can be undone."""
+        return int(table.value(table.UNDO_MINUTES, self.stored()))
 
     def silence_minutes(self) -> int:
         """After how many minutes without a word a flash is a fault."""

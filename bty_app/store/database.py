@@ -26,7 +26,7 @@ T = TypeVar("T")
 GROUP_LIMIT = 256  # changes in one commit: bounds how long the first of them waits
 FOREIGN_CHECK_SECONDS = 2.0
 ALL_TOPICS = frozenset(
-    {"machines", "catalog", "events", "settings", "sessions", "tokens", "stages"}
+    {"machines", "catalog", "events", "settings", "sessions", "tokens", "stages", "bulk"}
 )
 
 # Errors that say something of one statement, and nothing of the database.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import Assignment, BootMode, Machine, Phase
+from bty_app.domain.machine import FLASH_MODES, Assignment, BootMode, Machine, Phase
 from bty_app.store.database import Row, Tx
 
 COLUMNS = (
@@ -15,22 +15,6 @@ COLUMNS = (
     " last_flashed_at, known_disks_at, hw_lshw_at, target_disk_serial, created_at, updated_at,"
     " phase, phase_at, attempts, ordered_at, disk_suspect"
 )
-SORTS = ("mac", "bty_image_ref", "boot_mode", "last_seen_at", "last_seen_ip", "last_flashed_at")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which machines to list: a substring of what a person sees, an order, a slice."""
-
-    search: str | None = None
-    boot_mode: str | None = None
-    label: str | None = None
-    bound: bool | None = None
-    image_ref: str | None = None
-    sort: str = "mac"
-    descending: bool = False
-    offset: int = 0
-    limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +32,7 @@ class Progress:
 def get(tx: Tx, mac: Mac) -> Machine | None:
     """The machine, or None."""
     row = tx.row(f"SELECT {COLUMNS} FROM machines WHERE mac = ?", mac)
-    return _machine(row) if row else None
+    return machine_of(row) if row else None
 
 
 def seen(tx: Tx, mac: Mac, *, at: str, ip: str | None) -> tuple[Machine, bool]:
@@ -71,7 +55,7 @@ def seen(tx: Tx, mac: Mac, *, at: str, ip: str | None) -> tuple[Machine, bool]:
         )
     tx.touch("machines")
     assert row is not None  # noqa: S101 - INSERT … RETURNING gives the row
-    return _machine(row), is_new
+    return machine_of(row), is_new
 
 
 def labels(tx: Tx, mac: Mac) -> list[str]:
@@ -81,25 +65,10 @@ def labels(tx: Tx, mac: Mac) -> list[str]:
     ]
 
 
-def listed(tx: Tx, page: Page) -> list[Machine]:
-    """One page of machines."""
-    where, values = _conditions(page)
-    column = page.sort if page.sort in SORTS else "mac"
-    order = f"{column} {'DESC' if page.descending else 'ASC'}, mac"
-    sql = f"SELECT {COLUMNS} FROM machines {where} ORDER BY {order} LIMIT ? OFFSET ?"
-    return [_machine(row) for row in tx.rows(sql, *values, page.limit, page.offset)]
-
-
 def after(tx: Tx, mac: str, *, limit: int) -> list[Machine]:
     """The `limit` machines that follow `mac` in the order of MACs."""
     sql = f"SELECT {COLUMNS} FROM machines WHERE mac > ? ORDER BY mac LIMIT ?"
-    return [_machine(row) for row in tx.rows(sql, mac, limit)]
-
-
-def count(tx: Tx, page: Page) -> int:
-    """How many machines match, over all pages."""
-    where, values = _conditions(page)
-    return int(tx.value(f"SELECT count(*) FROM machines {where}", *values))
+    return [machine_of(row) for row in tx.rows(sql, mac, limit)]
 
 
 def count_all(tx: Tx) -> int:
@@ -148,6 +117,9 @@ def assign(tx: Tx, mac: Mac, wanted: Assignment, *, at: str) -> bool:
         )
     set_labels(tx, mac, wanted.labels, at=at)
     tx.run("DELETE FROM machine_progress WHERE mac = ?", mac)
+    tx.run("DELETE FROM machine_orders WHERE mac = ?", mac)
+    if wanted.boot_mode in FLASH_MODES:
+        tx.run("INSERT INTO machine_orders (mac, armed_at) VALUES (?, ?)", mac, at)
     return not changed
 
 
@@ -290,7 +262,7 @@ def silent(tx: Tx, *, reporting_before: str, other_before: str) -> list[tuple[Ma
         " AND heard < CASE WHEN machine_progress.at IS NULL THEN ? ELSE ? END"
     )
     return [
-        (_machine(row[:-1]), str(row[-1])) for row in tx.rows(sql, other_before, reporting_before)
+        (machine_of(row[:-1]), str(row[-1])) for row in tx.rows(sql, other_before, reporting_before)
     ]
 
 
@@ -299,36 +271,8 @@ def set_silence_reported(tx: Tx, mac: Mac) -> None:
     tx.run("UPDATE machines SET silence_reported = 1 WHERE mac = ?", mac)
 
 
-def _conditions(page: Page) -> tuple[str, list[object]]:
-    parts: list[str] = []
-    values: list[object] = []
-    if page.boot_mode:
-        parts.append("boot_mode = ?")
-        values.append(page.boot_mode)
-    if page.bound is not None:
-        parts.append(f"bty_image_ref IS {'NOT ' * page.bound}NULL")
-    if page.image_ref:
-        parts.append("bty_image_ref = ?")
-        values.append(page.image_ref)
-    if page.label:
-        parts.append("mac IN (SELECT mac FROM machine_labels WHERE label = ?)")
-        values.append(page.label)
-    if page.search:
-        columns = ("mac", "last_seen_ip", "target_disk_serial", "boot_mode")
-        found = " OR ".join(f"{column} LIKE ? ESCAPE '!'" for column in columns)
-        named = "mac IN (SELECT mac FROM machine_labels WHERE label LIKE ? ESCAPE '!')"
-        parts.append(f"({found} OR {named})")
-        values.extend([_containing(page.search)] * (len(columns) + 1))
-    return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
-
-
-def _containing(text: str) -> str:
-    """A LIKE pattern for what contains `text`, whatever its case."""
-    literal = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return f"%{literal}%"
-
-
-def _machine(row: Row) -> Machine:
+def machine_of(row: Row) -> Machine:
+    """The record in a row of `COLUMNS`."""
     values = list(row)
     values[5] = BootMode(row[5])
     values[13] = Phase(row[13])

@@ -168,3 +168,55 @@ CREATE TABLE hardware_history (
 ) STRICT;
 
 CREATE INDEX hardware_history_by_mac ON hardware_history (mac, id);
+-- ours: lists and acts of many machines ----------------------------------------------------------
+
+CREATE INDEX machines_by_seen ON machines (last_seen_at, mac);
+CREATE INDEX machines_by_flashed ON machines (last_flashed_at, mac);
+-- All that a search looks at: it reads this, and never the records with their hardware.
+CREATE INDEX machines_searched ON machines
+    (mac, last_seen_ip, target_disk_serial, boot_mode, phase, bty_image_ref, last_seen_at);
+
+-- Since when a machine waits to be flashed, until when that counts, and the rule that holds it back.
+CREATE TABLE machine_orders (
+    mac        TEXT NOT NULL PRIMARY KEY REFERENCES machines (mac) ON DELETE CASCADE,
+    armed_at   TEXT NOT NULL,
+    expires_at TEXT,
+    held_by    TEXT,
+    held_until TEXT
+) STRICT;
+
+-- The attempts that may begin a flash, while a rule bounds how many an hour.
+CREATE TABLE flash_slots (
+    mac     TEXT NOT NULL,
+    attempt TEXT NOT NULL,
+    at      TEXT NOT NULL,
+    PRIMARY KEY (mac, attempt)
+) STRICT;
+
+CREATE INDEX flash_slots_by_time ON flash_slots (at);
+
+CREATE TABLE bulk_acts (
+    id         TEXT NOT NULL PRIMARY KEY,
+    at         TEXT NOT NULL,
+    act        TEXT NOT NULL,  -- JSON
+    digest     TEXT NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('preparing', 'running', 'ended', 'cancelled')),
+    source_ip  TEXT,
+    undo_until TEXT,
+    undone_at  TEXT
+) STRICT;
+
+-- What was before is kept until it can no longer be undone.
+CREATE TABLE bulk_items (
+    act_id   TEXT NOT NULL REFERENCES bulk_acts (id) ON DELETE CASCADE,
+    mac      TEXT NOT NULL,
+    state    TEXT NOT NULL
+        CHECK (state IN ('pending', 'done', 'changed', 'failed', 'undone', 'kept')),
+    expected TEXT NOT NULL,
+    after    TEXT,
+    note     TEXT,
+    before   TEXT,  -- JSON
+    PRIMARY KEY (act_id, mac)
+) STRICT;
+
+CREATE INDEX bulk_items_by_state ON bulk_items (act_id, state, mac);

@@ -14,6 +14,7 @@ from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.boot_stages import BootStages
+from bty_app.services.bulk import Bulk
 from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_checks import CatalogChecks
@@ -45,6 +46,7 @@ from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
 from bty_app.web.api import settings as settings_api
+from bty_app.web.api import timeline as timeline_api
 from bty_app.web.api import webhooks as webhooks_api
 from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
@@ -52,6 +54,7 @@ from bty_app.web.middleware import Front, Network
 from bty_app.web.pages import ErrorPages, Pages
 from bty_app.web.scripts import Scripts
 from bty_app.web.ui import account as account_page
+from bty_app.web.ui import bulk as bulk_page
 from bty_app.web.ui import catalog as catalog_page
 from bty_app.web.ui import (
     catalog_acts,
@@ -89,6 +92,7 @@ class Services:
     reports: Reports
     machines: Machines
     hardware: Hardware
+    bulk: Bulk
     catalog: Catalog
     upstream: CatalogUpstream
     checks: CatalogChecks
@@ -189,8 +193,14 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Opt
     app.add_route("/machines/{mac}/lshw.json", machines_api.Hardware(machines, what="lshw"))
     app.add_route("/machines/{mac}/disks.json", machines_api.Hardware(machines, what="disks"))
     app.add_route(
-        "/api/v1/machines/{mac}/timeline", machines_v1.Timeline(machines, services.stages)
+        "/api/v1/machines/{mac}/timeline", timeline_api.Timeline(machines, services.stages)
     )
+    bulk, here = services.bulk, "/api/v1/machines/bulk"
+    app.add_route("/api/v1/machines", machines_v1.MachineLists(machines))
+    app.add_route(f"{here}/preview", machines_v1.BulkPreview(bulk, machines))
+    app.add_route(here, machines_v1.BulkActs(bulk, machines))
+    app.add_route(f"{here}/{{act_id}}", machines_v1.BulkById(bulk))
+    app.add_route(f"{here}/{{act_id}}/undo", machines_v1.BulkUndo(bulk))
     app.add_route("/catalog/entries", catalog_api.Entries(services.catalog))
     app.add_route("/catalog/import", catalog_api.Import(services.imports))
     v1 = catalog_v1.Behind(services.catalog, services.catalog_jobs)
@@ -253,9 +263,10 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     """Behind a session: pages for operators' browsers."""
     machines, audit, revisions = services.machines, services.audit, services.revisions
     app.add_route("/ui", login_page.Forward(login_page.HOME))
-    table = machines_page.MachineTable(pages, machines, services.catalog, revisions)
+    table = machines_page.MachineTable(pages, machines, services.catalog, revisions, machines.now)
     app.add_route("/ui/machines", machines_page.MachinesPage(pages, table))
     app.add_route("/ui/machines/rows", Polled(table, query_of))
+    _bulk_routes(app, services, pages)
     _machine_page_routes(app, services, pages)
     events = events_page.EventTable(pages, audit, revisions)
     app.add_route("/ui/events", events_page.EventsPage(pages, events))
@@ -293,6 +304,21 @@ def _machine_page_routes(app: falcon.App[Any, Any], services: Services, pages: P
     app.add_route(
         f"{one}/hardware/{{number:int(max=9223372036854775807)}}", HardwareReport(hardware)
     )
+
+
+def _bulk_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: acts on many machines."""
+    bulk = services.bulk
+    state = bulk_page.BulkState(pages, bulk, services.revisions)
+    app.add_route(
+        bulk_page.HERE, bulk_page.BulkPage(pages, bulk, services.catalog, services.machines.now)
+    )
+    here = f"{bulk_page.HERE}/{{act_id}}"
+    app.add_route(here, bulk_page.BulkAct(pages, bulk, state))
+    app.add_route(f"{here}/state", state)
+    app.add_route(f"{here}/undo", bulk_page.BulkOn(lambda act_id, ip: bulk.undo(act_id, ip=ip)))
+    app.add_route(f"{here}/cancel", bulk_page.BulkOn(lambda act_id, _ip: bulk.cancel(act_id)))
+    app.add_route(f"{here}/go-on", bulk_page.BulkOn(lambda act_id, _ip: bulk.go_on(act_id)))
 
 
 def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:

@@ -10,16 +10,19 @@ import bty_app
 from bty_app.domain import (
     artifact_events,
     auth_events,
+    bulk_events,
     catalog_events,
     image_events,
     machine_events,
     settings_events,
     webhooks,
 )
+from bty_app.domain import bulk as bulk_acts
 from bty_app.domain.artifact_set import SetFacts
 from bty_app.domain.boot import Decision, LiveEnv, Purpose, Reason
 from bty_app.domain.catalog import CatalogEntry, Change, Merge, NewImage
 from bty_app.domain.events import Actor, Event, Kind, Subject
+from bty_app.domain.flash_rules import Hold, Rule
 from bty_app.domain.image_source import ImageRef
 from bty_app.domain.inventory import Inventory
 from bty_app.domain.mac import Mac
@@ -56,6 +59,14 @@ _MACHINE = Machine(
 )
 _OFFER = Decision(LiveEnv(Purpose.FLASH), Reason.RETRY, Phase.BOOTED)
 _SRC = "https://example.com/debian.img.zst"
+_HELD = Decision(
+    LiveEnv(Purpose.FLASH),
+    Reason.HOURLY_LIMIT,
+    Phase.IDLE,
+    Hold(Rule.HOURLY, "enough", _AT),
+)
+_ACT = bulk_acts.Act(bulk_acts.Kind.FLASH_AGAIN)
+_STEP = bulk_acts.Step(bulk_acts.Outcome.WILL, "")
 _ENTRY = CatalogEntry(ImageRef("a" * 64), _SRC, "debian", _AT)
 _MERGE = Merge((), (), (), 0)
 _BY = catalog_events.By(Actor.OPERATOR, _IP)
@@ -115,6 +126,28 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
         (
             machine_events.planned(_MACHINE, {"mode": "exit"}, "plan:exit:ipxe-exit", _IP),
             "A live environment asked for its plan.",
+        ),
+        (
+            machine_events.held_back(_MACHINE, _HELD),
+            "A rule of the site keeps a flash from beginning. Once, until that changes; the details"
+            " say which rule, and until when.",
+        ),
+        (
+            bulk_events.begun("id", _ACT, 2, _IP),
+            "An operator confirmed an act on many machines. The subject is the act.",
+        ),
+        (
+            bulk_events.done(_MAC, "id", _ACT, _STEP, _IP),
+            "An act on many machines was done to this one. The details name the act.",
+        ),
+        (
+            bulk_events.failed(_MAC, "id", _ACT, "why", _IP),
+            "An act on many machines could not be done to this one.",
+        ),
+        (bulk_events.undo("id", _ACT, 2, _IP), "An operator took an act on many machines back."),
+        (
+            bulk_events.undone(_MAC, "id", _IP),
+            "This machine is as it was before an act on many.",
         ),
         (machine_events.armed(_MAC), "Kernel or initrd is being fetched: an attempt begins."),
         (

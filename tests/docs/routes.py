@@ -26,6 +26,7 @@ _EXAMPLES = {
     "tag": "v1",
     "ref": "a" * 64,
     "job_id": "1",
+    "act_id": "act-00001",
     "mac": "52:54:00:12:34:56",
     "name": "file",
     "event_id": "1",

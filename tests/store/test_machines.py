@@ -11,9 +11,10 @@ import pytest
 
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Machine, Phase, Serial
-from bty_app.store import machines
+from bty_app.store import machine_pages, machines
 from bty_app.store.database import Database
-from bty_app.store.machines import Page, Progress
+from bty_app.store.machine_pages import Page
+from bty_app.store.machines import Progress
 from tests.fresh_state import make_state
 
 T = TypeVar("T")
@@ -236,8 +237,8 @@ def test_a_reported_silence_is_not_reported_again_until_it_spoke(database: Datab
 
 def listed(database: Database, **page: Any) -> list[str]:
     wanted = Page(**page)
-    found = database.read(lambda tx: machines.listed(tx, wanted))
-    assert database.read(lambda tx: machines.count(tx, wanted)) >= len(found)
+    found = database.read(lambda tx: machine_pages.listed(tx, wanted))
+    assert database.read(lambda tx: machine_pages.count(tx, wanted)) >= len(found)
     return [machine.mac[-2:] for machine in found]
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
-import falcon
+
+class Asked(Protocol):
+    """What has parameters: a request, or the query string of one."""
+
+    def get_param(self, name: str, /) -> str | None: ...
+
 
 PAGE_SIZES = (10, 25, 50, 100)
 MAX_PAGE = 1_000_000
@@ -23,7 +28,7 @@ def address_of(query: Any, usual: Any) -> str:
     return urlencode(given, errors="replace")
 
 
-def text_of(req: falcon.Request, name: str) -> str:
+def text_of(req: Asked, name: str) -> str:
     """What was typed, bounded."""
     return (req.get_param(name) or "").strip()[:MAX_TEXT]
 
@@ -33,7 +38,7 @@ def one_of(value: str, known: tuple[str, ...], usual: str) -> str:
     return value if value in known else usual
 
 
-def number_of(req: falcon.Request, name: str, usual: int, known: range | tuple[int, ...]) -> int:
+def number_of(req: Asked, name: str, usual: int, known: range | tuple[int, ...]) -> int:
     """A number that the page knows."""
     text = req.get_param(name) or ""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else usual

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
-
-import falcon
+from urllib.parse import parse_qsl
 
 from bty_app.domain.image_source import IMAGE_REF
-from bty_app.domain.machine import BootMode
+from bty_app.domain.machine import BootMode, Phase
+from bty_app.domain.moments import stamp
 from bty_app.services.machines import Page
 from bty_app.web.ui.address import (
     MAX_PAGE,
     PAGE_SIZES,
+    Asked,
     address_of,
     number_of,
     one_of,
@@ -23,6 +26,16 @@ from bty_app.web.ui.address import (
 SORTS = ("mac", "bty_image_ref", "boot_mode", "last_seen_at", "last_seen_ip", "last_flashed_at")
 FILTERS = ("discovered", "assigned")
 DEFAULT_SIZE = 50
+# How the address spells a filter by the last contact: its words, and the hours it means.
+SEEN = {
+    "1h": ("in the last hour", 1),
+    "1d": ("in the last day", 24),
+    "7d": ("in the last 7 days", 168),
+    "not-1d": ("not in the last day", 24),
+    "not-7d": ("not in the last 7 days", 168),
+    "not-30d": ("not in the last 30 days", 720),
+    "never": ("never", 0),
+}
 
 _DASHED_MAC = re.compile(r"[0-9a-fA-F]{2}(?:-[0-9a-fA-F]{2})+-?", re.ASCII)
 
@@ -34,8 +47,10 @@ class MachineQuery:
     q: str = ""
     filter: str = ""
     mode: str = ""
+    phase: str = ""
     label: str = ""
     image: str = ""
+    seen: str = ""
     sort: str = "mac"
     dir: str = "asc"
     page: int = 1
@@ -44,7 +59,15 @@ class MachineQuery:
     @property
     def is_filtered(self) -> bool:
         """Whether some machines may be left out."""
-        return bool(self.q or self.filter or self.mode or self.label or self.image)
+        return bool(
+            self.q
+            or self.filter
+            or self.mode
+            or self.phase
+            or self.label
+            or self.image
+            or self.seen
+        )
 
     def address(self, **changes: Any) -> str:
         """The query string of this page with `changes`, what is as usual left out."""
@@ -55,14 +78,29 @@ class MachineQuery:
         turned = self.sort == column and self.dir == "asc"
         return self.address(sort=column, dir="desc" if turned else "asc", page=1)
 
-    def rows(self) -> Page:
-        """What to read."""
+    def selection(self) -> str:
+        """The query string of what matches, wherever in it this page stands."""
+        return self.address(sort="mac", dir="asc", page=1, per_page=DEFAULT_SIZE)
+
+    def mark(self) -> str:
+        """The id of the mark for all that match: of another selection it is another mark."""
+        return f"mark-all-{hashlib.sha256(self.selection().encode()).hexdigest()[:12]}"
+
+    def rows(self, now: datetime) -> Page:
+        """What to read at `now`."""
+        hours = SEEN[self.seen][1] if self.seen else 0
+        since = stamp(now - timedelta(hours=hours)) if hours else None
+        before = self.seen.startswith("not-")
         return Page(
             search=self.q.replace("-", ":") if _DASHED_MAC.fullmatch(self.q) else self.q or None,
             boot_mode=self.mode or None,
+            phase=self.phase or None,
             label=self.label or None,
             image_ref=self.image or None,
             bound={"assigned": True, "discovered": False}.get(self.filter),
+            seen=False if self.seen == "never" else None,
+            seen_since=None if before else since,
+            not_seen_since=since if before else None,
             sort=self.sort,
             descending=self.dir == "desc",
             offset=(self.page - 1) * self.per_page,
@@ -70,7 +108,18 @@ class MachineQuery:
         )
 
 
-def query_of(req: falcon.Request) -> MachineQuery:
+class QueryString:
+    """The parameters in a query string, the first of each name."""
+
+    def __init__(self, text: str) -> None:
+        self._given = dict(reversed(parse_qsl(text[:4096], max_num_fields=50)))
+
+    def get_param(self, name: str, /) -> str | None:
+        """The parameter, or None."""
+        return self._given.get(name)
+
+
+def query_of(req: Asked) -> MachineQuery:
     """The query of a request; a value that makes no sense counts as not given."""
     mode, sort = req.get_param("mode") or "", req.get_param("sort") or ""
     image = req.get_param("image") or ""
@@ -78,6 +127,8 @@ def query_of(req: falcon.Request) -> MachineQuery:
         "q": text_of(req, "q"),
         "filter": one_of(req.get_param("filter") or "", FILTERS, ""),
         "mode": mode if mode in set(BootMode) else "",
+        "phase": one_of(req.get_param("phase") or "", tuple(Phase), ""),
+        "seen": one_of(req.get_param("seen") or "", tuple(SEEN), ""),
         "label": text_of(req, "label"),
         "image": image if IMAGE_REF.fullmatch(image) else "",
         "sort": one_of(sort, SORTS, "mac"),

@@ -7,16 +7,17 @@ from urllib.parse import urlencode
 
 import falcon
 
-from bty_app.domain.machine import BootMode, Machine
+from bty_app.domain.machine import BootMode, Machine, Phase
 from bty_app.services.catalog import Catalog
+from bty_app.services.clock import Clock, utc_now
 from bty_app.services.machines import Machines, Shown
 from bty_app.services.revisions import Revisions
 from bty_app.web.pages import Answer, Pages
 from bty_app.web.ui import disks
 from bty_app.web.ui.address import PAGE_SIZES
-from bty_app.web.ui.machine_query import SORTS, MachineQuery, query_of
+from bty_app.web.ui.machine_query import SEEN, SORTS, MachineQuery, query_of
 from bty_app.web.ui.shared import Shared
-from bty_app.web.ui.words import MODE_NAMES, Status, Subject, short
+from bty_app.web.ui.words import MODE_NAMES, PHASE_NAMES, Status, Subject, short
 
 TOPICS = ("machines", "catalog", "events")
 TEMPLATE = "machines_list.html"
@@ -47,8 +48,14 @@ class MachineTable:
     """The table for a query, made once for all who look at it."""
 
     def __init__(
-        self, pages: Pages, machines: Machines, catalog: Catalog, revisions: Revisions
+        self,
+        pages: Pages,
+        machines: Machines,
+        catalog: Catalog,
+        revisions: Revisions,
+        clock: Clock = utc_now,
     ) -> None:
+        self._clock = clock
         self._pages = pages
         self._machines = machines
         self._catalog = catalog
@@ -75,10 +82,8 @@ class MachineTable:
         pages = max(1, -(-total // query.per_page))
         if query.page > pages:  # machines were deleted meanwhile, or the address was made up
             query = replace(query, page=pages)
-            found = self._machines.listed(query.rows())
-        names: dict[str, str] = {
-            entry.bty_image_ref: entry.name for entry in self._catalog.published().entries
-        }
+            found = self._machines.listed(query.rows(self._clock()))
+        names = self.images()
         rows = [_row(shown, names) for shown in found]
         values: dict[str, object] = {
             "query": query,
@@ -91,12 +96,16 @@ class MachineTable:
         }
         return self._pages.part(TEMPLATE, values)
 
+    def images(self) -> dict[str, str]:
+        """The name of each image by its ref."""
+        return {entry.bty_image_ref: entry.name for entry in self._catalog.published().entries}
+
     def _found(self, query: MachineQuery) -> tuple[list[Shown], int]:
         """The machines of a page, and how many match; counted only where the page does not say."""
-        found = self._machines.listed(query.rows())
+        found = self._machines.listed(query.rows(self._clock()))
         if len(found) < query.per_page and (found or query.page == 1):
             return found, (query.page - 1) * query.per_page + len(found)
-        return found, self._machines.count(query.rows())
+        return found, self._machines.count(query.rows(self._clock()))
 
 
 class MachinesPage:
@@ -113,6 +122,9 @@ class MachinesPage:
             "query": query,
             "table": self._table.html(query),
             "modes": [(mode.value, MODE_NAMES[mode]) for mode in BootMode],
+            "phases": [(phase.value, PHASE_NAMES[phase]) for phase in Phase],
+            "seen": [(value, words) for value, (words, _hours) in SEEN.items()],
+            "images": sorted(self._table.images().items(), key=lambda item: item[1]),
             "sizes": PAGE_SIZES,
             "sorts": SORTS,
             "deleted": req.get_param("deleted"),
@@ -127,5 +139,6 @@ def _row(shown: Shown, names: dict[str, str]) -> Row:
     machine = shown.machine
     image = names.get(machine.image_ref) if machine.image_ref else None
     found = disks.with_serial(disks.parsed(shown.known_disks), machine.target_disk_serial)
-    status = short(Subject(machine, image, None, shown.progress))
+    held = shown.order.held_by if shown.order else None
+    status = short(Subject(machine, image, None, shown.progress, held))
     return Row(machine, shown.labels, status, MODE_NAMES[machine.boot_mode], image, found)

@@ -18,6 +18,20 @@ MODE_NAMES = {
     BootMode.FLASH_ALWAYS: "Flash at every boot",
     BootMode.TUI: "Wizard",
 }
+PHASE_NAMES = {
+    Phase.IDLE: "waits for its boot",
+    Phase.BOOTED: "under way",
+    Phase.FAILED: "attempt failed",
+    Phase.HELD: "held",
+    Phase.DONE: "done",
+    Phase.RELEASED: "done, sent to its disk",
+}
+HELD_BACK_WORDS = {
+    Reason.PROTECTED_LABEL.value: "never flashed: its label",
+    Reason.ORDER_EXPIRED.value: "its order has expired",
+    Reason.OUT_OF_HOURS.value: "held back: not in these hours",
+    Reason.HOURLY_LIMIT.value: "held back: enough this hour",
+}
 MODE_HELP = {
     BootMode.IPXE_EXIT: "Goes on to its own disk. Nothing on it is touched.",
     BootMode.INVENTORY: "Reports its hardware to this server, then boots from disk.",
@@ -55,6 +69,7 @@ class Subject:
     image: str | None
     disk: str | None
     progress: Progress | None
+    held_by: str | None = None
 
 
 def short(subject: Subject) -> Status:
@@ -165,6 +180,8 @@ def _short_flash(subject: Subject) -> Status:
     if machine.target_disk_serial is None:
         return Status(Tone.FAULT, "flash without a target disk")
     match machine.phase:
+        case Phase.IDLE | Phase.FAILED | Phase.RELEASED if subject.held_by:
+            return Status(Tone.WAIT, HELD_BACK_WORDS.get(subject.held_by, "held back by a rule"))
         case Phase.IDLE:
             return Status(Tone.WAIT, "flash at next boot")
         case Phase.BOOTED:
@@ -197,6 +214,12 @@ def _sentences(subject: Subject, decision: Decision) -> tuple[str, ...]:
         said.append(_under_way(subject))
     else:
         said.append(_next(subject, decision))
+    if decision.hold is not None:
+        until = decision.hold.until
+        said.append(
+            sentence(f"a rule of this site holds it back: {decision.hold.words}")
+            + (f" It may begin from {until[:16].replace('T', ' ')} UTC on." if until else "")
+        )
     if machine.disk_suspect and machine.boot_mode is not BootMode.IPXE_EXIT:
         said.append(
             "A flash was begun and never proven complete: this disk is not booted until one"

@@ -1,0 +1,222 @@
+"""The rules that bound flashes, from the contact to the fetch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bty_app.domain.boot import LiveEnv, LocalDisk, Purpose, Reason, Wait
+from bty_app.domain.events import Query
+from bty_app.domain.mac import Mac
+from bty_app.domain.machine import Assignment, BootMode, Serial
+from bty_app.services.decisions import Decided
+from tests.web.site import DISKS, REF, Site, site
+
+ONCE = Assignment(BootMode.FLASH_ONCE, REF, Serial("S64ENX0T123456"))
+ALWAYS = Assignment(BootMode.FLASH_ALWAYS, REF, Serial("S64ENX0T123456"))
+FLASH = LiveEnv(Purpose.FLASH)
+
+
+def mac(number: int) -> Mac:
+    return Mac(f"52:54:00:00:00:{number:02x}")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path / "state") as made:
+        made.add_image()
+        yield made
+
+
+def set_rules(house: Site, **rules: str) -> None:
+    house.services.settings.change({f"flash.{key}": text for key, text in rules.items()}, ip=None)
+
+
+def rack(house: Site, count: int, wanted: Assignment = ONCE) -> None:
+    for number in range(count):
+        house.add_machine(mac(number), disks=DISKS)
+        house.services.machines.save(mac(number), wanted, ip=None)
+
+
+def ask(house: Site, number: int) -> Decided:
+    return house.services.contacts.answer(mac(number), ip=None)
+
+
+def flash(house: Site, number: int) -> None:
+    assert ask(house, number).decision.offer == FLASH
+    house.services.reports.fetched(mac(number))
+    plan = house.services.plans.answer(mac(number), ip=None, base_url="http://h")
+    assert plan["mode"] == "flash"
+    house.services.reports.done(mac(number), ip=None)
+
+
+def test_a_rack_that_comes_back_together_is_flashed_so_many_an_hour(house: Site) -> None:
+    set_rules(house, per_hour="3")
+    rack(house, 10)
+
+    first = [ask(house, number).decision for number in range(10)]
+
+    assert [decision.offer == FLASH for decision in first] == [True] * 3 + [False] * 7
+    assert first[3].reason is Reason.HOURLY_LIMIT
+    assert isinstance(first[3].offer, Wait)
+    assert first[3].hold is not None
+    assert first[3].hold.until == "2026-11-22T21:00:00+00:00"
+    house.hands.forward(minutes=61)
+    later = [ask(house, number).decision.offer == FLASH for number in range(3, 10)]
+    assert later == [True] * 3 + [False] * 4
+
+
+def test_one_attempt_counts_once_however_often_it_asks(house: Site) -> None:
+    set_rules(house, per_hour="1")
+    rack(house, 2)
+
+    for _again in range(3):
+        assert ask(house, 0).decision.offer == FLASH
+    flash(house, 0)
+
+    assert ask(house, 1).decision.reason is Reason.HOURLY_LIMIT
+
+
+def test_a_fetch_and_a_plan_without_a_contact_begin_nothing_beyond_the_bound(house: Site) -> None:
+    set_rules(house, per_hour="1")
+    rack(house, 2)
+    ask(house, 0)
+
+    house.services.reports.fetched(mac(1))
+    plan = house.services.plans.answer(mac(1), ip=None, base_url="http://h")
+
+    assert house.services.machines.get(mac(1)).machine.phase.value == "idle"
+    assert plan["mode"] == "interactive"
+    assert plan["retry_after"]
+
+
+def test_what_has_begun_goes_on(house: Site) -> None:
+    rack(house, 1)
+    ask(house, 0)
+    house.services.reports.fetched(mac(0))
+    set_rules(house, hours="02:00-03:00", per_hour="1", order_expires_hours="1")
+    house.hands.forward(hours=5)
+
+    plan = house.services.plans.answer(mac(0), ip=None, base_url="http://h")
+
+    assert plan["mode"] == "flash"
+
+
+def test_outside_its_hours_a_machine_waits_and_begins_when_they_do(house: Site) -> None:
+    set_rules(house, hours="22:00-06:00", zone="Europe/Berlin")  # 21:00 UTC in winter
+    rack(house, 1)
+
+    held = ask(house, 0).decision
+
+    assert held.reason is Reason.OUT_OF_HOURS
+    assert held.hold is not None
+    assert held.hold.until == "2026-11-22T21:00:00+00:00"
+    house.hands.forward(hours=1)
+    assert ask(house, 0).decision.offer == FLASH
+
+
+def test_a_machine_with_a_proven_disk_boots_it_while_a_rule_holds(house: Site) -> None:
+    rack(house, 1, ALWAYS)
+    flash(house, 0)
+    ask(house, 0)  # released to its disk
+    set_rules(house, hours="02:00-03:00")
+    house.hands.forward(minutes=10)
+
+    held = ask(house, 0).decision
+
+    assert isinstance(held.offer, LocalDisk)
+    assert held.reason is Reason.OUT_OF_HOURS
+    assert house.services.machines.get(mac(0)).machine.phase.value == "released"
+
+
+def test_a_label_forbids_even_the_plan_of_what_has_begun(house: Site) -> None:
+    rack(house, 1)
+    ask(house, 0)
+    house.services.reports.fetched(mac(0))
+    set_rules(house, never_labels="prod, db")
+    house.services.machines.save(
+        mac(0),
+        Assignment(ONCE.boot_mode, ONCE.image_ref, ONCE.target_disk_serial, None, ("db",), True),
+        ip=None,
+    )
+
+    plan = house.services.plans.answer(mac(0), ip=None, base_url="http://h")
+
+    assert plan["mode"] == "exit"
+    assert ask(house, 0).decision.reason is Reason.PROTECTED_LABEL
+
+
+def test_a_half_written_disk_is_not_booted_because_of_a_rule(house: Site) -> None:
+    rack(house, 1)
+    ask(house, 0)
+    house.services.reports.fetched(mac(0))
+    house.services.plans.answer(mac(0), ip=None, base_url="http://h")
+    house.services.reports.failed(mac(0), "broken", ip=None)
+    set_rules(house, never_labels="db")
+    house.database.write(
+        lambda tx: tx.run("INSERT INTO machine_labels (mac, label) VALUES (?, 'db')", mac(0))
+    )
+    house.hands.forward(hours=1)
+
+    held = ask(house, 0).decision
+
+    assert isinstance(held.offer, Wait)
+    assert held.reason is Reason.PROTECTED_LABEL
+
+
+def test_a_forgotten_order_expires_and_says_so_once(house: Site) -> None:
+    set_rules(house, order_expires_hours="24")
+    rack(house, 2, ALWAYS)
+    flash(house, 1)
+    ask(house, 1)
+    house.hands.forward(hours=25)
+
+    for _again in range(2):
+        assert ask(house, 0).decision.reason is Reason.ORDER_EXPIRED
+    assert isinstance(ask(house, 1).decision.offer, LocalDisk)
+
+    listed = house.services.audit.listed(Query(kind="machine.flash.held_back"))
+    assert len([row for row in listed if row.subject_id == mac(0)]) == 1
+    house.services.machines.save(mac(0), ALWAYS, ip=None)
+    assert ask(house, 0).decision.offer == FLASH
+
+
+def test_the_list_and_the_page_say_which_rule_and_until_when(house: Site) -> None:
+    set_rules(house, hours="22:00-06:00")
+    rack(house, 1)
+    ask(house, 0)
+    visit = house.visit()
+
+    assert "held back: not in these hours" in visit.get("/ui/machines").text
+    page = visit.get(f"/ui/machines/{mac(0)}").text
+    assert "between 22:00 and 06:00 only" in page
+    assert "from 2026-11-22 22:00 UTC on" in page
+
+
+def test_never_more_begin_within_an_hour_than_the_bound(house: Site) -> None:
+    """Twelve boxes that ask, fetch, fail and finish at all kinds of moments."""
+    bound = 4
+    set_rules(house, per_hour=str(bound))
+    rack(house, 12, ALWAYS)
+    began: list[datetime] = []
+    for step, number in zip(range(240), itertools.cycle(range(12)), strict=False):
+        before = house.services.machines.get(mac(number)).machine
+        ask(house, number)
+        house.services.reports.fetched(mac(number))
+        after = house.services.machines.get(mac(number)).machine
+        if after.phase_at != before.phase_at and after.phase.value == "booted":
+            began.append(house.hands.now)
+            if step % 3 == 0:
+                house.services.reports.failed(mac(number), "broken", ip=None)
+            elif step % 3 == 1:
+                house.services.reports.done(mac(number), ip=None)
+        house.hands.forward(seconds=97 + step % 7 * 41)
+
+    assert len(began) > 3 * bound
+    for moment in began:
+        within = [other for other in began if moment <= other < moment + timedelta(hours=1)]
+        assert len(within) <= bound
