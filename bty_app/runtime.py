@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bty_app import __version__, logs
+from bty_app import __version__
 from bty_app.client_zip import client_zip
 from bty_app.config import Config
 from bty_app.config_values import spelled
 from bty_app.domain.bounds import Rate
-from bty_app.domain.events import Event, Kind
 from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
 from bty_app.domain.webhooks import Target
@@ -23,7 +21,7 @@ from bty_app.services import passwords, power
 from bty_app.services.account import AccountKeeper, PasswordPlace
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.artifacts import Artifacts
-from bty_app.services.audit import Audit
+from bty_app.services.audit import Audit, log_events
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.boot_stages import BootStages
 from bty_app.services.bulk import Bulk
@@ -77,7 +75,6 @@ AGENT = f"bty/{__version__}"
 # Warming is waiting for another program: it must not keep a download waiting.
 JOBS_AT_ONCE = {"warm": 2}
 JOB_THREADS = 5
-_SAID_BY_THE_REQUEST = frozenset({Kind.PXE_OFFERED, Kind.PXE_PLAN})
 
 
 @contextmanager
@@ -86,33 +83,15 @@ def opened(state_dir: Path, revisions: Revisions | None = None) -> Iterator[Data
     bump = revisions.bump if revisions else lambda _topics: None
     with (
         locks.shared(state_dir),
-        Database(state_dir / STATE_FILE, on_commit=bump, on_events=_logged) as database,
+        Database(state_dir / STATE_FILE, on_commit=bump, on_events=log_events) as database,
     ):
         yield database
 
 
-def _logged(told: Sequence[Event]) -> None:
-    """One line for each event; what the line of its request says already is for debugging."""
-    for event in told:
-        level = logging.DEBUG if event.kind in _SAID_BY_THE_REQUEST else logging.INFO
-        subject = event.subject.id if event.subject else None
-        logs.event(
-            _log, level, "event", kind=event.kind.value, subject=subject, summary=event.summary
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What operators log in with, and what signs their forms."""
-
-    password: passwords.Secret
-    form_key: passwords.Secret
-
-
-def secrets(config: Config) -> Secrets:
+def secrets(config: Config) -> passwords.Secrets:
     """The configured secrets, or those in the state directory, made at the first start."""
     place = config.paths.state_dir
-    return Secrets(
+    return passwords.Secrets(
         passwords.admin_password(config.admin.password, place),
         passwords.session_secret(config.server.session_secret, place),
     )
@@ -124,7 +103,7 @@ def services(
     revisions: Revisions,
     clock: Clock = utc_now,
     *,
-    known: Secrets | None = None,
+    known: passwords.Secrets | None = None,
 ) -> Services:
     """The use cases over one open database; `known` are the secrets, if they were read already."""
     known = known or secrets(config)
@@ -165,6 +144,9 @@ def services(
         catalog_checks(config, in_background, clock, last_checks.note),
         keeper,
     )
+    # A password without a file is kept by the configuration, and cannot be changed here.
+    fixed = "" if known.password.path else config.provenance["admin.password"]
+    password_place = PasswordPlace(config.paths.state_dir, fixed)
     return Services(
         jobs=jobs,
         stages=stages,
@@ -206,7 +188,7 @@ def services(
         settings=settings,
         tokens=Tokens(database, clock),
         webhooks=webhooks(config, database, settings, clock),
-        account=AccountKeeper(database, sessions, _password_place(config, known), clock),
+        account=AccountKeeper(database, sessions, password_place, clock),
     )
 
 
@@ -348,19 +330,13 @@ def warming(
     return Warming(database, cache, settings, password=password, clock=clock)
 
 
-def _sessions(known: Secrets, database: Database, clock: Clock) -> Sessions:
+def _sessions(known: passwords.Secrets, database: Database, clock: Clock) -> Sessions:
     """Logins; those that another password or key opened are ended."""
     account = Account(known.password.value, known.form_key.value)
     sessions = Sessions(database, account, clock)
     if sessions.end_those_of_another_password():
         _log.info("the password or the session secret is another one: all sessions were ended")
     return sessions
-
-
-def _password_place(config: Config, known: Secrets) -> PasswordPlace:
-    """Where the password is, and what keeps it from being changed here."""
-    fixed = "" if known.password.path else config.provenance["admin.password"]
-    return PasswordPlace(config.paths.state_dir, fixed)
 
 
 def options(config: Config) -> Options:

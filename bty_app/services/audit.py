@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,8 @@ from bty_app.store.events import Found
 SEARCHED = 100_000  # rows of one look: some tenths of a second
 EXPORTED_AT_ONCE = 2_000
 
+_SAID_BY_THE_REQUEST = frozenset({Kind.PXE_OFFERED, Kind.PXE_PLAN})
+
 _log = logging.getLogger(__name__)
 
 
@@ -29,6 +31,16 @@ def record_if_possible(database: Database, event: Event, *, at: str) -> None:
         database.write(lambda tx: events.record(tx, event, at=at))
     except (StorageError, ConflictError) as error:
         logs.event(_log, logging.WARNING, "unwritten", what=event.summary, error=error.message)
+
+
+def log_events(told: Sequence[Event]) -> None:
+    """One line for each event; what the line of its request says already is for debugging."""
+    for event in told:
+        level = logging.DEBUG if event.kind in _SAID_BY_THE_REQUEST else logging.INFO
+        subject = event.subject.id if event.subject else None
+        logs.event(
+            _log, level, "event", kind=event.kind.value, subject=subject, summary=event.summary
+        )
 
 
 class Audit:

@@ -38,6 +38,14 @@ class Secret:
     generated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What operators log in with, and what signs their forms."""
+
+    password: Secret
+    form_key: Secret
+
+
 def admin_password(configured: str, state_dir: Path) -> Secret:
     """The operator's password: the configured one, else the file's, else a new one in the file.
 

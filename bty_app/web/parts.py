@@ -1,0 +1,79 @@
+"""What the routes are given: the use cases, and what of the configuration they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bty_app.services.account import AccountKeeper
+from bty_app.services.artifact_jobs import ArtifactJobs
+from bty_app.services.audit import Audit
+from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_stages import BootStages
+from bty_app.services.bulk import Bulk
+from bty_app.services.cache_keeper import CacheKeeper
+from bty_app.services.catalog import Catalog
+from bty_app.services.catalog_checks import CatalogChecks
+from bty_app.services.catalog_imports import CatalogImports
+from bty_app.services.catalog_jobs import CatalogJobs
+from bty_app.services.catalog_upstream import CatalogUpstream
+from bty_app.services.client import Client
+from bty_app.services.contacts import Contacts
+from bty_app.services.doctor import Doctor
+from bty_app.services.hardware import Hardware
+from bty_app.services.health import Health
+from bty_app.services.jobs import Jobs
+from bty_app.services.last_checks import LastChecks
+from bty_app.services.machines import Machines
+from bty_app.services.metrics import Metrics
+from bty_app.services.plans import Plans
+from bty_app.services.reports import Reports
+from bty_app.services.revisions import Revisions
+from bty_app.services.sessions import Sessions
+from bty_app.services.settings import Settings
+from bty_app.services.tokens import Tokens
+from bty_app.services.webhooks import Webhooks
+from bty_app.web.middleware import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases that the routes call."""
+
+    jobs: Jobs
+    contacts: Contacts
+    stages: BootStages
+    plans: Plans
+    reports: Reports
+    machines: Machines
+    hardware: Hardware
+    bulk: Bulk
+    catalog: Catalog
+    upstream: CatalogUpstream
+    checks: CatalogChecks
+    last_checks: LastChecks
+    catalog_jobs: CatalogJobs
+    keeper: CacheKeeper
+    imports: CatalogImports
+    audit: Audit
+    sessions: Sessions
+    health: Health
+    metrics: Metrics
+    revisions: Revisions
+    boot_files: BootFiles
+    client: Client
+    artifacts: ArtifactJobs
+    doctor: Doctor
+    settings: Settings
+    tokens: Tokens
+    account: AccountKeeper
+    webhooks: Webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What of the configuration the routes need."""
+
+    public_url: str
+    trusted_proxies: tuple[Network, ...]
+    inventory_max_bytes: int
+    max_upload_bytes: int
