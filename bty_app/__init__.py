@@ -1,3 +1,3 @@
 """bty: from power-on to a flashed, running operating system."""
 
-__version__ = "0.91.0"
+__version__ = "0.92.0"

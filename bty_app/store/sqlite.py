@@ -10,7 +10,7 @@ import apsw
 from bty_app.errors import BtyError, ConflictError, StorageError
 
 APPLICATION_ID = 0x62747931  # "bty1", shown by file(1)
-SCHEMA_NUMBER = 1
+SCHEMA_NUMBER = 2
 BUSY_TIMEOUT_MS = 5000
 _RETRY_SECONDS = 0.02
 

@@ -73,7 +73,7 @@ _BY = catalog_events.By(Actor.OPERATOR, _IP)
 _WRONG = InvalidInputError("wrong")
 _TOKEN = Token("0123456789", "a" * 64, "ci", Scope.READ, datetime.fromisoformat(_AT))
 _HOOK = Target(("*failed",), "https://example.com/hook")
-_FACTS = SetFacts("0.91.0", "https://example.com", _AT, None, {}, {})
+_FACTS = SetFacts("0.92.0", "https://example.com", _AT, None, {}, {})
 
 
 def _operator(kind: Kind, *keys: str) -> Event:
@@ -278,27 +278,27 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             " details are from_version, to_version, archived_at, reason, problem, files).",
         ),
         (
-            artifact_events.fetch_requested("v0.91.0", _BY),
+            artifact_events.fetch_requested("v0.92.0", _BY),
             "An operator wants the netboot artifacts of a release; a job fetches them.",
         ),
         (
-            artifact_events.fetch_started("v0.91.0", "https://example.com"),
+            artifact_events.fetch_started("v0.92.0", "https://example.com"),
             "The fetch of netboot artifacts has begun.",
         ),
         (
-            artifact_events.installed("v0.91.0", _FACTS, _BY, again=False),
+            artifact_events.installed("v0.92.0", _FACTS, _BY, again=False),
             "A set of netboot artifacts was installed, or it was there and every file was checked.",
         ),
         (
-            artifact_events.fetch_failed("v0.91.0", _WRONG, _BY),
+            artifact_events.fetch_failed("v0.92.0", _WRONG, _BY),
             "Netboot artifacts were not installed; what was there stays.",
         ),
         (
-            artifact_events.fetch_cancelled("v0.91.0", _BY),
+            artifact_events.fetch_cancelled("v0.92.0", _BY),
             "A fetch was cancelled. The next one goes on from there.",
         ),
         (
-            artifact_events.rolled_back("0.90.0-0123456789ab", "0.91.0-0123456789ab", _BY),
+            artifact_events.rolled_back("0.90.0-0123456789ab", "0.92.0-0123456789ab", _BY),
             "Machines boot the set of netboot artifacts before the current one again.",
         ),
     )

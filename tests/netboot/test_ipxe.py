@@ -141,7 +141,7 @@ def test_our_own_live_environment_is_all_in_its_initrd_and_knows_its_client() ->
 
 
 def test_a_live_environment_of_another_version_is_said_on_the_screen_and_booted() -> None:
-    differs = "machines boot the live environment 0.65.18, this server is 0.91.0: fetch"
+    differs = "machines boot the live environment 0.65.18, this server is 0.92.0: fetch"
     context = replace(PLAIN, live=Live("0.65.18", differs=differs))
 
     lines = ipxe.script(LiveEnv(Purpose.FLASH), context, because="as-bound").splitlines()
