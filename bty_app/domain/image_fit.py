@@ -37,7 +37,10 @@ def doubts(entry: CatalogEntry) -> tuple[str, ...]:
     if not entry.disk_image_sha and not entry.sha_url:
         found.append("it has no digest, so what is written cannot be proven")
     if not entry.format:
-        found.append("its format is unknown, so the flasher goes by its first bytes")
+        found.append(
+            "its format is unknown: the flasher goes by the name in its address, and refuses to"
+            " write where that says nothing"
+        )
     if entry.gone_at:
         found.append("the catalog that listed it lists it no more")
     return tuple(found)
