@@ -72,7 +72,8 @@ def _base_url(text: str) -> str:
 
 
 def _hours(text: str) -> str:
-    parse_hours(text)
+    if text.strip():
+        parse_hours(text)
     return text.strip()
 
 
@@ -184,7 +185,7 @@ WEBHOOK_TARGETS = Setting(
     "",
     webhooks.checked,
     "Where events are sent as they happen: patterns of their kinds and a URL, more behind a"
-    " semicolon: *failed,machine.flashed https://example.com/a; * http://192.0.2.5/b",
+    " semicolon, such as: *failed,machine.flashed https://example.com/a; * http://192.0.2.5/b.",
     mask=webhooks.masked,
 )
 

@@ -12,6 +12,9 @@ EDGES = [
     (table.GRACE_SECONDS, 0, 86_400),
     (table.MAX_ATTEMPTS, 1, 100),
     (table.SILENCE_MINUTES, 1, 1_440),
+    (table.FLASHES_PER_HOUR, 0, 100_000),
+    (table.ORDER_EXPIRES, 0, 8_760),
+    (table.UNDO_MINUTES, 0, 1_440),
 ]
 
 
@@ -34,12 +37,23 @@ TEXTS = [
     (table.NETBOOT_TAG, ["latest", "v0.77.2", "0.9_rc-1"], ["", "-x", "../x", "a b", "v" * 65]),
 ]
 
+RULES = [
+    (table.FLASH_HOURS, ["", "22:00-06:00", "00:00-23:59"], ["22-6", "24:00-01:00", "1:00-1:00"]),
+    (table.FLASH_ZONE, ["UTC", "Europe/Berlin"], ["Mars/Base", "../etc/passwd", "x" * 3000]),
+    (table.NEVER_LABELS, ["", "storage", "rack 4, storage"], ["a\nb", "x" * 3000]),
+    (
+        table.WEBHOOK_TARGETS,
+        ["", "*failed,machine.flashed https://example.com/a; * http://192.0.2.5/b"],
+        ["*", "* ftp://h/a", "* https://h/a b"],
+    ),
+]
+
 
 def test_every_setting_is_in_the_table_once_with_a_valid_default_and_help() -> None:
     keys = [setting.key for setting in table.SETTINGS]
 
     assert sorted(keys) == sorted({*keys})
-    tested = {setting.key for setting, _, _ in EDGES} | {key.key for key, _, _ in TEXTS}
+    tested = {setting.key for setting, _, _ in EDGES} | {key.key for key, _, _ in TEXTS + RULES}
     assert tested == set(keys)
     for setting in table.SETTINGS:
         if not setting.configured:
@@ -78,3 +92,14 @@ def test_without_stored_values_the_bounds_are_the_documented_ones() -> None:
     assert table.limits({}) == Limits(grace_seconds=120, max_attempts=5)
     assert table.limits({"boot.grace_seconds": "0", "boot.max_attempts": "1"}) == Limits(0, 1)
     assert table.value(table.SILENCE_MINUTES, {}) == 10
+
+
+@pytest.mark.parametrize(("setting", "good", "bad"), RULES)
+def test_a_rule_is_taken_in_its_own_form(
+    setting: table.Setting, good: list[str], bad: list[str]
+) -> None:
+    for text in good:
+        assert table.value(setting, {setting.key: table.checked(setting, text)}) == text
+    for text in bad:
+        with pytest.raises(ValidationError, match=setting.key):
+            table.checked(setting, text)

@@ -25,6 +25,9 @@ PAGES = (
     "/ui/machines",
     f"/ui/machines/{MAC}",
     f"/ui/machines/{MAC}/delete",
+    f"/ui/machines/{MAC}/again",
+    f"/ui/machines/{MAC}/hardware",
+    f"/ui/machines/bulk?macs={MAC}",
     "/ui/catalog",
     f"/ui/catalog/entries/{REF}",
     f"/ui/catalog/entries/{REF}/delete",
@@ -33,6 +36,7 @@ PAGES = (
     "/ui/netboot/rollback",
     "/ui/events",
     "/ui/settings",
+    "/ui/account",
     "/ui/nowhere",
 )
 

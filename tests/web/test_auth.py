@@ -130,7 +130,10 @@ def test_every_route_is_closed_but_those_that_are_open_by_design(house: Site) ->
             "/client.pyz",
         }
         | {"/pxe-bootstrap.ipxe", "/boot/{name:path}", "/static/{name}", "/ui/login"}
-        | {f"/pxe/{{mac}}{part}" for part in ("", "/plan", "/inventory", "/status", "/done")}
+        | {
+            f"/pxe/{{mac}}{part}"
+            for part in ("", "/plan", "/inventory", "/status", "/done", "/booted")
+        }
         | {"/pxe/{mac}/progress"}
     )
 

@@ -266,7 +266,8 @@ def test_there_are_not_more_tokens_than_the_store_holds(
 OPEN = {
     *("/", "/healthz", "/readyz", "/version", "/metrics", "/pxe-bootstrap.ipxe", "/client.pyz"),
     *("/pxe/{mac}", "/pxe/{mac}/plan", "/pxe/{mac}/inventory", "/pxe/{mac}/status"),
-    *("/pxe/{mac}/done", "/pxe/{mac}/progress", "/boot/{name}", "/images", "/catalog.toml"),
+    *("/pxe/{mac}/done", "/pxe/{mac}/progress", "/pxe/{mac}/booted"),
+    *("/boot/{name}", "/images", "/catalog.toml"),
     *("/ui/login", "/static/{name}"),
 }
 ADMIN = ("/api/v1/tokens", "/api/v1/sessions", "/api/v1/account", "/api/v1/settings")
@@ -302,7 +303,7 @@ def test_every_closed_route_has_a_scope_that_fits_it(house: Site) -> None:
 
 def test_every_closed_route_refuses_without_a_credential(house: Site) -> None:
     """Asked, not read from the table: nothing is done before the door."""
-    examples = {"mac": "52:54:00:12:34:56", "event_id": "1", "name": "x.vmlinuz"}
+    examples = {"mac": "52:54:00:12:34:56", "event_id": "1", "name": "x.vmlinuz", "number": "1"}
     client = house.client()
     for method, path, _resource in closed_routes(house):
         real = _FIELD.sub(lambda f: examples.get(f[1], "x"), path)
@@ -314,7 +315,7 @@ def test_every_closed_route_refuses_without_a_credential(house: Site) -> None:
 
 def test_a_token_that_may_only_read_changes_nothing_anywhere(house: Site) -> None:
     token = made(house)
-    examples = {"mac": "52:54:00:12:34:56", "event_id": "1", "name": "x.vmlinuz"}
+    examples = {"mac": "52:54:00:12:34:56", "event_id": "1", "name": "x.vmlinuz", "number": "1"}
     for method, path, _resource in closed_routes(house):
         if method in {"GET", "HEAD", "OPTIONS"}:
             continue

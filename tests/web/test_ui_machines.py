@@ -398,5 +398,5 @@ def test_the_page_with_all_its_assets_is_light(house: Site) -> None:
 
     weight = len(page.encode()) + sum(len(visit.get(path).content) for path in loaded)
 
-    assert len(loaded) == 4
+    assert len(loaded) == 5
     assert weight < 150_000, json.dumps(sorted(loaded))
