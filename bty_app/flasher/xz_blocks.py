@@ -14,8 +14,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from bty_app.errors import FlashError, FlashIntegrityError
-from bty_app.flasher import xz_format
-from bty_app.flasher.decoder import Members, xz_streams
+from bty_app.flasher import liblzma, xz_format
+from bty_app.flasher.decoder import Decoder, xz_streams
 from bty_app.flasher.flow import Flow
 from bty_app.flasher.memory import bytes_are_zero, spare_bytes
 from bty_app.flasher.ring import Sink
@@ -44,7 +44,7 @@ class Blocks:
         self._stream: _Stream | None = None
         self._streams = 0
         self._zeros: dict[bytes, int] = {}
-        self._row: Members | None = None
+        self._row: Decoder | None = None
 
     def feed(self, data: bytes) -> None:
         if self._row is not None:
@@ -152,7 +152,7 @@ class Blocks:
                 "some blocks of the image say how long they are, and some do not: compress it again"
             )
         self._collect(leave=0)
-        self._row = xz_streams(self._sink)
+        self._row = liblzma.Streams(self._sink) if liblzma.available() else xz_streams(self._sink)
         self._row.feed(stream.header + bytes(self._pending))
         self._pending.clear()
 

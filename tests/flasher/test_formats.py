@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bty_app.errors import FlashError, FlashIntegrityError, FlashRefusedError
-from bty_app.flasher import bzip2_blocks
+from bty_app.flasher import bzip2_blocks, liblzma
 from bty_app.flasher.bzip2_marks import Bits, Mark
+from bty_app.flasher.decoder import xz_streams
 from bty_app.flasher.decoders import DECODERS, Row, decoder_of, program
 from bty_app.flasher.flash import Order, Outcome, Source, Tools, flash
+from bty_app.flasher.liblzma import Streams
 from bty_app.flasher.memory import Buffer
 from tests.flasher.flashing import is_as_said
 from tests.flasher.images import (
@@ -39,7 +41,11 @@ EXAMPLES = settings(
 SAMPLE = image([("t", 70_000), ("0", 300_000), ("n", 1_500_001), ("0", 9 * MIB), ("t", 12_345)])
 # qcow2 has tests of its own.
 KINDS = [kind for kind in DECODERS if kind != "qcow2"]
+# What takes over where liblzma cannot be called in place.
+PLAIN_XZ = Row("lzma of Python", lambda: True, lambda sink, _flow: xz_streams(sink))
+IN_PLACE_XZ = Row("liblzma in place", liblzma.available, lambda sink, _flow: Streams(sink))
 ROWS = [(kind, row) for kind in KINDS for row in DECODERS[kind]]
+ROWS += [("img.xz", PLAIN_XZ), ("img.xz", IN_PLACE_XZ)]
 # Where a flipped bit may go unnoticed but for the digest of the whole.
 UNPROTECTED = {"xz without checksums", "zstd, frames of all sizes"}
 
