@@ -44,10 +44,10 @@ def registry(directory: Path, *, htpasswd: str = "") -> Iterator[int]:
 
 
 @contextmanager
-def withcache(directory: Path, version: str, *, password: str = "") -> Iterator[int]:
-    """A real withcache, "0.8" or "0.13"; its port."""
+def withcache(directory: Path, version: str, *, password: str = "", **more: str) -> Iterator[int]:
+    """A real withcache, "0.8" or "0.13", with `more` in its environment; its port."""
     port = free_port()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WITHCACHE")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WITHCACHE")} | more
     if version == "0.8":
         place = PREFIX / "withcache-0.8"
         assert place.is_dir(), f"{place} is missing: tests/run installs it"

@@ -58,7 +58,7 @@ class FickleMirror:
         self._released.set()
 
     def spoil_next(self) -> None:
-        """The next download has a wrong last byte."""
+        """The next download of the whole image has a wrong last byte."""
         self._spoil_next = True
 
     def break_off_at(self, *places: int) -> None:
@@ -97,13 +97,17 @@ class FickleMirror:
                 self._stalls.remove(at)
                 self._closing.wait()
                 raise ConnectionAbortedError
-            yield self._piece(at, end)
+            yield self._piece(at, end) if start else self._of_whole(at, end)
 
     def _marks(self, start: int, half: int) -> list[int]:
         return [at for at in (half, *self._breaks, *self._stalls) if at > start]
 
     def _piece(self, start: int, end: int) -> bytes:
-        piece = self.image[start:end]
+        return self.image[start:end]
+
+    def _of_whole(self, start: int, end: int) -> bytes:
+        """A look at the end of the image is not the download that is to be spoilt."""
+        piece = self._piece(start, end)
         if not self._spoil_next or end < len(self.image):
             return piece
         self._spoil_next = False

@@ -105,6 +105,18 @@ class Server:
         """The answer to a PUT of `body`."""
         return self._json("PUT", path, body)
 
+    def set(self, key: str, value: str) -> None:
+        """Change a setting."""
+        self._json("PATCH", "/api/v1/settings", {key: value})
+
+    def warm(self, image: str) -> None:
+        """Have the cache fetch an image; returns when it has."""
+        job = self._json("POST", "/api/v1/catalog/warm", {"image": image})
+        while job["status"] in {"queued", "running"}:
+            time.sleep(0.1)
+            job = self.get(f"/api/v1/jobs/{job['id']}")
+        assert job["status"] == "completed", job
+
     def fetch_release(self) -> dict[str, Any]:
         """Fetch the netboot artifacts that are set; the fetch when it has ended."""
         self._json("POST", "/boot/releases", {"tag": "latest"})

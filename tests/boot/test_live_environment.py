@@ -170,16 +170,32 @@ def test_a_blank_disk_is_flashed_and_boots(
 
         to_the_disk(box, place.server)
         downloads = place.mirror.downloads
-        again = to_the_disk(box, place.server)
+        later = [to_the_disk(box, place.server) for _ in range(2)]
 
         kinds = place.kinds()
-        assert "live environment" not in again
+        assert not any("live environment" in log for log in later)
         assert kinds.count("machine.flashed") == 1
         assert "machine.flash_failed" not in kinds
         written = box.disk.read_bytes()
         assert written[: len(image())] == image()
         assert not any(written[-HEAD:])
         assert place.mirror.downloads == downloads
+
+
+def test_flash_always_flashes_at_every_power_on(proof_rack: Rack) -> None:
+    proof_rack.server.set("boot.grace_seconds", "1")  # else a power-on so soon is the same boot
+    box = proof_rack.box()
+    proof_rack.order(mode="bty-flash-always")
+
+    for cycle in range(1, 4):
+        box.disk.write_bytes(b"\xa5" * DISK_BYTES)
+        to_the_disk(box, proof_rack.server)
+        assert proof_rack.kinds().count("machine.flashed") == cycle
+        assert box.disk.read_bytes()[: len(image())] == image()
+
+    kinds = proof_rack.kinds()
+    assert "machine.flash_failed" not in kinds
+    assert proof_rack.server.machine(MAC)["boot_mode"] == "bty-flash-always"
 
 
 def test_an_image_with_another_digest_never_boots_and_the_server_hears_why(

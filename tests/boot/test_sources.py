@@ -1,4 +1,4 @@
-"""Where the bytes come from, in virtual machines: a registry, and a mirror with faults."""
+"""Where the bytes come from, in virtual machines: a registry, a cache, and a mirror with faults."""
 
 from __future__ import annotations
 
@@ -53,7 +53,24 @@ def from_registry(directory: Path, pyz: Path, live_set: Path) -> Iterator[tuple[
             yield Rack(server, mirror, directory), "origin"
 
 
-@pytest.mark.parametrize("source", [from_registry])
+@contextmanager
+def from_cache(directory: Path, pyz: Path, live_set: Path) -> Iterator[tuple[Rack, str]]:
+    """A cache that has the image, whose origin has gone."""
+    packed = PACKED["img.zst"](image())
+    with (
+        guest_view() as view,
+        programs.withcache(directory, "0.13", http_proxy=view) as port,
+        FickleMirror(packed) as mirror,
+    ):
+        src = f"http://{HOST}:{mirror.port}/proof.img.zst"
+        more = {"http_proxy": view, "BTY_WITHCACHE_URL": f"http://{HOST}:{port}"}
+        with Server(pyz, directory, live_set, **more) as server:
+            server.warm(server.import_catalog(catalog_of(directory, src, packed)))
+            mirror.gone()
+            yield Rack(server, mirror, directory), "cache"
+
+
+@pytest.mark.parametrize("source", [from_registry, from_cache])
 def test_a_blank_disk_is_flashed_from(
     source: Callable[..., AbstractContextManager[tuple[Rack, str]]],
     pyz: Path,

@@ -66,6 +66,7 @@ def test_a_good_installation_has_status_0_beside_a_server_as_well(home: Path) ->
         "catalog": "ok",
         "upstream-catalog": "ok",
         "withcache": "ok",
+        "webhooks": "ok",
     }
     assert list(found["findings"][0]) == ["check", "level", "sentence", "remedy"]
 

@@ -96,7 +96,7 @@ def test_a_box_is_told_every_place_and_the_digest_of_this_moment(place: Place) -
     assert rolling["image"] == f"oras://{place.registry}/o/image:rolling"
     assert (rolling["disk_image_sha"], rolling["format"]) == (digest, "img.zst")
     assert rolling["sources"] == [
-        {"from": "origin", "url": f"oras://{place.registry}/o/image@sha256:{digest}"}
+        {"from": "origin", "url": f"http://{place.registry}/v2/o/image/blobs/sha256:{digest}"}
     ]
     assert fixed["image"] == warm
     assert fixed["sources"] == [

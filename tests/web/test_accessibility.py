@@ -56,7 +56,7 @@ def violations(page: Page) -> list[str]:
     options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
     found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
     return [
-        f"{row['id']}: {row['help']}: {node['target']} {node['failureSummary']}"
+        f"{row['id']}: {node['target']} {node['failureSummary']}"
         for row in found["violations"]
         for node in row["nodes"]
     ]
