@@ -57,7 +57,8 @@ def test_blocks_wrap_on_the_wire() -> None:
     transfer.received(wire.Ack(0))
     for number in range(1, 70002):
         transfer.received(wire.Ack(number & 0xFFFF))
-    assert transfer.done and transfer.bytes_acked == size
+    assert transfer.done
+    assert transfer.bytes_acked == size
 
 
 def test_silence_ends_it() -> None:
