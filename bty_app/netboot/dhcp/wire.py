@@ -30,7 +30,7 @@ _HEAD = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s")
 _NOBODY = IPv4Address(0)
 
 
-class BadPacket(ValueError):
+class BadPacketError(ValueError):
     """Bytes that are no DHCP request; the text says why."""
 
 
@@ -56,14 +56,14 @@ class Packet:
 
 
 def parse(data: bytes) -> Packet:
-    """A packet over Ethernet. Raises BadPacket."""
+    """A packet over Ethernet. Raises BadPacketError."""
     if not FIXED + 4 <= len(data) <= MAX_PACKET:
-        raise BadPacket("too short or too long")
+        raise BadPacketError("too short or too long")
     op, htype, hlen, _, xid, secs, flags, ci, _yi, si, gi, mac, _, file = _HEAD.unpack_from(data)
     if data[FIXED : FIXED + 4] != MAGIC:
-        raise BadPacket("no DHCP magic")
+        raise BadPacketError("no DHCP magic")
     if htype != 1 or hlen != 6:
-        raise BadPacket("not from an Ethernet card")
+        raise BadPacketError("not from an Ethernet card")
     return Packet(
         op=op,
         xid=xid,
@@ -86,7 +86,7 @@ def _options(data: bytes) -> dict[int, bytes]:
             at += 1
             continue
         if at + 2 > len(data) or at + 2 + data[at + 1] > len(data):
-            raise BadPacket(f"option {data[at]} goes beyond the packet")
+            raise BadPacketError(f"option {data[at]} goes beyond the packet")
         value = data[at + 2 : at + 2 + data[at + 1]]
         found[data[at]] = found.get(data[at], b"") + value
         at += 2 + len(value)

@@ -12,7 +12,7 @@ MAX_REQUEST = 512  # RFC 2347: a request is at most this long
 MAX_NAME = 255
 
 
-class BadPacket(ValueError):
+class BadPacketError(ValueError):
     """Bytes that are no TFTP packet that a client may send; the text says why."""
 
 
@@ -41,9 +41,9 @@ Packet = Read | Write | Ack | Abort
 
 
 def parse(data: bytes) -> Packet:
-    """What a client sent. Raises BadPacket."""
+    """What a client sent. Raises BadPacketError."""
     if len(data) < 4:
-        raise BadPacket("shorter than any packet")
+        raise BadPacketError("shorter than any packet")
     (opcode,) = struct.unpack_from("!H", data)
     if opcode == RRQ:
         return _read(data)
@@ -54,24 +54,24 @@ def parse(data: bytes) -> Packet:
         return Ack(number)
     if opcode == ERROR:
         return Abort(number)
-    raise BadPacket(f"operation {opcode} is not for a server that is only read")
+    raise BadPacketError(f"operation {opcode} is not for a server that is only read")
 
 
 def _read(data: bytes) -> Read:
     if len(data) > MAX_REQUEST:
-        raise BadPacket("the request is longer than 512 bytes")
+        raise BadPacketError("the request is longer than 512 bytes")
     if data[-1]:
-        raise BadPacket("the request does not end with a zero")
+        raise BadPacketError("the request does not end with a zero")
     try:
         name, mode, *rest = data[2:-1].decode("ascii").split("\0")
     except ValueError as error:
-        raise BadPacket("the request has no name and mode in ASCII") from error
+        raise BadPacketError("the request has no name and mode in ASCII") from error
     if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise BadPacket("the file name is empty, too long or not printable")
+        raise BadPacketError("the file name is empty, too long or not printable")
     if mode.lower() != "octet":  # no firmware wants netascii
-        raise BadPacket("only mode octet is served")
+        raise BadPacketError("only mode octet is served")
     if len(rest) % 2:
-        raise BadPacket("an option has no value")
+        raise BadPacketError("an option has no value")
     return Read(name, {rest[i].lower(): rest[i + 1] for i in range(0, len(rest), 2)})
 
 
