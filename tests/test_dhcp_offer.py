@@ -64,7 +64,7 @@ def test_by_architecture(vendor: bytes, arch: int, file: str) -> None:
 
 @pytest.mark.parametrize("more", [{"USER_CLASS": b"iPXE"}, {"IPXE": b"\1"}])
 def test_ipxe_gets_the_script(more: dict[str, bytes]) -> None:
-    got = answer(ask(b"PXEClient", 7, **more), FILES)
+    got = answer(ask(b"PXEClient", 7, wire.DISCOVER, **more), FILES)
     assert isinstance(got, Answer)
     assert got.file == "http://s/i"
 
