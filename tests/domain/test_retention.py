@@ -1,0 +1,140 @@
+"""Which backups go: the promises of the planner, over histories that nobody would think of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bty_app.domain import retention
+from bty_app.domain.retention import Kept, Policy, plan
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+policies = st.builds(
+    Policy,
+    count=st.integers(-1, 9),
+    daily=st.integers(-1, 9),
+    weekly=st.integers(-1, 9),
+    monthly=st.integers(-1, 9),
+)
+_flags = {name: st.booleans() for name in ("scheduled", "sound", "proven", "pinned")}
+histories = st.lists(
+    st.builds(
+        Kept,
+        id=st.text("0123456789-T", min_size=1, max_size=8),
+        taken_at=st.integers(-60, 60_000).map(lambda n: NOW - timedelta(minutes=37 * n)),
+        **_flags,
+    ),
+    max_size=40,
+    unique_by=lambda item: item.id,
+)
+
+
+def days(count: int) -> list[Kept]:
+    return [Kept(str(n), NOW - timedelta(days=n)) for n in range(count)]
+
+
+def removed(items: list[Kept], policy: Policy) -> set[str]:
+    return {fate.item.id for fate in plan(items, policy, NOW) if not fate.stays}
+
+
+@given(histories, policies)
+def test_what_is_removed_is_ours_sound_unpinned_and_not_of_the_future(
+    items: list[Kept], policy: Policy
+) -> None:
+    for fate in plan(items, policy, NOW):
+        item = fate.item
+        if not fate.stays:
+            assert item.scheduled
+            assert item.sound
+            assert not item.pinned
+            assert item.taken_at <= NOW
+        assert fate.reason
+
+
+@given(histories, policies)
+def test_the_newest_proven_and_the_newest_that_counts_stay(
+    items: list[Kept], policy: Policy
+) -> None:
+    gone = removed(items, policy)
+    past = [item for item in items if item.sound and item.taken_at <= NOW]
+    ours = [item for item in past if item.scheduled]
+
+    for group in ([i for i in past if i.proven], ours):
+        if group:
+            assert max(group, key=lambda i: (i.taken_at, i.id)).id not in gone
+
+
+@given(histories, policies)
+def test_what_counts_is_kept_up_to_the_number(items: list[Kept], policy: Policy) -> None:
+    gone = removed(items, policy)
+    counted = sorted(
+        (i for i in items if i.scheduled and i.sound and not i.pinned and i.taken_at <= NOW),
+        key=lambda i: (i.taken_at, i.id),
+        reverse=True,
+    )
+
+    assert not gone & {item.id for item in counted[: max(1, policy.count)]}
+    most = max(1, policy.count) + sum(max(0, n) for n in (policy.daily, policy.weekly))
+    assert len(counted) - len(gone) <= most + max(0, policy.monthly) + 1
+
+
+@given(histories, policies)
+def test_a_second_time_removes_nothing(items: list[Kept], policy: Policy) -> None:
+    gone = removed(items, policy)
+    left = [item for item in items if item.id not in gone]
+
+    assert removed(left, policy) == set()
+
+
+@given(histories, policies, policies)
+def test_keeping_more_removes_no_more(items: list[Kept], policy: Policy, more: Policy) -> None:
+    larger = Policy(
+        *(
+            max(getattr(policy, name), getattr(more, name))
+            for name in ("count", "daily", "weekly", "monthly")
+        )
+    )
+
+    assert removed(items, larger) <= removed(items, policy)
+
+
+def test_the_newest_are_kept_by_number() -> None:
+    assert removed(days(10), Policy(count=7)) == {"7", "8", "9"}
+    assert removed(days(3), Policy(count=0)) == {"1", "2"}
+
+
+def test_days_weeks_and_months_thin_out_what_is_older() -> None:
+    fates = plan(days(400), Policy(count=2, daily=7, weekly=4, monthly=6), NOW)
+    stay = {fate.item.id: fate.reason for fate in fates if fate.stays}
+
+    assert stay["0"] == "one of the newest 2"
+    assert stay["6"] == "the newest of its day"
+    assert stay["11"] == "the newest of its week"  # Sunday, 15 November
+    assert stay["26"] == "the newest of its month"  # 31 October
+    assert len(stay) == 7 + 2 + 5
+
+
+def test_each_reason_is_said() -> None:
+    items = [
+        Kept("f", NOW + timedelta(days=1)),
+        Kept("a", NOW, proven=False),
+        Kept("p", NOW - timedelta(days=1), pinned=True, proven=False),
+        Kept("m", NOW - timedelta(days=2), scheduled=False, proven=False),
+        Kept("b", NOW - timedelta(days=3), sound=False),
+        Kept("n", NOW - timedelta(days=4)),
+        Kept("o", NOW - timedelta(days=5)),
+    ]
+
+    fates = {fate.item.id: (fate.stays, fate.reason) for fate in plan(items, Policy(1), NOW)}
+
+    assert fates == {
+        "f": (True, retention.FUTURE),
+        "a": (True, "one of the newest 1"),
+        "p": (True, retention.PINNED),
+        "m": (True, retention.NOT_OURS),
+        "b": (True, retention.UNSOUND),
+        "n": (True, retention.NEWEST_PROVEN),
+        "o": (False, retention.TOO_OLD),
+    }
