@@ -120,6 +120,11 @@ def test_the_web_uses_no_protocol_but_the_script_writer() -> None:
             assert used <= {"bty_app.netboot", "bty_app.netboot.ipxe"}, path
 
 
+def test_the_api_stands_without_the_pages() -> None:
+    for path in (APP / "web" / "api").glob("*.py"):
+        assert not [name for name in imports(path) if name.startswith("bty_app.web.ui")], path
+
+
 def test_the_domain_has_no_clock_disk_network_or_log() -> None:
     for part, path in parts():
         if part != "domain":

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from bty_app import runtime
 from bty_app.cli import catalog_check, catalog_upstream
 from bty_app.cli.live_state import live_database
+from bty_app.cli.tables import table
 from bty_app.config import Config
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.catalog_events import import_report, shown
@@ -139,9 +140,4 @@ def _as_table(entries: Sequence[CatalogEntry]) -> str:
         )
         for entry in entries
     ]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return "".join(
-        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        + "\n"
-        for row in rows
-    )
+    return table(rows)

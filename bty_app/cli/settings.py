@@ -68,18 +68,7 @@ def _change(settings: Settings, key: str, value: str) -> None:
 
 
 def _as_json(shown: Sequence[Shown]) -> str:
-    told = [
-        {
-            "key": row.setting.key,
-            "value": row.value,
-            "from": row.where,
-            "default": row.default,
-            "help": row.setting.help,
-            "problem": row.problem or None,
-        }
-        for row in shown
-    ]
-    return json.dumps(told, indent=2) + "\n"
+    return json.dumps([row.as_data() for row in shown], indent=2) + "\n"
 
 
 def _as_table(shown: Sequence[Shown]) -> str:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from bty_app.cli.live_state import live_database
+from bty_app.cli.tables import table
 from bty_app.config import Config
-from bty_app.domain.moments import stamp
 from bty_app.domain.tokens import Scope, Token
 from bty_app.logs import one_line
 from bty_app.services.tokens import Tokens
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
             sys.stdout.write(_as_json(rows) if args.json else _as_table(rows))
         elif args.act == "create":
             made, text = tokens.create(args.name, args.scope, args.expires, ip=None)
-            told = json.dumps(_fields(made) | {"token": text}, indent=2) if args.json else text
+            told = json.dumps(made.as_data() | {"token": text}, indent=2) if args.json else text
             sys.stdout.write(f"{told}\n")
             ends = f"ends {made.expires_at:%Y-%m-%d %H:%M} UTC" if made.expires_at else "never ends"
             sys.stderr.write(
@@ -71,30 +71,15 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _fields(token: Token) -> dict[str, object]:
-    return {
-        "id": token.id,
-        "name": token.name,
-        "scope": token.scope.value,
-        "created_at": stamp(token.created_at),
-        "expires_at": stamp(token.expires_at) if token.expires_at else None,
-        "last_used_at": stamp(token.last_used_at) if token.last_used_at else None,
-        "last_used_ip": token.last_used_ip,
-    }
-
-
 def _as_json(tokens: Sequence[Token]) -> str:
-    return json.dumps([_fields(token) for token in tokens], indent=2) + "\n"
+    return json.dumps([token.as_data() for token in tokens], indent=2) + "\n"
 
 
 def _as_table(tokens: Sequence[Token]) -> str:
     if not tokens:
         return "there is no token\n"
     head = ("id", "name", "scope", "created", "expires", "last used", "from")
-    rows = [head, *map(_row, tokens)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
-    lines = ("  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows)
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    return table([head, *map(_row, tokens)])
 
 
 def _row(token: Token) -> tuple[str, ...]:

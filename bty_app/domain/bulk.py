@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar, assert_never
 
-from bty_app.domain.disk_policy import Disk, Policy, resolve, with_serial
+from bty_app.domain.disk_policy import Policy, resolve
 from bty_app.domain.machine import (
     FLASH_MODES,
     MAX_LABELS,
@@ -23,6 +23,7 @@ from bty_app.domain.machine import (
     Phase,
     parse_assignment,
 )
+from bty_app.domain.reported_disks import Disk, name_of, with_serial
 from bty_app.errors import ValidationError
 
 MAX_EXPIRES_HOURS = 8760
@@ -223,7 +224,7 @@ def _armed(after: Assignment, subject: Subject, site: Site) -> Step:
         doubt = "no inventory: nobody can say what is on that disk"
     elif disk is None:
         return _cannot(f"no disk of its last inventory has the serial {serial}")
-    onto = f"the {disk.label}, serial {serial}" if disk else f"the disk with serial {serial}"
+    onto = name_of(subject.disks, serial)
     again = ", at every later boot as well" * (after.boot_mode is BootMode.FLASH_ALWAYS)
     words = f"its next network boot erases {onto} and writes {site.images[after.image_ref]}{again}"
     return Step(Outcome.WILL, words, after, serial, doubt)

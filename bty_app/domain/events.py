@@ -115,6 +115,21 @@ class StoredEvent:
     acknowledged: bool
     chain: str
 
+    def as_data(self) -> dict[str, object]:
+        """The row as others see it; `details` is inlined."""
+        return {
+            "id": self.id,
+            "ts": self.ts,
+            "kind": self.kind,
+            "subject_kind": self.subject_kind,
+            "subject_id": self.subject_id,
+            "actor": self.actor,
+            "source_ip": self.source_ip,
+            "summary": self.summary,
+            "details": json.loads(self.details) if self.details else None,
+            "acknowledged": self.acknowledged,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Query:

@@ -57,9 +57,9 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Whether to run now, and why. `clock_is_odd`: nothing must be pruned on the word of it."""
+    """Whether to run one now, and why. `clock_is_odd`: nothing must be pruned on the word of it."""
 
-    now: bool
+    run: bool
     reason: str
     clock_is_odd: bool = False
 
@@ -133,7 +133,7 @@ def due(schedule: Schedule, past: Past, now: datetime) -> Due:
     if slot is None:
         return Due(False, "nothing is scheduled")
     wanted = _wanted(slot, past, now)
-    if wanted.now and past.failures and past.failure is not None:
+    if wanted.run and past.failures and past.failure is not None:
         again = past.failure + pause_after(past.failures)
         # A failure that is yet to come is the word of a wrong clock: it holds nothing up.
         if now < again and past.failure <= now + CLOCK_SLACK:
@@ -155,10 +155,10 @@ def next_try(schedule: Schedule, past: Past, now: datetime) -> datetime | None:
     """When the next scheduled backup begins, as far as one can tell; None where none does."""
     if schedule.cadence is Cadence.MANUAL:
         return None
-    if due(schedule, past, now).now:
+    if due(schedule, past, now).run:
         return now
     slot = latest_slot(schedule, now)
-    if slot is not None and past.failure is not None and _wanted(slot, past, now).now:
+    if slot is not None and past.failure is not None and _wanted(slot, past, now).run:
         return past.failure + pause_after(past.failures)
     return next_slot(schedule, now)
 

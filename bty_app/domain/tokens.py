@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bty_app.domain.moments import stamp
 from bty_app.errors import ValidationError
 
 PREFIX = "bty_"
@@ -49,6 +50,18 @@ class Token:
     def is_valid(self, now: datetime) -> bool:
         """Whether it still counts at `now`."""
         return self.expires_at is None or now < self.expires_at
+
+    def as_data(self) -> dict[str, object]:
+        """What may be shown of it."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "scope": self.scope.value,
+            "created_at": stamp(self.created_at),
+            "expires_at": stamp(self.expires_at) if self.expires_at else None,
+            "last_used_at": stamp(self.last_used_at) if self.last_used_at else None,
+            "last_used_ip": self.last_used_ip,
+        }
 
 
 def spelled(token_id: str, secret: str) -> str:

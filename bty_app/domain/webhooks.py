@@ -108,18 +108,8 @@ def path_of(url: str) -> str:
 
 def message(event: StoredEvent) -> bytes:
     """What is sent: the event as JSON; `text` is a line for people, which chats show."""
-    told = {
-        "text": f"bty: {event.kind}: {event.summary}",
-        "id": event.id,
-        "ts": event.ts,
-        "kind": event.kind,
-        "subject_kind": event.subject_kind,
-        "subject_id": event.subject_id,
-        "actor": event.actor,
-        "source_ip": event.source_ip,
-        "summary": event.summary,
-        "details": json.loads(event.details) if event.details else None,
-    }
+    told = {"text": f"bty: {event.kind}: {event.summary}", **event.as_data()}
+    del told["acknowledged"]  # says nothing of an event that has just happened
     return json.dumps(told, separators=(",", ":")).encode()
 
 

@@ -17,7 +17,6 @@ from bty_app.flasher import isal, libzstd
 from bty_app.flasher.bzip2_blocks import Bzip2
 from bty_app.flasher.decoder import Decoder, Raw, gzip_members
 from bty_app.flasher.flow import Flow
-from bty_app.flasher.isal import Isal
 from bty_app.flasher.program import Program
 from bty_app.flasher.qcow2 import Qcow2
 from bty_app.flasher.ring import Sink
@@ -53,7 +52,7 @@ DECODERS: Mapping[str, Sequence[Row]] = MappingProxyType(
     {
         "img": (Row("as it is", _always, lambda sink, _flow: Raw(sink)),),
         "img.gz": (
-            Row("libisal", isal.available, lambda sink, _flow: Isal(sink)),
+            Row("libisal", isal.available, lambda sink, _flow: isal.gzip_in_place(sink)),
             Row("zlib", _always, lambda sink, _flow: gzip_members(sink)),
         ),
         "img.xz": (Row("liblzma", _always, Blocks),),

@@ -11,7 +11,7 @@ import gzip
 import zlib
 from functools import cache
 
-from bty_app.errors import FlashIntegrityError
+from bty_app.flasher.in_place import InPlace, decodes
 from bty_app.flasher.ring import Sink
 
 _LIBRARY = "libisal.so.2"
@@ -86,69 +86,18 @@ class Inflate:
         return given - state.avail_in, room[1] - state.avail_out
 
 
-class Isal:
+def gzip_in_place(sink: Sink) -> InPlace:
     """A decoder of gzip."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._inflate = Inflate()
-        self._members = 0
-        self._is_inside = False
-
-    def feed(self, data: bytes) -> None:
-        at = 0
-        while at < len(data):
-            if not self._is_inside:
-                at = self._begun(data, at)
-                continue
-            at += self._decoded(data, at)
-
-    def finish(self) -> None:
-        if self._is_inside or not self._members:
-            raise _damaged("it is cut off")
-
-    def _begun(self, data: bytes, at: int) -> int:
-        """Where the next member begins, behind padding."""
-        if self._members:
-            at = len(data) - len(data[at:].lstrip(b"\0"))
-        if at < len(data):
-            self._inflate.start()
-            self._is_inside = True
-        return at
-
-    def _decoded(self, data: bytes, at: int) -> int:
-        """How much of `data` was used up."""
-        used = 0
-        while True:
-            room = self._sink.room_at()
-            try:
-                taken, made = self._inflate.decode(data, at + used, room)
-            except ValueError as error:
-                raise _damaged(str(error)) from error
-            used += taken
-            self._sink.filled(made)
-            if self._inflate.is_finished:
-                self._is_inside = False
-                self._members += 1
-                return used
-            if at + used == len(data) and made < room[1]:
-                return used
-            if not taken and not made:
-                raise _damaged("it cannot be decoded")
+    return InPlace(sink, Inflate(), "gzip")
 
 
 @cache
 def available() -> bool:
     """Whether the library is here, and does what we expect of it."""
-    sample = gzip.compress(_SAMPLE) + b"next"
+    packed = gzip.compress(_SAMPLE)
     try:
         inflate = Inflate()
-        out = ctypes.create_string_buffer(len(_SAMPLE) + 1)
-        room = ctypes.addressof(out)
-        first = inflate.decode(sample[:100], 0, (room, len(out)))
-        rest = inflate.decode(sample[100:], 0, (room + first[1], len(out) - first[1]))
-        is_right = inflate.is_finished and out.raw[: len(_SAMPLE)] == _SAMPLE
-        return is_right and first[0] + rest[0] == len(sample) - 4 and _checks(inflate, sample, room)
+        return decodes(inflate, packed, _SAMPLE) and _checks(inflate, packed)
     except (OSError, AttributeError, ValueError):
         return False
 
@@ -171,16 +120,13 @@ def inflates_raw() -> bool:
     return available()
 
 
-def _checks(inflate: Inflate, sample: bytes, room: int) -> bool:
+def _checks(inflate: Inflate, packed: bytes) -> bool:
     """Whether a wrong checksum is found."""
     inflate.start()
-    wrong = sample[:-12] + bytes(byte ^ 1 for byte in sample[-12:-8]) + sample[-8:]
+    wrong = packed[:-8] + bytes(byte ^ 1 for byte in packed[-8:-4]) + packed[-4:]
+    out = ctypes.create_string_buffer(len(_SAMPLE))
     try:
-        inflate.decode(wrong, 0, (room, len(_SAMPLE)))
+        inflate.decode(wrong, 0, (ctypes.addressof(out), len(out)))
     except ValueError:
         return True
     return False
-
-
-def _damaged(why: str) -> FlashIntegrityError:
-    return FlashIntegrityError(f"the image is no whole gzip file: {why}")

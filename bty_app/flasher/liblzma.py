@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import lzma
-from collections.abc import Callable
 from functools import cache
 
-from bty_app.errors import FlashIntegrityError
+from bty_app.flasher.in_place import InPlace, decodes
 from bty_app.flasher.ring import Sink
 
 _LIBRARY = "liblzma.so.5"
@@ -79,84 +78,22 @@ class Unxz:
         self.is_finished = status == _STREAM_END
         return given - stream.avail_in, room[1] - stream.avail_out
 
-    def close(self) -> None:
-        """Free its memory; once more does no harm."""
-        self._library.lzma_end(self._address)
-
     def __del__(self) -> None:
-        if hasattr(self, "_stream"):  # a flash that failed closes nothing
-            self.close()
+        if hasattr(self, "_address"):  # else there was no library
+            self._library.lzma_end(self._address)
 
 
-class Streams:
-    """A decoder of a row of streams, which may be padded."""
-
-    def __init__(self, sink: Sink, make: Callable[[], Unxz] = Unxz) -> None:
-        self._sink = sink
-        self._unxz = make()
-        self._streams = 0
-        self._is_inside = False
-
-    def feed(self, data: bytes) -> None:
-        at = 0
-        while at < len(data):
-            if not self._is_inside:
-                at = self._begun(data, at)
-                continue
-            at += self._decoded(data, at)
-
-    def finish(self) -> None:
-        self._unxz.close()
-        if self._is_inside or not self._streams:
-            raise _damaged("it is cut off")
-
-    def _begun(self, data: bytes, at: int) -> int:
-        """Where the next stream begins, behind padding."""
-        if self._streams:
-            at = len(data) - len(data[at:].lstrip(b"\0"))
-        if at < len(data):
-            self._unxz.start()
-            self._is_inside = True
-        return at
-
-    def _decoded(self, data: bytes, at: int) -> int:
-        """How much of `data` was used up."""
-        used = 0
-        while True:
-            room = self._sink.room_at()
-            try:
-                taken, made = self._unxz.decode(data, at + used, room)
-            except ValueError as error:
-                raise _damaged(str(error)) from error
-            used += taken
-            self._sink.filled(made)
-            if self._unxz.is_finished:
-                self._is_inside = False
-                self._streams += 1
-                return used
-            if at + used == len(data) and made < room[1]:
-                return used
-            if not taken and not made:
-                raise _damaged("it cannot be decoded")
+def xz_in_place(sink: Sink) -> InPlace:
+    """A decoder of xz."""
+    return InPlace(sink, Unxz(), "xz")
 
 
 @cache
 def available() -> bool:
     """Whether the library is here, and does what we expect of it."""
-    sample = lzma.compress(_SAMPLE, preset=0) + b"next"
-    out = ctypes.create_string_buffer(len(_SAMPLE) + 1)
-    room = ctypes.addressof(out)
     try:
         unxz = Unxz()
         unxz.start()
-        first = unxz.decode(sample[:100], 0, (room, len(out)))
-        rest = unxz.decode(sample[100:], 0, (room + first[1], len(out) - first[1]))
-        unxz.close()
+        return decodes(unxz, lzma.compress(_SAMPLE, preset=0), _SAMPLE)
     except (OSError, AttributeError, ValueError, MemoryError):
         return False
-    is_right = unxz.is_finished and out.raw[: len(_SAMPLE)] == _SAMPLE
-    return is_right and first[0] + rest[0] == len(sample) - 4
-
-
-def _damaged(why: str) -> FlashIntegrityError:
-    return FlashIntegrityError(f"the image is no whole xz file: {why}")

@@ -152,7 +152,8 @@ class Blocks:
                 "some blocks of the image say how long they are, and some do not: compress it again"
             )
         self._collect(leave=0)
-        self._row = liblzma.Streams(self._sink) if liblzma.available() else xz_streams(self._sink)
+        begin = liblzma.xz_in_place if liblzma.available() else xz_streams
+        self._row = begin(self._sink)
         self._row.feed(stream.header + bytes(self._pending))
         self._pending.clear()
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from bty_app.domain.bulk import Act, Kind, Outcome, Site, Step, Subject, planned, shown_as
 from bty_app.domain.disk_contents import contents
-from bty_app.domain.disk_policy import disks_of
 from bty_app.domain.mac import Mac
+from bty_app.domain.reported_disks import disks_of
 from bty_app.store import catalog, machine_pages, machines
 from bty_app.store.database import Tx
 from bty_app.store.machine_pages import Page

@@ -88,7 +88,7 @@ class CurrentImages:
         with self._lock:
             self._failing.discard(entry.bty_image_ref)
         current = _with(entry, origin)
-        if current != entry:
+        if current.disk_image_sha != entry.disk_image_sha:
             self._store(entry, current)
         return current
 
@@ -117,12 +117,15 @@ class CurrentImages:
 
 
 def _with(entry: CatalogEntry, origin: Origin) -> CatalogEntry:
+    where = origin.resolved_src if is_registry(entry.src) else entry.resolved_src
     if origin.sha256 == entry.disk_image_sha:
-        return entry
+        # A digest that the catalog declares says nothing of where the bytes are.
+        is_known = where is None or where == entry.resolved_src
+        return entry if is_known else replace(entry, resolved_src=where)
     return replace(
         entry,
         format=entry.format or origin.format,
         disk_image_sha=origin.sha256,
         size_bytes=origin.size_bytes,
-        resolved_src=origin.resolved_src if is_registry(entry.src) else entry.resolved_src,
+        resolved_src=where,
     )

@@ -44,6 +44,17 @@ class Shown:
         """Whether something is stored."""
         return self.where == CHANGED_HERE
 
+    def as_data(self) -> dict[str, object]:
+        """It for scripts."""
+        return {
+            "key": self.setting.key,
+            "value": self.value,
+            "from": self.where,
+            "default": self.default,
+            "help": self.setting.help,
+            "problem": self.problem or None,
+        }
+
 
 class Settings:
     """The stored settings, kept in memory until their revision changes. Any thread may call."""

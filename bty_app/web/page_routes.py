@@ -6,6 +6,7 @@ from typing import Any
 
 import falcon
 
+from bty_app.web.machine_query import query_of
 from bty_app.web.pages import Pages
 from bty_app.web.parts import Options, Services
 from bty_app.web.scripts import Scripts
@@ -28,7 +29,6 @@ from bty_app.web.ui import netboot as netboot_page
 from bty_app.web.ui import settings as settings_page
 from bty_app.web.ui.catalog_query import query_of as catalog_query_of
 from bty_app.web.ui.machine_hardware import HardwarePage, HardwareReport
-from bty_app.web.ui.machine_query import query_of
 from bty_app.web.ui.machine_view import Knowledge, MachineView
 from bty_app.web.ui.polled import Polled
 

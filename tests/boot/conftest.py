@@ -17,6 +17,7 @@ from tests.boot.initramfs import Completion
 from tests.boot.kernel import KernelFiles, kernel
 from tests.boot.machine import HOST
 from tests.boot.mirror import FickleMirror
+from tests.boot.rack import Rack, rack
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,3 +93,9 @@ def live_set(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     iso = ["--iso", str(place / "live.iso")]
     subprocess.run([*command, "--output", str(place / "set"), *iso], check=True)
     return place / "set"
+
+
+@pytest.fixture
+def proof_rack(pyz: Path, live_set: Path, tmp_path: Path) -> Iterator[Rack]:
+    with rack(pyz, live_set, tmp_path) as found:
+        yield found

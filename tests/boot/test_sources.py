@@ -14,21 +14,18 @@ from tests import programs
 from tests.boot.guest_view import guest_view
 from tests.boot.machine import HOST, Machine
 from tests.boot.mirror import FickleMirror
-from tests.boot.server import Server
-from tests.boot.test_live_environment import (
+from tests.boot.rack import (
     HEAD,
     PACKED,
     Rack,
     image,
-    proof_rack,
     rack,
     to_the_disk,
 )
+from tests.boot.server import Server
 from tests.upstream.test_registry import Pushed, layer, manifest
 
 pytestmark = pytest.mark.boot
-
-__all__ = ["proof_rack"]
 
 
 def catalog_of(directory: Path, src: str, packed: bytes | None) -> Path:

@@ -6,19 +6,17 @@ import pytest
 
 from tests.boot import proof_disk
 from tests.boot.machine import Box, Firmware, Machine
-from tests.boot.server import Server
-from tests.boot.test_live_environment import (
+from tests.boot.rack import (
     MAC,
     SERIAL,
     STORY_SECONDS,
     Rack,
     image,
-    proof_rack,
 )
+from tests.boot.server import Server
 
 pytestmark = pytest.mark.boot
 
-__all__ = ["proof_rack"]
 
 MEMORY_MIB = 640  # the firmware, iPXE and the kernel each hold the archive for a while
 

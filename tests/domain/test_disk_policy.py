@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bty_app.domain.disk_contents import contents
-from bty_app.domain.disk_policy import Disk, Policy, disks_of, resolve
+from bty_app.domain.disk_policy import Policy, resolve
+from bty_app.domain.reported_disks import Disk, disks_of
 
 
 def disk(serial: str, size: str, tran: str = "sata", **more: object) -> dict[str, object]:
@@ -97,3 +98,18 @@ def test_what_is_meant_is_a_fit_disk_of_a_serial_that_is_there_once(
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"children": 3}', "[" * 90 + "]" * 90])
 def test_a_tree_that_says_nothing_shows_nothing(text: str | None) -> None:
     assert contents(text, "A") == ()
+
+
+@pytest.mark.parametrize(
+    ("vendor", "label"),
+    [
+        ("ATA", "1.8 TiB Disk 2000 (sata)"),
+        ("NVMe", "1.8 TiB Disk 2000 (sata)"),
+        ("Kingston ", "1.8 TiB Kingston Disk 2000 (sata)"),
+        (None, "1.8 TiB Disk 2000 (sata)"),
+    ],
+)
+def test_a_vendor_that_is_none_is_left_out(vendor: str | None, label: str) -> None:
+    [found] = of(disk("A", "1.8T", vendor=vendor, model=" Disk 2000 ")) or ()
+
+    assert found.label == label

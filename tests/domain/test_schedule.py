@@ -90,7 +90,7 @@ def test_in_a_year_of_ticks_each_local_day_has_one_run(zone: str, clock: time) -
 
     while now < at("2027-01-01T12:00"):
         now += tick
-        if due(schedule, past, now).now:
+        if due(schedule, past, now).run:
             past = Past(success=now)
             slot = latest_slot(schedule, now)
             assert slot is not None
@@ -107,9 +107,9 @@ def test_after_any_time_down_one_run_catches_up(
     now = success + timedelta(days=days)
     first = due(schedule, Past(success=success), now)
 
-    assert first.now == (latest_slot(schedule, now) > success)  # type: ignore[operator]
-    assert not due(schedule, Past(success=now), now).now
-    assert not due(schedule, Past(success=now), now + timedelta(seconds=1)).now or (
+    assert first.run == (latest_slot(schedule, now) > success)  # type: ignore[operator]
+    assert not due(schedule, Past(success=now), now).run
+    assert not due(schedule, Past(success=now), now + timedelta(seconds=1)).run or (
         next_slot(schedule, now) <= now + timedelta(seconds=1)  # type: ignore[operator]
     )
 
@@ -120,15 +120,15 @@ def test_a_clock_that_went_back_means_one_run_and_no_pruning(
 ) -> None:
     found = due(schedule, Past(success=now + timedelta(minutes=minutes)), now)
 
-    assert (found.now, found.clock_is_odd) == (True, True)
-    assert not due(schedule, Past(success=now), now).now
+    assert (found.run, found.clock_is_odd) == (True, True)
+    assert not due(schedule, Past(success=now), now).run
 
 
 def test_what_never_ran_runs_at_once_and_what_is_manual_never() -> None:
     now = at("2026-11-26T12:00")
 
-    assert due(BERLIN, Past(), now).now
-    assert not due(Schedule(), Past(), now).now
+    assert due(BERLIN, Past(), now).run
+    assert not due(Schedule(), Past(), now).run
     assert next_try(Schedule(), Past(), now) is None
 
 
@@ -145,7 +145,7 @@ def test_a_failing_target_is_tried_a_few_times_a_day(
     past, tries, end = Past(), 0, now + timedelta(days=1)
 
     while now < end:
-        if due(schedule, past, now).now:
+        if due(schedule, past, now).run:
             tries += 1
             past = Past(None, now, past.failures + 1)
         now += timedelta(minutes=tick)
@@ -156,7 +156,7 @@ def test_a_failing_target_is_tried_a_few_times_a_day(
 def test_a_failure_that_is_yet_to_come_holds_nothing_up() -> None:
     now = at("2026-11-26T12:00")
 
-    assert due(BERLIN, Past(None, now + timedelta(days=400), 3), now).now
+    assert due(BERLIN, Past(None, now + timedelta(days=400), 3), now).run
 
 
 def test_the_next_try_follows_the_pause_and_then_the_slots() -> None:

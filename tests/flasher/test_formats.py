@@ -15,12 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bty_app.errors import FlashError, FlashIntegrityError, FlashRefusedError
-from bty_app.flasher import bzip2_blocks, liblzma
+from bty_app.flasher import bzip2_blocks, isal, liblzma
 from bty_app.flasher.bzip2_marks import Bits, Mark
 from bty_app.flasher.decoder import xz_streams
 from bty_app.flasher.decoders import DECODERS, Row, decoder_of, program
 from bty_app.flasher.flash import Order, Outcome, Source, Tools, flash
-from bty_app.flasher.liblzma import Streams
 from bty_app.flasher.memory import Buffer
 from tests.flasher.flashing import is_as_said
 from tests.flasher.images import (
@@ -43,7 +42,9 @@ SAMPLE = image([("t", 70_000), ("0", 300_000), ("n", 1_500_001), ("0", 9 * MIB),
 KINDS = [kind for kind in DECODERS if kind != "qcow2"]
 # What takes over where liblzma cannot be called in place.
 PLAIN_XZ = Row("lzma of Python", lambda: True, lambda sink, _flow: xz_streams(sink))
-IN_PLACE_XZ = Row("liblzma in place", liblzma.available, lambda sink, _flow: Streams(sink))
+IN_PLACE_XZ = Row(
+    "liblzma in place", liblzma.available, lambda sink, _flow: liblzma.xz_in_place(sink)
+)
 ROWS = [(kind, row) for kind in KINDS for row in DECODERS[kind]]
 ROWS += [("img.xz", PLAIN_XZ), ("img.xz", IN_PLACE_XZ)]
 # Where a flipped bit may go unnoticed but for the digest of the whole.
@@ -298,3 +299,18 @@ def test_runs_of_zeros_are_found_and_nothing_else_is_taken_for_one(
         assert not is_zero or data[first:after].strip(b"\0") == b""
     kinds = [is_zero for *_, is_zero in runs]
     assert all(a != b for a, b in pairwise(kinds))
+
+
+def test_a_library_that_overlooks_a_wrong_checksum_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Overlooks(isal.Inflate):
+        def decode(self, data: bytes, at: int, room: tuple[int, int]) -> tuple[int, int]:
+            try:
+                return super().decode(data, at, room)
+            except ValueError:
+                return len(data) - at, 0
+
+    assert isal.available.__wrapped__(), "libisal is missing: tests/run installs it"
+    monkeypatch.setattr(isal, "Inflate", Overlooks)
+    assert not isal.available.__wrapped__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from bty_app.errors import (
     UnavailableError,
 )
 from bty_app.flasher import isal, qcow2
-from bty_app.flasher.decoders import DECODERS
+from bty_app.flasher.decoders import DECODERS, Row
 from bty_app.flasher.flash import flash
+from bty_app.flasher.flow import Flow
 from bty_app.flasher.order import Source
+from bty_app.flasher.ring import Sink
 from tests.file_host import file_host
 from tests.flasher.flashing import (
     QUICK,
@@ -192,6 +194,55 @@ def test_what_was_read_ahead_has_to_be_what_comes(late: str, tmp_path: Path) -> 
             flash(order("qcow2", http(host)), str(disk), Listener(), tools=QUICK)
 
     assert is_as_said(disk, caught.value.message)
+
+
+class Ahead:
+    """Reads from the file, and tells of it what `told` makes of that."""
+
+    def __init__(self, packed: bytes, told: Callable[[bytes], bytes]) -> None:
+        self._packed = packed
+        self._told = told
+
+    def read(self, places: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        for start, length in places:
+            yield self._told(self._packed[start : start + length])
+
+
+def exchanged(data: bytes) -> bytes:
+    """A table with two clusters in each other's place, as good as the right one; else as it is."""
+    entries = [data[at : at + 8] for at in range(0, len(data), 8)]
+    plain = [number for number, entry in enumerate(entries) if entry[:1] == b"\x80"]
+    if data[:512] == DATA[:512] or len(plain) < 3:
+        return data
+    first, second = plain[1:3]
+    entries[first], entries[second] = entries[second], entries[first]
+    return b"".join(entries)
+
+
+def begun_anew(data: bytes) -> bytes:
+    """Another beginning of the disk; what else is read ahead stays as it is."""
+    return b"x" + data[1:] if data[:512] == DATA[:512] else data
+
+
+@pytest.mark.parametrize(("late", "lie"), [("tables", exchanged), ("beginning", begun_anew)])
+def test_what_was_read_ahead_is_proven_by_the_stream(
+    late: str, lie: Callable[[bytes], bytes]
+) -> None:
+    """The digest of an image is that of its stream: what came beside it must be the same."""
+    packed = made(DATA, Layout(late=late, packed=0.0))
+
+    def row(told: Callable[[bytes], bytes]) -> Row:
+        def make(sink: Sink, flow: Flow) -> qcow2.Qcow2:
+            decoder = qcow2.Qcow2(sink, flow)
+            decoder.ahead = Ahead(packed, told)  # type: ignore[assignment]
+            return decoder
+
+        return Row("with another word ahead", lambda: True, make)
+
+    chunks = [packed[at : at + 64 * KIB] for at in range(0, len(packed), 64 * KIB)]
+    assert decoded(row(bytes), chunks, in_order=False) == DATA
+    with pytest.raises(FlashIntegrityError, match="another one when it was read before"):
+        decoded(row(lie), chunks, in_order=False)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])

@@ -20,16 +20,12 @@ from bty_app.services.bulk_work import Sender
 from bty_app.store import machines
 from bty_app.store.database import Tx
 from bty_app.store.machine_pages import Page
-from tests.web.site import AT, DISKS, REF, Site, site
+from tests.web.site import AT, DISKS, REF, Site, mac, site
 
 EVENTS = Query(limit=500)
 ALL = Selection(page=Page())
 FLASH = Act(Kind.SET, boot_mode=BootMode.FLASH_ONCE, image_ref=REF, target=Policy.ONLY)
 LABEL = Act(Kind.ADD_LABELS, labels=("gpu",))
-
-
-def mac(number: int) -> Mac:
-    return Mac(f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}")
 
 
 def disks(number: int) -> list[dict[str, object]]:
@@ -87,7 +83,7 @@ def test_the_preview_names_the_disk_that_will_be_erased_and_arms_nothing(house: 
     assert (shown.will, shown.erases, shown.cannots) == (2, 2, 0)
     assert "S64" not in shown.shown[0].step.words
     assert "serial S0" in shown.shown[0].step.words
-    assert "erases the 476.9G Samsung SSD 980 (nvme)" in shown.shown[0].step.words
+    assert "erases the 476.9 GiB Samsung SSD 980 (nvme)" in shown.shown[0].step.words
     assert record(house, 0) == before
 
 

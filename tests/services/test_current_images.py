@@ -175,3 +175,16 @@ def test_a_full_disk_keeps_no_machine_from_its_plan(
     monkeypatch.setattr(bench.database, "write", full)
 
     assert bench.images.target(ENTRY).sha256 == NEW
+
+
+def test_a_declared_digest_is_planned_with_the_place_of_its_bytes(bench: Bench) -> None:
+    """A registry without TLS: a client reaches the bytes by their URL alone."""
+    declared = replace(ENTRY, disk_image_sha=NEW)
+    bench.database.write(lambda tx: catalog.update(tx, declared))
+    bench.registry.says = Origin(NEW, 7, f"http://r.test/v2/o/x/blobs/sha256:{NEW}")
+
+    planned = bench.images.target(declared)
+
+    assert planned.sources[-1].url == f"http://r.test/v2/o/x/blobs/sha256:{NEW}"
+    assert bench.stored() == declared
+    assert bench.told() == []

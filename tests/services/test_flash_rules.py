@@ -11,18 +11,13 @@ import pytest
 
 from bty_app.domain.boot import LiveEnv, LocalDisk, Purpose, Reason, Wait
 from bty_app.domain.events import Query
-from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Serial
 from bty_app.services.decisions import Decided
-from tests.web.site import DISKS, REF, Site, site
+from tests.web.site import DISKS, REF, Site, mac, site
 
 ONCE = Assignment(BootMode.FLASH_ONCE, REF, Serial("S64ENX0T123456"))
 ALWAYS = Assignment(BootMode.FLASH_ALWAYS, REF, Serial("S64ENX0T123456"))
 FLASH = LiveEnv(Purpose.FLASH)
-
-
-def mac(number: int) -> Mac:
-    return Mac(f"52:54:00:00:00:{number:02x}")
 
 
 @pytest.fixture

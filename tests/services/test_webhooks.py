@@ -292,7 +292,12 @@ def test_a_test_is_sent_and_its_end_is_told(house: House, receiver: Receiver) ->
     assert house.hooks.test()[0][1] == ""
     receiver.status = 404
     assert house.hooks.test()[0][1] == "it answers 404"
-    assert json.loads(receiver.got[0][1])["kind"] == "webhook.test"
+    told = json.loads(receiver.got[0][1])
+    assert told["kind"] == "webhook.test"
+    assert list(told) == [
+        *("text", "id", "ts", "kind", "subject_kind", "subject_id", "actor", "source_ip"),
+        *("summary", "details"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,11 @@ DISKS = [
 ]
 
 
+def mac(number: int) -> Mac:
+    """That of one machine of many."""
+    return Mac(f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}")
+
+
 @dataclass(slots=True)
 class Hands:
     """A clock that a test turns."""
@@ -104,6 +109,12 @@ class Site:
             ImageRef(ref), f"http://images.test/{ref[:8]}.img", name, AT, size_bytes=3 * 2**30
         )
         self.database.write(lambda tx: catalog.insert(tx, entry))
+
+    def add_fleet(self, count: int) -> None:
+        """An image, and machines with one disk each, of the serial S0, S1, …"""
+        self.add_image()
+        for number in range(count):
+            self.add_machine(mac(number), disks=[{**DISKS[0], "serial": f"S{number}"}])
 
     def add_machine(
         self, mac: Mac = MAC, wanted: Assignment | None = None, disks: object = DISKS

@@ -9,25 +9,18 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from bty_app.domain.mac import Mac
 from bty_app.domain.machine import BootMode
 from bty_app.store import machines
 from tests.web.browsing import HOST, SHAPES, complaints_of, log_in, shoot
-from tests.web.site import AT, DISKS, REF, Site, served, site
+from tests.web.site import AT, REF, Site, mac, served, site
 
 pytestmark = pytest.mark.browser
-
-
-def mac(number: int) -> Mac:
-    return Mac(f"52:54:00:00:00:{number:02x}")
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Site]:
     with site(tmp_path / "state") as made:
-        made.add_image()
-        for number in range(4):
-            made.add_machine(mac(number), disks=[{**DISKS[0], "serial": f"S{number}"}])
+        made.add_fleet(4)
         yield made
 
 

@@ -11,24 +11,17 @@ from urllib.parse import urlencode
 import falcon.testing
 import pytest
 
-from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode
 from bty_app.store import machines
-from tests.web.site import DISKS, REF, Site, Visit, form, site
+from tests.web.site import DISKS, REF, Site, Visit, form, mac, site
 
 FLASH = {"act": "set", "boot_mode": "bty-flash-once", "bty_image_ref": REF, "target": "only"}
-
-
-def mac(number: int) -> Mac:
-    return Mac(f"52:54:00:00:00:{number:02x}")
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[Site]:
     with site(tmp_path / "state") as made:
-        made.add_image()
-        for number in range(3):
-            made.add_machine(mac(number), disks=[dict(DISKS[0]) | {"serial": f"S{number}"}])
+        made.add_fleet(3)
         yield made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 
@@ -264,3 +264,6 @@ def test_flashes_and_failures_of_the_last_day_are_shown_in_words_too(house: Site
     text = house.visit().get(PATH).text
 
     assert "1 flashed</a>, 1 failed; 2 in the fullest hour" in text
+    since = house.hands.now - timedelta(hours=2)
+    assert [row[2] for row in house.services.audit.flashes_by_hour(since)] == [1, 1]
+    assert house.services.audit.flashes_by_hour(house.hands.now) == []

@@ -15,7 +15,7 @@ from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Serial
 from bty_app.store import machines
 from bty_app.store.database import Tx
-from bty_app.web.ui.machine_query import MachineQuery
+from bty_app.web.machine_query import MachineQuery
 from tests.web.site import DISKS, MAC, REF, Site, Visit, site
 
 FLASH = {

@@ -6,7 +6,7 @@ import falcon
 
 from bty_app.domain.moments import stamp
 from bty_app.domain.sessions import Session, public_id
-from bty_app.domain.tokens import Scope, Token
+from bty_app.domain.tokens import Scope
 from bty_app.errors import NotAllowedError, ValidationError
 from bty_app.services.account import AccountKeeper
 from bty_app.services.tokens import Tokens
@@ -25,7 +25,7 @@ class TokenList:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """`{"tokens": [...]}`, the newest first; no secret is among it."""
-        resp.media = {"tokens": [as_json(token) for token in self._tokens.listed()]}
+        resp.media = {"tokens": [token.as_data() for token in self._tokens.listed()]}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`{"name", "scope", "expires_days"?}`: 201 with the `token`, this once."""
@@ -39,7 +39,7 @@ class TokenList:
         )
         resp.status = 201
         resp.set_header("Cache-Control", "no-store")
-        resp.media = as_json(made) | {"token": text}
+        resp.media = made.as_data() | {"token": text}
 
 
 class TokenById:
@@ -108,19 +108,6 @@ class PasswordChange:
         if ended is None:
             raise NotAllowedError("current: that is not the password")
         resp.media = {"sessions_ended": ended}
-
-
-def as_json(token: Token) -> dict[str, object]:
-    """A token as scripts see it."""
-    return {
-        "id": token.id,
-        "name": token.name,
-        "scope": token.scope.value,
-        "created_at": stamp(token.created_at),
-        "expires_at": stamp(token.expires_at) if token.expires_at else None,
-        "last_used_at": stamp(token.last_used_at) if token.last_used_at else None,
-        "last_used_ip": token.last_used_ip,
-    }
 
 
 def _session_json(session: Session, own: Session | None) -> dict[str, object]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import falcon
 
-from bty_app.domain.events import Query, StoredEvent
+from bty_app.domain.events import Query
 from bty_app.errors import ValidationError
 from bty_app.services.audit import Audit
 
@@ -33,7 +31,7 @@ class EventList:
             before_id=_number(req, "before_id"),
             limit=min(max(DEFAULT_LIMIT if limit is None else limit, 1), MAX_LIMIT),
         )
-        resp.media = {"events": [as_json(event) for event in self._audit.listed(query)]}
+        resp.media = {"events": [event.as_data() for event in self._audit.listed(query)]}
 
 
 class Acknowledgement:
@@ -46,22 +44,6 @@ class Acknowledgement:
         """Set it."""
         self._audit.acknowledge(event_id)
         resp.media = {"id": event_id, "acknowledged": True}
-
-
-def as_json(event: StoredEvent) -> dict[str, object]:
-    """An event as scripts see it; `details` is inlined."""
-    return {
-        "id": event.id,
-        "ts": event.ts,
-        "kind": event.kind,
-        "subject_kind": event.subject_kind,
-        "subject_id": event.subject_id,
-        "actor": event.actor,
-        "source_ip": event.source_ip,
-        "summary": event.summary,
-        "details": json.loads(event.details) if event.details else None,
-        "acknowledged": event.acknowledged,
-    }
 
 
 def _number(req: falcon.Request, name: str) -> int | None:

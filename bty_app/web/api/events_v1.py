@@ -13,7 +13,6 @@ from bty_app.domain.events import StoredEvent
 from bty_app.errors import UnavailableError, ValidationError
 from bty_app.services.audit import Audit
 from bty_app.web import body
-from bty_app.web.api.events import as_json
 
 MAX_BODY_BYTES = 16 * 1024
 AT_ONCE = 2  # each holds a thread for as long as its reader takes
@@ -48,7 +47,7 @@ class _Lines:
     def __iter__(self) -> Iterator[bytes]:
         kept = bytearray()
         for row in self._rows:
-            kept += json.dumps(as_json(row), separators=(",", ":")).encode() + b"\n"
+            kept += json.dumps(row.as_data(), separators=(",", ":")).encode() + b"\n"
             if len(kept) >= CHUNK:
                 yield bytes(kept)
                 kept.clear()

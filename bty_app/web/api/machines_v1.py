@@ -14,7 +14,7 @@ from bty_app.services.bulk_plan import Preview, Selection
 from bty_app.services.machines import Machines
 from bty_app.web import body
 from bty_app.web.api.machines import as_json
-from bty_app.web.ui.machine_query import QueryString, query_of
+from bty_app.web.machine_query import QueryString, query_of
 
 MAX_BODY = 1024 * 1024
 MAX_MACS = 20_000

@@ -22,18 +22,7 @@ class SettingList:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """`{"settings": [...]}`: each with its value, where that is from, the default and help."""
-        rows = [
-            {
-                "key": row.setting.key,
-                "value": row.value,
-                "from": row.where,
-                "default": row.default,
-                "help": row.setting.help,
-                "problem": row.problem or None,
-            }
-            for row in self._settings.shown()
-        ]
-        resp.media = {"settings": rows}
+        resp.media = {"settings": [row.as_data() for row in self._settings.shown()]}
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`{key: text}`, null for the default, all or nothing: `{"changed": [keys]}`."""

@@ -20,8 +20,8 @@ from bty_app.services.catalog import Catalog
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.revisions import Revisions
 from bty_app.web.forms import Form, form_of
+from bty_app.web.machine_query import QueryString, query_of
 from bty_app.web.pages import Answer, Pages, see_other
-from bty_app.web.ui.machine_query import QueryString, query_of
 from bty_app.web.ui.words import MODE_NAMES
 
 ACTS = {

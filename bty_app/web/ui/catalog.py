@@ -17,8 +17,8 @@ from bty_app.services.catalog_jobs import CatalogJobs
 from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.last_checks import LastChecks
 from bty_app.services.revisions import Revisions
+from bty_app.web.address import PAGE_SIZES
 from bty_app.web.pages import Answer, Pages
-from bty_app.web.ui.address import PAGE_SIZES
 from bty_app.web.ui.catalog_query import FILTERS, CatalogQuery, query_of
 from bty_app.web.ui.catalog_words import Mark, cache_mark, check_mark
 from bty_app.web.ui.shared import Shared

@@ -10,7 +10,7 @@ import falcon
 
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.image_source import without_credentials
-from bty_app.web.ui.address import (
+from bty_app.web.address import (
     MAX_PAGE,
     PAGE_SIZES,
     address_of,

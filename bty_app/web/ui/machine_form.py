@@ -17,10 +17,10 @@ from bty_app.domain.machine import (
     assigned,
     parse_assignment,
 )
+from bty_app.domain.reported_disks import Disk, name_of, with_serial
 from bty_app.errors import ValidationError
 from bty_app.services.machines import Shown
 from bty_app.web.forms import Form
-from bty_app.web.ui.disks import Disk, name_of, with_serial
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,8 @@ def consequence(assignment: Assignment, choices: Choices) -> str:
         return "Saving starts its cycle anew. Nothing on its disks is erased by this mode."
     image = choices.image(assignment.image_ref or "")
     name = image.name if image else "the image"
-    disk = name_of(choices.disks, assignment.target_disk_serial)
+    serial = assignment.target_disk_serial
+    disk = name_of(choices.disks, serial) if serial else None
     again = " This repeats at later network boots." * (
         assignment.boot_mode is BootMode.FLASH_ALWAYS
     )

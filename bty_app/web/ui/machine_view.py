@@ -11,6 +11,7 @@ from bty_app.domain.boot_timeline import Kind
 from bty_app.domain.events import Query
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import FLASH_MODES, BootMode
+from bty_app.domain.reported_disks import disks_of, name_of
 from bty_app.services.audit import Audit
 from bty_app.services.boot_stages import BootStages
 from bty_app.services.catalog import Catalog
@@ -20,7 +21,7 @@ from bty_app.services.machines import Machines, Shown
 from bty_app.services.plans import Plans
 from bty_app.web.pages import Pages
 from bty_app.web.scripts import Scripts
-from bty_app.web.ui import disks, machine_form, stage_words
+from bty_app.web.ui import machine_form, stage_words
 from bty_app.web.ui.machine_form import Checked, Choices, Entered
 from bty_app.web.ui.words import (
     AGAIN,
@@ -69,7 +70,7 @@ class MachineView:
         """What there is to choose from for it."""
         lshw = self.knows.hardware.tree(shown.machine.mac)
         entries = self.knows.catalog.published().entries
-        found = disks.parsed(shown.known_disks)
+        found = disks_of(shown.known_disks) or ()
         return Choices(entries, found, hardware.architecture(lshw), lshw)
 
     def form(self, shown: Shown, entered: Entered, checked: Checked) -> dict[str, object]:
@@ -106,8 +107,9 @@ class MachineView:
         """The machine with the names of what it is bound to."""
         decided = self.knows.contacts.preview(shown.machine.mac)
         image = decided.entry.name if decided.entry and decided.entry.name else None
-        found = disks.parsed(shown.known_disks)
-        disk = disks.name_of(found, shown.machine.target_disk_serial)
+        found = disks_of(shown.known_disks) or ()
+        serial = shown.machine.target_disk_serial
+        disk = name_of(found, serial) if serial else None
         return Subject(shown.machine, image, disk, shown.progress)
 
     def state(self, mac: Mac, revision: str, base_url: str) -> str:
@@ -128,7 +130,7 @@ class MachineView:
             "progress_words": sentence(progress_words(shown.progress)) if shown.progress else "",
             "script": self._scripts.of(decided, base_url),
             "plan": json.dumps(plan, indent=2, ensure_ascii=False),
-            "disks": disks.parsed(shown.known_disks),
+            "disks": disks_of(shown.known_disks) or (),
             "facts": self.knows.hardware.facts(mac),
             "history": self.knows.hardware.history(mac),
             "hang": boots[0].hang if boots and boots[0].kind is Kind.HANGS else None,
@@ -147,7 +149,7 @@ class MachineView:
             "machine": shown.machine,
             "labels": shown.labels,
             "image": image.name if image else shown.machine.image_ref,
-            "disks": disks.parsed(shown.known_disks),
+            "disks": disks_of(shown.known_disks) or (),
             "mode": MODE_NAMES[shown.machine.boot_mode],
             "history": len(self.knows.hardware.history(mac)),
             "boots": len(self.knows.stages.timeline(mac)),

@@ -8,14 +8,14 @@ from urllib.parse import urlencode
 import falcon
 
 from bty_app.domain.machine import BootMode, Machine, Phase
+from bty_app.domain.reported_disks import Disk, disks_of, with_serial
 from bty_app.services.catalog import Catalog
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.machines import Machines, Shown
 from bty_app.services.revisions import Revisions
+from bty_app.web.address import PAGE_SIZES
+from bty_app.web.machine_query import SEEN, SORTS, MachineQuery, query_of
 from bty_app.web.pages import Answer, Pages
-from bty_app.web.ui import disks
-from bty_app.web.ui.address import PAGE_SIZES
-from bty_app.web.ui.machine_query import SEEN, SORTS, MachineQuery, query_of
 from bty_app.web.ui.shared import Shared
 from bty_app.web.ui.words import MODE_NAMES, PHASE_NAMES, Status, Subject, short
 
@@ -41,7 +41,7 @@ class Row:
     status: Status
     mode: str
     image: str | None
-    disk: disks.Disk | None
+    disk: Disk | None
 
 
 class MachineTable:
@@ -138,7 +138,7 @@ class MachinesPage:
 def _row(shown: Shown, names: dict[str, str]) -> Row:
     machine = shown.machine
     image = names.get(machine.image_ref) if machine.image_ref else None
-    found = disks.with_serial(disks.parsed(shown.known_disks), machine.target_disk_serial)
+    found = with_serial(disks_of(shown.known_disks), machine.target_disk_serial)
     held = shown.order.held_by if shown.order else None
     status = short(Subject(machine, image, None, shown.progress, held))
     return Row(machine, shown.labels, status, MODE_NAMES[machine.boot_mode], image, found)

@@ -9,23 +9,16 @@ from typing import Any
 import falcon.testing
 import pytest
 
-from bty_app.domain.mac import Mac
-from tests.web.site import DISKS, REF, Site, site
+from tests.web.site import REF, Site, mac, site
 
 HERE = "/api/v1/machines/bulk"
 FLASH = {"act": "set", "boot_mode": "bty-flash-once", "bty_image_ref": REF, "target": "only"}
 
 
-def mac(number: int) -> Mac:
-    return Mac(f"52:54:00:00:00:{number:02x}")
-
-
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[Site]:
     with site(tmp_path / "state") as made:
-        made.add_image()
-        for number in range(5):
-            made.add_machine(mac(number), disks=[{**DISKS[0], "serial": f"S{number}"}])
+        made.add_fleet(5)
         yield made
 
 

@@ -13,7 +13,7 @@ from bty_app.domain.image_source import IMAGE_REF
 from bty_app.domain.machine import BootMode, Phase
 from bty_app.domain.moments import stamp
 from bty_app.services.machines import Page
-from bty_app.web.ui.address import (
+from bty_app.web.address import (
     MAX_PAGE,
     PAGE_SIZES,
     Asked,
@@ -59,15 +59,7 @@ class MachineQuery:
     @property
     def is_filtered(self) -> bool:
         """Whether some machines may be left out."""
-        return bool(
-            self.q
-            or self.filter
-            or self.mode
-            or self.phase
-            or self.label
-            or self.image
-            or self.seen
-        )
+        return self._selected() != MachineQuery()
 
     def address(self, **changes: Any) -> str:
         """The query string of this page with `changes`, what is as usual left out."""
@@ -80,7 +72,10 @@ class MachineQuery:
 
     def selection(self) -> str:
         """The query string of what matches, wherever in it this page stands."""
-        return self.address(sort="mac", dir="asc", page=1, per_page=DEFAULT_SIZE)
+        return self._selected().address()
+
+    def _selected(self) -> MachineQuery:
+        return replace(self, sort="mac", dir="asc", page=1, per_page=DEFAULT_SIZE)
 
     def mark(self) -> str:
         """The id of the mark for all that match: of another selection it is another mark."""
