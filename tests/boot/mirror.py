@@ -10,6 +10,8 @@ from itertools import pairwise
 from types import TracebackType
 from typing import Self
 
+LOOK = 1 << 20
+
 
 class FickleMirror:
     """Serves one image on loopback, each download as the last order says.
@@ -58,7 +60,7 @@ class FickleMirror:
         self._released.set()
 
     def spoil_next(self) -> None:
-        """The next download of the whole image has a wrong last byte."""
+        """The next download has a wrong last byte."""
         self._spoil_next = True
 
     def break_off_at(self, *places: int) -> None:
@@ -87,6 +89,8 @@ class FickleMirror:
         """
         self.starts.append(start)
         half = len(self.image) // 2
+        # What is asked of the end alone is no download; one that goes on from further before is.
+        is_look = start > 0 and start >= len(self.image) - LOOK
         for at, end in pairwise(sorted({start, *self._marks(start, half), len(self.image)})):
             if at == half:
                 self._released.wait()
@@ -97,17 +101,13 @@ class FickleMirror:
                 self._stalls.remove(at)
                 self._closing.wait()
                 raise ConnectionAbortedError
-            yield self._piece(at, end) if start else self._of_whole(at, end)
+            yield self.image[at:end] if is_look else self._piece(at, end)
 
     def _marks(self, start: int, half: int) -> list[int]:
         return [at for at in (half, *self._breaks, *self._stalls) if at > start]
 
     def _piece(self, start: int, end: int) -> bytes:
-        return self.image[start:end]
-
-    def _of_whole(self, start: int, end: int) -> bytes:
-        """A look at the end of the image is not the download that is to be spoilt."""
-        piece = self._piece(start, end)
+        piece = self.image[start:end]
         if not self._spoil_next or end < len(self.image):
             return piece
         self._spoil_next = False

@@ -105,15 +105,17 @@ def test_flash_always_flashes_at_every_power_on(proof_rack: Rack) -> None:
 
 
 def test_an_image_with_another_digest_never_boots_and_the_server_hears_why(
-    proof_rack: Rack,
+    pyz: Path, live_set: Path, tmp_path: Path
 ) -> None:
-    box = proof_rack.box()
-    proof_rack.order()
-    proof_rack.mirror.spoil_next()
+    """As it is: a packed one is found out by its decoder as well, whichever is first."""
+    with rack(pyz, live_set, tmp_path, "img") as place:
+        box = place.box()
+        place.order()
+        place.mirror.spoil_next()
 
-    with Machine(box, proof_rack.server.port):
-        failed = proof_rack.event("machine.flash_failed")
-        half = box.disk.read_bytes()
+        with Machine(box, place.server.port):
+            failed = place.event("machine.flash_failed")
+            half = box.disk.read_bytes()
 
     assert "as was promised; the disk does not boot" in json.dumps(failed["details"])
     assert not any(half[:HEAD])
