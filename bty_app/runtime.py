@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
-from bty_app import __version__
+from bty_app import runtime_parts as parts
 from bty_app.client_zip import client_zip
 from bty_app.config import Config
-from bty_app.config_values import spelled
 from bty_app.domain.bounds import Rate
-from bty_app.domain.settings import UPSTREAM, Setting
-from bty_app.domain.signature import parse_key
-from bty_app.domain.webhooks import Target
-from bty_app.errors import BtyError
 from bty_app.services import passwords, power
 from bty_app.services.account import AccountKeeper, PasswordPlace
 from bty_app.services.artifact_jobs import ArtifactJobs
-from bty_app.services.artifacts import Artifacts
 from bty_app.services.audit import Audit, log_events
-from bty_app.services.boot_files import BootFiles
 from bty_app.services.boot_stages import BootStages
 from bty_app.services.bulk import Bulk
 from bty_app.services.bulk_work import Sender
 from bty_app.services.cache_keeper import CacheKeeper
 from bty_app.services.cache_memory import CacheMemory
 from bty_app.services.catalog import Catalog
-from bty_app.services.catalog_checks import CatalogChecks, Checked
 from bty_app.services.catalog_imports import CatalogImports
 from bty_app.services.catalog_jobs import CatalogJobs, Tools
-from bty_app.services.catalog_source import CatalogSource
-from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.client import Client
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.contacts import Contacts
 from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
-from bty_app.services.doctor import Doctor
-from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
 from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health
 from bty_app.services.image_cache import ImageCache
@@ -51,27 +38,21 @@ from bty_app.services.last_checks import LastChecks
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
-from bty_app.services.premises import Premises
 from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Account, Sessions
-from bty_app.services.settings import Settings
 from bty_app.services.tokens import Tokens
 from bty_app.services.warm_jobs import WarmJobs
-from bty_app.services.webhooks import Webhooks
 from bty_app.store import locks
-from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
-from bty_app.upstream.registry import Login, Registry
 from bty_app.upstream.wake import wake
 from bty_app.upstream.withcache import Withcache
-from bty_app.web.app import Options, Services
+from bty_app.web.app import Services
 
 _log = logging.getLogger(__name__)
 
 STATE_FILE = "state.db"
-AGENT = f"bty/{__version__}"
 # Warming is waiting for another program: it must not keep a download waiting.
 JOBS_AT_ONCE = {"warm": 2}
 JOB_THREADS = 5
@@ -108,29 +89,29 @@ def services(
     """The use cases over one open database; `known` are the secrets, if they were read already."""
     known = known or secrets(config)
     sessions = _sessions(known, database, clock)
-    settings = settings_of(config, database, revisions, clock)
+    settings = parts.settings_of(config, database, revisions, clock)
     tuning = config.tuning
     bounds = Bounds(
         discovery=Rate(tuning.discovery_burst, tuning.discovery_per_minute / 60),
         contacts=Rate(tuning.contact_burst, tuning.contact_per_second),
     )
-    http = outgoing()
-    registries = registry(config, http)
+    http = parts.outgoing()
+    registries = parts.registry(config, http)
     last_checks = LastChecks(revisions)
     jobs = Jobs(revisions, clock, at_once=JOBS_AT_ONCE)
     # What a plan waits for: machines come in crowds, so there is room, and a short queue. A crowd
     # at a slow registry takes none of the places at the cache.
-    to_sources, to_cache = (Http(agent=AGENT, at_once=32, wait_seconds=1.0) for _ in range(2))
-    origins = ImageOrigins(registry(config, to_sources), to_sources)
+    to_sources, to_cache = (Http(agent=parts.AGENT, at_once=32, wait_seconds=1.0) for _ in range(2))
+    origins = ImageOrigins(parts.registry(config, to_sources), to_sources)
     cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
     stages = BootStages(database, revisions, clock)
-    files = boot_files(config)
-    fetched = artifacts(config, database, settings, http, clock)
+    files = parts.boot_files(config)
+    fetched = parts.artifacts(config, database, settings, http, clock)
     memory = CacheMemory(settings, revisions)
     # Jobs and the scheduler wait for a place: operators who ask meanwhile do not take it.
-    in_background = Http(agent=AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
+    in_background = Http(agent=parts.AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
     withcache = Withcache(in_background)
     warming = Warming(
         database, withcache, settings, password=config.withcache.password, clock=clock
@@ -140,8 +121,8 @@ def services(
     catalog = Catalog(database, http, registries, revisions, clock, state=keeper.state)
     tools = Tools(
         catalog,
-        catalog_upstream(config, database, revisions, in_background, clock),
-        catalog_checks(config, in_background, clock, last_checks.note),
+        parts.catalog_upstream(config, database, revisions, in_background, clock),
+        parts.catalog_checks(config, in_background, clock, last_checks.note),
         keeper,
     )
     # A password without a file is kept by the configuration, and cannot be changed here.
@@ -164,8 +145,8 @@ def services(
             on_bound=keeper.bound,
         ),
         catalog=catalog,
-        upstream=catalog_upstream(config, database, revisions, http, clock),
-        checks=catalog_checks(config, http, clock, last_checks.note),
+        upstream=parts.catalog_upstream(config, database, revisions, http, clock),
+        checks=parts.catalog_checks(config, http, clock, last_checks.note),
         last_checks=last_checks,
         catalog_jobs=CatalogJobs(jobs, tools, clock),
         keeper=keeper,
@@ -184,150 +165,12 @@ def services(
         boot_files=files,
         client=Client(client_zip),
         artifacts=ArtifactJobs(fetched, files, jobs, settings),
-        doctor=doctor(config, database, settings.text),
+        doctor=parts.doctor(config, database, settings.text),
         settings=settings,
         tokens=Tokens(database, clock),
-        webhooks=webhooks(config, database, settings, clock),
+        webhooks=parts.webhooks(config, database, settings, clock),
         account=AccountKeeper(database, sessions, password_place, clock),
     )
-
-
-def webhooks(
-    config: Config, database: Database, settings: Settings, clock: Clock = utc_now
-) -> Webhooks:
-    """What tells others of events."""
-    words, kinds = config.webhooks.command, config.webhooks.command_kinds
-    patterns = tuple(part.strip() for part in kinds.split(",") if part.strip())
-    return Webhooks(
-        database,
-        settings,
-        Http(agent=AGENT, at_once=2, wait_seconds=1.0),
-        key=passwords.webhook_secret(config.paths.state_dir).value,
-        command=Target(patterns, command=words) if words else None,
-        clock=clock,
-    )
-
-
-def boot_files(config: Config) -> BootFiles:
-    """What machines boot."""
-    return BootFiles(
-        config.paths.boot_dir,
-        config.netboot.ipxe_dir,
-        live_version=config.netboot.live_version,
-    )
-
-
-def artifacts(
-    config: Config,
-    database: Database,
-    settings: Settings,
-    http: Http,
-    clock: Clock = utc_now,
-) -> Artifacts:
-    """What brings netboot artifacts here."""
-    key = parse_key(config.netboot.signing_key) if config.netboot.signing_key else None
-    return Artifacts(database, settings, http, config.paths.boot_dir, key=key, clock=clock)
-
-
-def doctor(
-    config: Config,
-    database: Database | None,
-    setting: Callable[[Setting], str] | None = None,
-    *,
-    unopened: BtyError | None = None,
-    deep: bool = False,
-) -> Doctor:
-    """What looks at the installation; without a `setting`, what is configured counts."""
-    http, files = outgoing(), boot_files(config)
-    return Doctor(
-        Premises(
-            state_dir=config.paths.state_dir,
-            database=database,
-            unopened=unopened,
-            setting=setting or partial(_configured, config),
-            files=files,
-            sets=ArtifactSets(files.directory),
-            catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
-            withcache=Withcache(http),
-            deep=deep,
-        )
-    )
-
-
-def _configured(config: Config, setting: Setting) -> str:
-    if not setting.configured:
-        return str(setting.default)
-    return spelled(config.value(setting.configured))
-
-
-def outgoing() -> Http:
-    """What asks other hosts while no box waits."""
-    return Http(agent=AGENT)
-
-
-def registry(config: Config, http: Http) -> Registry:
-    """Registries as they are configured."""
-    known = config.registry
-    return Registry(
-        http,
-        logins={login.host: Login(login.user, login.password) for login in known.credentials},
-        plain_http=frozenset(known.plain_http),
-        arch=known.arch,
-    )
-
-
-def settings_of(
-    config: Config, database: Database, revisions: Revisions, clock: Clock = utc_now
-) -> Settings:
-    """The operator's settings, over those that are configured."""
-    return Settings(
-        database,
-        revisions,
-        configured={s.configured: spelled(config.value(s.configured)) for s in UPSTREAM},
-        provenance=config.provenance,
-        clock=clock,
-    )
-
-
-def catalog_upstream(
-    config: Config,
-    database: Database,
-    revisions: Revisions,
-    http: Http,
-    clock: Clock = utc_now,
-) -> CatalogUpstream:
-    """The catalog that is followed."""
-    return CatalogUpstream(
-        database,
-        CatalogSource(http, registry(config, http)),
-        settings_of(config, database, revisions),
-        catalog_file=config.paths.catalog_file,
-        clock=clock,
-    )
-
-
-def catalog_checks(
-    config: Config,
-    http: Http,
-    clock: Clock = utc_now,
-    heard: Callable[[Checked], None] = lambda _checked: None,
-) -> CatalogChecks:
-    """What asks the origins of images."""
-    resolve = ImageOrigins(registry(config, http), http).resolve
-    return CatalogChecks(http, resolve, clock=clock, heard=heard)
-
-
-def warming(
-    config: Config,
-    database: Database,
-    revisions: Revisions,
-    http: Http,
-    clock: Clock = utc_now,
-) -> Warming:
-    """What has the cache fetch images."""
-    settings = settings_of(config, database, revisions)
-    cache, password = Withcache(http), config.withcache.password
-    return Warming(database, cache, settings, password=password, clock=clock)
 
 
 def _sessions(known: passwords.Secrets, database: Database, clock: Clock) -> Sessions:
@@ -337,13 +180,3 @@ def _sessions(known: passwords.Secrets, database: Database, clock: Clock) -> Ses
     if sessions.end_those_of_another_password():
         _log.info("the password or the session secret is another one: all sessions were ended")
     return sessions
-
-
-def options(config: Config) -> Options:
-    """What of the configuration the routes need."""
-    return Options(
-        public_url=config.server.public_url,
-        trusted_proxies=config.server.trusted_proxy,
-        inventory_max_bytes=config.tuning.inventory_max_bytes,
-        max_upload_bytes=config.tuning.max_upload_bytes,
-    )

@@ -17,7 +17,7 @@ from typing import Any
 import falcon
 import falcon.testing
 
-from bty_app import runtime
+from bty_app import runtime, runtime_parts
 from bty_app.config import Admin, Config, Netboot, Paths, Server, Tuning
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.image_source import ImageRef
@@ -217,7 +217,7 @@ def site(
         services = dataclasses.replace(services, health=health)
         if database.read(lambda tx: catalog.by_ref(tx, REF)) is None:
             database.write(lambda tx: catalog.insert(tx, ENTRY))
-        app = create_app(services, runtime.options(config))
+        app = create_app(services, runtime_parts.options(config))
         yield Site(state_dir, database, services, app, clock)
 
 

@@ -36,10 +36,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client_zip": set(),
     "demo": set(),
     "live": {"client_zip", "domain", "store"},  # of the store, how files are published
-    "runtime": TOP | {"domain", "store", "upstream", "netboot", "services", "web", "workers"},
+    "runtime_parts": TOP | {"domain", "store", "upstream", "services", "web"},
+    "runtime": TOP
+    | {"runtime_parts", "domain", "store", "upstream", "netboot", "services", "web", "workers"},
     "cli": TOP
     | {
         "runtime",
+        "runtime_parts",
         "live",
         "demo",
         "flasher",

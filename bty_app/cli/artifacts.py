@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from bty_app import runtime
+from bty_app import runtime_parts
 from bty_app.cli.live_state import live_database
 from bty_app.cli.telling import Terminal
 from bty_app.config import Config
@@ -61,11 +61,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 0, but of a check that has found something."""
     with live_database(config.paths.state_dir) as database:
-        settings = runtime.settings_of(config, database, Revisions())
-        artifacts = runtime.artifacts(config, database, settings, runtime.outgoing())
+        settings = runtime_parts.settings_of(config, database, Revisions())
+        artifacts = runtime_parts.artifacts(config, database, settings, runtime_parts.outgoing())
         match args.act:
             case "list":
-                files = runtime.boot_files(config)
+                files = runtime_parts.boot_files(config)
                 _list(artifact_state(artifacts, files, settings), as_json=args.json)
             case "check":
                 return _check(artifacts, as_json=args.json)

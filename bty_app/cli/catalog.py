@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bty_app import runtime
+from bty_app import runtime_parts
 from bty_app.cli import catalog_check, catalog_upstream
 from bty_app.cli.live_state import live_database
 from bty_app.cli.tables import table
@@ -69,19 +69,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 0, but of a check that has found something."""
     with live_database(config.paths.state_dir) as database:
-        http = runtime.outgoing()
-        registry = runtime.registry(config, http)
+        http = runtime_parts.outgoing()
+        registry = runtime_parts.registry(config, http)
         images = Catalog(database, http, registry, Revisions())
         if args.act in catalog_upstream.ACTS:
-            upstream = runtime.catalog_upstream(config, database, Revisions(), http)
+            upstream = runtime_parts.catalog_upstream(config, database, Revisions(), http)
             catalog_upstream.run(args, upstream)
         elif args.act == "import":
             place = config.paths.catalog_file
             _import(args, CatalogImports(database, http, registry, catalog_file=place))
         elif args.act == "check":
-            return catalog_check.run(args, images, runtime.catalog_checks(config, http))
+            return catalog_check.run(args, images, runtime_parts.catalog_checks(config, http))
         elif args.act == "warm":
-            _warm(args, images, runtime.warming(config, database, Revisions(), http))
+            _warm(args, images, runtime_parts.warming(config, database, Revisions(), http))
         else:
             _act(args, images)
     return 0

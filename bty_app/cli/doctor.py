@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 
-from bty_app import __version__, runtime
+from bty_app import __version__, runtime_parts
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config
 from bty_app.domain.findings import Finding, worst
@@ -52,12 +52,12 @@ def _doctor(config: Config, stack: contextlib.ExitStack, *, deep: bool) -> Docto
     try:
         database = stack.enter_context(live_database(config.paths.state_dir))
     except BtyError as error:
-        return runtime.doctor(config, None, unopened=error, deep=deep)
+        return runtime_parts.doctor(config, None, unopened=error, deep=deep)
     except OSError as error:
         unopened = StorageError(f"{error.filename} cannot be read: {error.strerror}")
-        return runtime.doctor(config, None, unopened=unopened, deep=deep)
-    setting = runtime.settings_of(config, database, Revisions()).text
-    return runtime.doctor(config, database, setting, deep=deep)
+        return runtime_parts.doctor(config, None, unopened=unopened, deep=deep)
+    setting = runtime_parts.settings_of(config, database, Revisions()).text
+    return runtime_parts.doctor(config, database, setting, deep=deep)
 
 
 def _as_text(findings: list[Finding]) -> str:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bty_app import __version__, runtime
+from bty_app import __version__, runtime_parts
 from bty_app.cli.live_state import live_database
 from bty_app.cli.telling import Terminal
 from bty_app.config import Config
@@ -128,8 +128,8 @@ def _built(recipe: Recipe, directory: Path, beside: Path, iso: Path | None) -> B
 
 def _install(directory: Path, config: Config) -> None:
     with live_database(config.paths.state_dir) as database:
-        settings = runtime.settings_of(config, database, Revisions())
-        artifacts = runtime.artifacts(config, database, settings, runtime.outgoing())
+        settings = runtime_parts.settings_of(config, database, Revisions())
+        artifacts = runtime_parts.artifacts(config, database, settings, runtime_parts.outgoing())
         artifacts.install_directory(directory, Terminal(), By(Actor.OPERATOR, None))
     _say("installed: machines boot it")
 

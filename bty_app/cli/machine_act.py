@@ -13,7 +13,7 @@ from bty_app.domain.bulk import Kind, parse_act
 from bty_app.domain.disk_policy import Policy
 from bty_app.domain.machine import BootMode
 from bty_app.errors import BtyError
-from bty_app.runtime import settings_of
+from bty_app.runtime_parts import settings_of
 from bty_app.services.bulk import Bulk
 from bty_app.services.bulk_work import Sender
 from bty_app.services.jobs import Jobs

@@ -14,7 +14,7 @@ from types import FrameType
 
 import apsw
 
-from bty_app import __version__, logs, runtime, state_dir
+from bty_app import __version__, logs, runtime, runtime_parts, state_dir
 from bty_app.cli import options
 from bty_app.config import Config
 from bty_app.errors import BtyError, StorageError
@@ -76,7 +76,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         services = runtime.services(config, database, revisions, known=secrets)
         stack.callback(_write_last_stages, services)
         services.imports.import_catalog_file()
-        app = create_app(services, runtime.options(config))
+        app = create_app(services, runtime_parts.options(config))
         worker = http.HttpWorker(
             app,
             listener,

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from bty_app import runtime
+from bty_app import runtime_parts
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config, did_you_mean
 from bty_app.domain.settings import SETTINGS_BY_KEY
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 0."""
     with live_database(config.paths.state_dir) as database:
-        settings = runtime.settings_of(config, database, Revisions())
+        settings = runtime_parts.settings_of(config, database, Revisions())
         if args.act == "list":
             shown = settings.shown()
             sys.stdout.write(_as_json(shown) if args.json else _as_table(shown))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bty_app import runtime
+from bty_app import runtime_parts
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config
 from bty_app.services.revisions import Revisions
@@ -30,8 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 1 when a test did not arrive."""
     with live_database(config.paths.state_dir) as database:
-        settings = runtime.settings_of(config, database, Revisions())
-        webhooks = runtime.webhooks(config, database, settings)
+        settings = runtime_parts.settings_of(config, database, Revisions())
+        webhooks = runtime_parts.webhooks(config, database, settings)
         if not webhooks.targets():
             sys.stderr.write("nobody is told of events: set webhook.targets\n")
             return 0

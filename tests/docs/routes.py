@@ -13,7 +13,7 @@ from typing import Any
 
 import falcon.inspect
 
-from bty_app import __version__, runtime
+from bty_app import __version__, runtime, runtime_parts
 from bty_app.config import Admin, Config, Paths, Server
 from bty_app.services.revisions import Revisions
 from bty_app.store import creation
@@ -96,7 +96,7 @@ def every() -> tuple[Route, ...]:
         revisions = Revisions()
         with runtime.opened(place, revisions) as database:
             services = runtime.services(config, database, revisions)
-            return tuple(_routes(create_app(services, runtime.options(config))))
+            return tuple(_routes(create_app(services, runtime_parts.options(config))))
 
 
 def _routes(app: falcon.App[Any, Any]) -> Iterator[Route]:

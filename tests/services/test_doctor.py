@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bty_app import __version__, runtime
+from bty_app import __version__, runtime_parts
 from bty_app.config import Config, Netboot, Paths, Upstream, Withcache
 from bty_app.domain.artifacts import live_file
 from bty_app.domain.catalog_events import By
@@ -62,7 +62,7 @@ def host() -> Iterator[FileHost]:
 
 
 def premises(config: Config, database: Database | None = None) -> Premises:
-    return runtime.doctor(config, database)._premises
+    return runtime_parts.doctor(config, database)._premises
 
 
 def said(look: Look, at: Premises) -> list[tuple[str, str]]:
@@ -83,7 +83,7 @@ def install(database: Database, config: Config, version: str) -> Path:
 def test_every_finding_says_which_check_it_is_of_and_all_checks_are_done(
     config: Config, database: Database
 ) -> None:
-    found = runtime.doctor(config, database).findings()
+    found = runtime_parts.doctor(config, database).findings()
 
     names = [check.name for check in doctor.CHECKS]
     assert {finding.check for finding in found} == set(names) - {"sets", "shadowed-files"}
@@ -95,7 +95,7 @@ def test_every_finding_says_which_check_it_is_of_and_all_checks_are_done(
 def test_a_page_runs_no_check_that_asks_other_hosts(config: Config, host: FileHost) -> None:
     config = replace(config, upstream=Upstream(catalog_url=host.url("/catalog.toml")))
 
-    found = runtime.doctor(config, None).cheap_findings()
+    found = runtime_parts.doctor(config, None).cheap_findings()
 
     assert host.asked == []
     assert "upstream-catalog" not in {finding.check for finding in found}
@@ -123,7 +123,7 @@ def test_a_check_that_cannot_be_done_is_a_finding_and_keeps_no_other(
     last = doctor.Check("last", lambda _premises: [Finding(Level.NOTE, "the last one")])
     monkeypatch.setattr(doctor, "CHECKS", (doctor.Check("first", fails), last))
 
-    first, other = runtime.doctor(config, None).findings()
+    first, other = runtime_parts.doctor(config, None).findings()
 
     assert (first.check, first.level, first.sentence) == ("first", Level.FAULT, sentence)
     assert first.remedy.startswith(remedy)

@@ -17,7 +17,7 @@ import falcon.testing
 from waitress.server import create_server
 from waitress.wasyncore import close_all
 
-from bty_app import runtime
+from bty_app import runtime, runtime_parts
 from bty_app.config import Admin, Config, Netboot, Paths, Server, Tuning
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.events import Actor, Event, Kind
@@ -211,7 +211,7 @@ def site(
     revisions, clock = Revisions(), hands or Hands()
     with Database(path, on_commit=revisions.bump) as database:
         services = runtime.services(config, database, revisions, clock)
-        yield Site(database, services, create_app(services, runtime.options(config)), clock)
+        yield Site(database, services, create_app(services, runtime_parts.options(config)), clock)
 
 
 @contextmanager
