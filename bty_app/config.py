@@ -18,6 +18,7 @@ from bty_app.config_sections import (
     Nbdmux,
     Netboot,
     Network,
+    Offsite,
     Paths,
     Power,
     Registry,
@@ -41,6 +42,7 @@ __all__ = [
     "Nbdmux",
     "Netboot",
     "Network",
+    "Offsite",
     "Paths",
     "Power",
     "Registry",
@@ -73,6 +75,7 @@ class Config:
     nbdmux: Nbdmux = field(default_factory=Nbdmux)
     netboot: Netboot = field(default_factory=Netboot)
     power: Power = field(default_factory=Power)
+    offsite: Offsite = field(default_factory=Offsite)
     tuning: Tuning = field(default_factory=Tuning)
     webhooks: Webhooks = field(default_factory=Webhooks)
     log: Log = field(default_factory=Log)
@@ -98,6 +101,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "nbdmux": Nbdmux,
     "netboot": Netboot,
     "power": Power,
+    "offsite": Offsite,
     "tuning": Tuning,
     "webhooks": Webhooks,
     "log": Log,

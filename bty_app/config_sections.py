@@ -245,6 +245,43 @@ class Power:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offsite:
+    """Where backups are copied to."""
+
+    url: str = _key(
+        "",
+        values.offsite_url,
+        "URL",
+        "A place for copies of backups: file:///directory,"
+        " s3://bucket/prefix?endpoint=https://host&region=name, or the http or https URL of a"
+        " WebDAV folder. Each server needs one of its own. None: there are no copies.",
+    )
+    user: str = _key("", values.text, "text", "The user name there, or the access key of S3.")
+    password: str = _key(
+        "", values.secret, "text", "The password there, or the secret key of S3.", secret=True
+    )
+    password_file: str = _key(
+        "",
+        values.file_name,
+        "file",
+        "A file with the password, read in place of offsite.password.",
+    )
+    keep: int = _key(
+        30,
+        values.integer(0, 100_000),
+        "number",
+        "How many copies of scheduled backups stay there; 0: all. Those of other backups stay.",
+    )
+    key_file: str = _key(
+        "",
+        values.file_name,
+        "file",
+        "The key that copies are encrypted with, made by `bty offsite key create`. None: they are"
+        " not encrypted.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
     """Bounds."""
 

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bty_app.domain.offsite import parse_target
 from bty_app.domain.release import check_source, check_tag
 from bty_app.domain.signature import parse_key
 from bty_app.errors import ConfigError, InvalidInputError
@@ -135,6 +136,25 @@ def url(value: object) -> str:
     if address and not _is_base_url(address):
         raise ConfigError("must be a URL such as http://192.0.2.1:8081")
     return address
+
+
+def offsite_url(value: object) -> str:
+    """A place for copies of backups, or nothing."""
+    address = text(value)
+    if address:
+        try:
+            parse_target(address)
+        except InvalidInputError as error:
+            raise ConfigError(error.message) from error
+    return address
+
+
+def file_name(value: object) -> str:
+    """The absolute path of a file, or nothing."""
+    name = text(value)
+    if name and not name.startswith("/"):
+        raise ConfigError("must be a path that begins with /")
+    return name
 
 
 def networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:

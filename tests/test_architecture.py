@@ -36,13 +36,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client_zip": set(),
     "demo": set(),
     "live": {"client_zip", "domain", "store"},  # of the store, how files are published
-    "runtime_parts": TOP | {"domain", "store", "upstream", "services", "web"},
+    "runtime_parts": TOP | {"runtime_offsite", "domain", "store", "upstream", "services", "web"},
+    "runtime_offsite": TOP | {"domain", "store", "upstream", "services"},
     "runtime": TOP
-    | {"runtime_parts", "domain", "store", "upstream", "netboot", "services", "web", "workers"},
+    | {
+        "runtime_parts",
+        "runtime_offsite",
+        "domain",
+        "store",
+        "upstream",
+        "netboot",
+        "services",
+        "web",
+        "workers",
+    },
     "cli": TOP
     | {
         "runtime",
         "runtime_parts",
+        "runtime_offsite",
         "live",
         "demo",
         "flasher",

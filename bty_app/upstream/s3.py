@@ -78,7 +78,7 @@ class Bucket:
         if answer.status == 404:
             return None
         if answer.status != 200:
-            raise self._refused(answer)
+            raise self._explained(name, answer.status)
         return declared_size(answer.headers)
 
     def put(self, name: str, content: Content, is_wanted: Callable[[], bool]) -> None:
@@ -100,7 +100,7 @@ class Bucket:
                     raise UnavailableError(f"{self.shown} sends no part of a file")
                 yield from found.chunks()
         except StatusError as error:
-            raise refusal(f"{self.shown}: {name}", error.status) from error
+            raise self._explained(name, error.status) from error
 
     def remove(self, name: str) -> None:
         """Remove an object."""
@@ -161,6 +161,13 @@ class Bucket:
         query = query_text(call.query)
         url = f"{self._target.endpoint}{path}{f'?{query}' if query else ''}"
         return Request(url, call.method, headers, (call.body or None) if with_body else None)
+
+    def _explained(self, name: str, status: int) -> BtyError:
+        """The refusal of an object, with the reason that only a small request is given."""
+        if status == 404:
+            return refusal(f"{self.shown}: {name}", status)
+        answer = self._answer(Call("GET", self._prefix + name, headers={"Range": "bytes=0-0"}))
+        return self._refused(answer)
 
     def _refused(self, answer: Answer) -> BtyError:
         code = ""

@@ -38,6 +38,7 @@ class WebFolder:
     def __init__(self, http: Http, target: WebTarget, user: str, password: str) -> None:
         self._http = http
         self._base = target.url
+        self._origin = target.url.removesuffix(urlsplit(target.url).path)
         self._path = unquote(urlsplit(target.url).path).rstrip("/")
         self._headers: dict[str, str] = {}
         if user or password:
@@ -140,11 +141,15 @@ class WebFolder:
 
     def _speaks_dav(self) -> bool:
         if self._is_dav is None:
-            answer = self._asked("OPTIONS", "")
-            if answer.status in {401, 407} or answer.status >= 500:  # it says nothing of the kind
-                raise refusal(self.shown, answer.status)
-            self._is_dav = "DAV" in answer.headers
+            # Of a folder that is not there yet, some servers do not say it.
+            self._is_dav = any(map(self._says_dav, (f"{self._base}/", f"{self._origin}/")))
         return self._is_dav
+
+    def _says_dav(self, url: str) -> bool:
+        answer = self._ask(Request(url, "OPTIONS", self._headers))
+        if answer.status in {401, 407}:
+            raise refusal(self.shown, answer.status)
+        return "DAV" in answer.headers
 
     def _make(self, folder: str) -> None:
         """Make the folder, and those above it that are missing."""
@@ -157,10 +162,9 @@ class WebFolder:
 
     def _make_base(self) -> None:
         parts = [part for part in self._path.split("/") if part]
-        origin = self._base.removesuffix(urlsplit(self._base).path)
         for count in range(1, len(parts) + 1):
             path = quote("/".join(parts[:count]))
-            self._ask(Request(f"{origin}/{path}/", "MKCOL", self._headers))
+            self._ask(Request(f"{self._origin}/{path}/", "MKCOL", self._headers))
 
     def _send(self, name: str, content: Content, is_wanted: Callable[[], bool]) -> None:
         request = Request(self._url(name), "PUT", self._headers)
