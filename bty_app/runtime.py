@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bty_app import runtime_offsite
 from bty_app import runtime_parts as parts
 from bty_app.client_zip import client_zip
 from bty_app.config import Config
@@ -105,7 +106,6 @@ def services(
     origins = ImageOrigins(parts.registry(config, to_sources), to_sources)
     cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
-    metrics = Metrics()
     stages = BootStages(database, revisions, clock)
     files = parts.boot_files(config)
     fetched = parts.artifacts(config, database, settings, http, clock)
@@ -118,6 +118,8 @@ def services(
     )
     warm_jobs = WarmJobs(jobs, warming, memory, database, images.refreshed)
     keeper = CacheKeeper(database, memory, withcache, warm_jobs)
+    offsite_jobs = runtime_offsite.offsite_jobs(config, jobs, in_background, database, clock)
+    metrics = Metrics(offsite_jobs.gauges)
     catalog = Catalog(database, http, registries, revisions, clock, state=keeper.state)
     tools = Tools(
         catalog,
@@ -160,6 +162,7 @@ def services(
         audit=Audit(database, clock),
         sessions=sessions,
         health=Health(database, config.paths.state_dir, metrics, clock, images=keeper.counts),
+        offsite=offsite_jobs,
         metrics=metrics,
         revisions=revisions,
         boot_files=files,

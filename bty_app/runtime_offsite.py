@@ -9,8 +9,11 @@ from bty_app.domain.offsite import BucketTarget, DirectoryTarget, WebTarget, par
 from bty_app.domain.place import Place
 from bty_app.errors import ConfigError
 from bty_app.services.clock import Clock, utc_now
+from bty_app.services.jobs import Jobs
 from bty_app.services.offsite import Offsite
+from bty_app.services.offsite_jobs import OffsiteJobs
 from bty_app.store.copies import Directory
+from bty_app.store.database import Database
 from bty_app.store.sealed import read_key
 from bty_app.upstream.http import Http
 from bty_app.upstream.s3 import Bucket
@@ -32,6 +35,14 @@ def offsite(config: Config, http: Http, clock: Clock = utc_now) -> Offsite | Non
     key = read_key(Path(known.key_file)) if known.key_file else None
     place = _place(config, http, clock)
     return Offsite(place, config.paths.backup_dir, keep=known.keep, key=key, clock=clock)
+
+
+def offsite_jobs(
+    config: Config, jobs: Jobs, http: Http, database: Database, clock: Clock = utc_now
+) -> OffsiteJobs:
+    """What copies them in the background. A secret that cannot be read stops no server."""
+    shown = config.offsite.url.partition("?")[0]
+    return OffsiteJobs(jobs, shown, lambda: offsite(config, http, clock), database, clock)
 
 
 def _place(config: Config, http: Http, clock: Clock) -> Place:

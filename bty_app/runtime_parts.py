@@ -12,6 +12,7 @@ from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
 from bty_app.domain.webhooks import Target
 from bty_app.errors import BtyError
+from bty_app.runtime_offsite import offsite
 from bty_app.services import passwords
 from bty_app.services.artifacts import Artifacts
 from bty_app.services.boot_files import BootFiles
@@ -23,6 +24,7 @@ from bty_app.services.doctor import Doctor
 from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
+from bty_app.services.offsite import Offsite
 from bty_app.services.premises import Premises
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings
@@ -94,9 +96,17 @@ def doctor(
             sets=ArtifactSets(files.directory),
             catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
             withcache=Withcache(http),
+            offsite=_offsite(config, http),
             deep=deep,
         )
     )
+
+
+def _offsite(config: Config, http: Http) -> Offsite | BtyError | None:
+    try:
+        return offsite(config, http)
+    except BtyError as error:  # `doctor` says it
+        return error
 
 
 def _configured(config: Config, setting: Setting) -> str:

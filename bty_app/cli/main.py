@@ -58,6 +58,9 @@ COMMANDS: Mapping[str, Command] = {
     "import": Command("bty_app.cli.import_", "take over the machines of a bundle"),
     "verify": Command("bty_app.cli.verify", "check a bundle or a database"),
     "doctor": Command("bty_app.cli.doctor", "check the installation, each finding with its remedy"),
+    "offsite": Command(
+        "bty_app.cli.offsite", "copy backups elsewhere, list them there, and bring them back"
+    ),
     "machine": Command("bty_app.cli.machine", "list, show, change and forget machines"),
     "catalog": Command("bty_app.cli.catalog", "list, import, add and remove images"),
     "artifacts": Command(

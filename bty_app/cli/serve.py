@@ -106,6 +106,7 @@ def tasks(services: Services) -> dict[str, Callable[[], object]]:
         "silence": services.reports.report_silence,
         "cache": services.keeper.turn,
         "tokens": services.tokens.note_uses,
+        "offsite": services.offsite.turn,
     }
 
 

@@ -12,14 +12,12 @@ from bty_app import __version__
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError
 from bty_app.services.clock import Clock, utc_now
-from bty_app.services.metrics import Metrics
+from bty_app.services.metrics import Gauge, Metrics
 from bty_app.store import events, instance, machines
 from bty_app.store.database import Database, Tx
 
 MIN_FREE_BYTES = 32 * 1024 * 1024
 PROBE_SECONDS = 5.0
-
-Gauge = tuple[str, str, Mapping[str, str], float]
 
 
 class Health:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+Gauge = tuple[str, str, Mapping[str, str], float]
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
     """Requests by route and status, and how long they took. Shared between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: Callable[[], Iterable[Gauge]] = tuple) -> None:
+        """`more` are the gauges of others, which wait for nothing."""
+        self._more = more
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._buckets: Counter[tuple[str, float]] = Counter()
@@ -26,12 +29,12 @@ class Metrics:
             self._buckets[route, bucket] += 1
             self._seconds[route] += seconds  # type: ignore[assignment]  # a sum of floats
 
-    def text(self, gauges: Iterable[tuple[str, str, Mapping[str, str], float]]) -> str:
+    def text(self, gauges: Iterable[Gauge]) -> str:
         """All of it; `gauges` are (name, help, labels, value), grouped by name."""
         with self._lock:
             requests, buckets = dict(self._requests), dict(self._buckets)
             seconds = dict(self._seconds)
-        lines = list(_gauge_lines(gauges))
+        lines = list(_gauge_lines([*gauges, *self._more()]))
         lines += ["# HELP bty_http_requests_total Requests answered."]
         lines += ["# TYPE bty_http_requests_total counter"]
         for (route, method, status), count in sorted(requests.items()):
@@ -44,7 +47,7 @@ class Metrics:
         return "\n".join([*lines, ""])
 
 
-def _gauge_lines(gauges: Iterable[tuple[str, str, Mapping[str, str], float]]) -> Iterable[str]:
+def _gauge_lines(gauges: Iterable[Gauge]) -> Iterable[str]:
     told: set[str] = set()
     for name, about, labels, value in gauges:
         if name not in told:

@@ -10,6 +10,7 @@ from bty_app.domain.settings import Setting
 from bty_app.errors import BtyError
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog_source import CatalogSource
+from bty_app.services.offsite import Offsite
 from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.database import Database
 from bty_app.upstream.withcache import Withcache
@@ -18,7 +19,8 @@ from bty_app.upstream.withcache import Withcache
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Premises:
     """An installation. Where its database cannot be opened, `unopened` says why; `setting` then
-    gives what is configured. `deep`: take the time to read every file.
+    gives what is configured. `offsite` is where backups are copied to, or why that cannot be.
+    `deep`: take the time to read every file.
     """
 
     state_dir: Path
@@ -29,4 +31,5 @@ class Premises:
     sets: ArtifactSets
     catalogs: CatalogSource
     withcache: Withcache
+    offsite: Offsite | BtyError | None = None
     deep: bool = False

@@ -25,6 +25,7 @@ from bty_app.services.jobs import Jobs
 from bty_app.services.last_checks import LastChecks
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
+from bty_app.services.offsite_jobs import OffsiteJobs
 from bty_app.services.plans import Plans
 from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
@@ -67,6 +68,7 @@ class Services:
     tokens: Tokens
     account: AccountKeeper
     webhooks: Webhooks
+    offsite: OffsiteJobs
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from bty_app.domain import (
     catalog_events,
     image_events,
     machine_events,
+    offsite_events,
     settings_events,
     webhooks,
 )
@@ -254,6 +255,15 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             "A receiver of events cannot be told. At most once in an hour; the events wait.",
         ),
         (webhooks.recovered(_HOOK), "A receiver of events is told again."),
+        (offsite_events.pushed("id", "s3://…", 1), "A backup was copied elsewhere, and compared."),
+        (
+            offsite_events.failed("s3://…", "why", ["id"]),
+            "Backups cannot be copied elsewhere. Once, until it works again; it is tried again.",
+        ),
+        (
+            offsite_events.pruned(["id"], "s3://…", 30),
+            "Old copies elsewhere were removed, as offsite.keep says.",
+        ),
         (
             Event(
                 Kind.SCHEMA_RESET,
