@@ -54,7 +54,7 @@ def s3() -> Iterator[places.S3]:
 def dav() -> Iterator[places.Dav]:
     """A WebDAV server for all tests: each takes a folder of its own."""
     with (
-        tempfile.TemporaryDirectory(prefix="bty-dav-") as path,
+        tempfile.TemporaryDirectory(prefix="bty-dav") as path,
         places.dav_server(Path(path)) as at,
     ):
         yield at

@@ -91,7 +91,7 @@ def s3_server(directory: Path) -> Iterator[S3]:
     ]
     command += ["-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-filer"]
     command += [f"-{name}.port{grpc}={port}" for name, grpc, port in _flags(ports, more)]
-    with programs.running(command, directory / "weed.log", ports["s3"]):
+    with programs.running(command, directory / "weed.log", ports["s3"], at_once=True):
         server = S3(ports["s3"])
         _make(server.bucket())
         yield server
