@@ -93,7 +93,7 @@ class WebFolder:
         where = {"Destination": self._url(name), "Overwrite": "T"}
         if self._asked("MOVE", temporary, where).status not in _DONE:
             self._moves = False
-            self.remove(temporary)
+            self._asked("DELETE", temporary)
             self._send(name, content, is_wanted)
 
     def read(self, name: str, at: int = 0) -> Iterator[bytes]:
