@@ -18,7 +18,7 @@ from bty_app.domain.jobs import Job, Step, Teller
 from bty_app.domain.moments import stamp
 from bty_app.domain.offsite import Copy
 from bty_app.domain.warm_tries import Tries
-from bty_app.errors import BtyError, CancelledError, ConflictError, InvalidInputError
+from bty_app.errors import BtyError, CancelledError, ConflictError, InvalidInputError, NotFoundError
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.jobs import Jobs
 from bty_app.services.metrics import Gauge
@@ -207,15 +207,27 @@ class OffsiteJobs:
         return found
 
     def _push_all(self, offsite: Offsite, waiting: tuple[str, ...], teller: Teller) -> int:
+        """Push each; one that cannot be copied keeps no other, and is said in the end."""
         done: list[Copy] = []
+        problems: list[BtyError] = []
         for left, backup_id in zip(range(len(waiting) - 1, -1, -1), waiting, strict=True):
-            copy, is_new = offsite.push(backup_id, teller)
+            try:
+                copy, is_new = offsite.push(backup_id, teller)
+            except (InvalidInputError, ConflictError) as error:
+                problems.append(error)
+                continue
+            except NotFoundError:
+                if backup_id in offsite.names_here():
+                    raise
+                continue  # it was removed here meanwhile
             if is_new:
                 done.append(copy)
                 self._record(offsite_events.pushed(copy.backup_id, self._shown, copy.size))
-            self._note(waiting=left, last=copy if is_new else None)
+            self._note(waiting=left + len(problems), last=copy if is_new else None)
         if done and offsite.keep:
             self._prune(offsite, done[-1].instance_id, teller)
+        if problems:
+            raise problems[0]
         return len(done)
 
     def _prune(self, offsite: Offsite, instance_id: str, teller: Teller) -> None:
