@@ -252,19 +252,14 @@ class Offsite:
         "",
         values.offsite_url,
         "URL",
-        "A place for copies of backups: file:///directory,"
-        " s3://bucket/prefix?endpoint=https://host&region=name, or the http or https URL of a"
-        " WebDAV folder. Each server needs one of its own. None: there are no copies.",
+        "A place that no other server uses: file:///directory,"
+        " s3://bucket/prefix?endpoint=https://host (and &region=name), or the http or https URL of"
+        " a WebDAV folder. None: there are no copies.",
     )
-    user: str = _key("", values.text, "text", "The user name there, or the access key of S3.")
-    password: str = _key(
-        "", values.secret, "text", "The password there, or the secret key of S3.", secret=True
-    )
+    user: str = _key("", values.text, "text", "The user there, or the access key of S3.")
+    password: str = _key("", values.secret, "text", "The password, or secret key.", secret=True)
     password_file: str = _key(
-        "",
-        values.file_name,
-        "file",
-        "A file with the password, read in place of offsite.password.",
+        "", values.file_name, "file", "A file with the password, read in place of it."
     )
     keep: int = _key(
         30,
@@ -276,8 +271,7 @@ class Offsite:
         "",
         values.file_name,
         "file",
-        "The key that copies are encrypted with, made by `bty offsite key create`. None: they are"
-        " not encrypted.",
+        "The key that copies are encrypted with (`bty offsite key create`). None: they are not.",
     )
 
 

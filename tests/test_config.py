@@ -79,7 +79,13 @@ def test_no_secret_has_a_default() -> None:
     secrets = [key for key in KEYS if key.secret]
 
     assert {key.name for key in secrets} == {
-        *("admin.password", "server.session_secret", "registry.credentials", "withcache.password"),
+        *(
+            "admin.password",
+            "server.session_secret",
+            "registry.credentials",
+            "withcache.password",
+            "offsite.password",
+        ),
     }
     assert not any(key.default for key in secrets)
 
