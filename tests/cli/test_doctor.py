@@ -67,6 +67,7 @@ def test_a_good_installation_has_status_0_beside_a_server_as_well(home: Path) ->
         "upstream-catalog": "ok",
         "withcache": "ok",
         "webhooks": "ok",
+        "offsite": "note",
     }
     assert list(found["findings"][0]) == ["check", "level", "sentence", "remedy"]
 
