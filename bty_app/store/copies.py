@@ -24,7 +24,7 @@ _TEMPORARY = ".tmp-"
 class Directory:
     """A directory. Threads: any may call."""
 
-    proves = False
+    proves: bool = False
 
     def __init__(self, target: DirectoryTarget) -> None:
         self._root = Path(target.path)

@@ -30,7 +30,7 @@ _EMPTY = hashlib.sha256(b"").hexdigest()
 class Bucket:
     """The folder `prefix` of a bucket. Threads: any may call."""
 
-    proves = True
+    proves: bool = True
 
     def __init__(
         self,

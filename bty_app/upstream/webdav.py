@@ -33,7 +33,7 @@ _PROPFIND = (
 class WebFolder:
     """The folder at a URL. Threads: any may call."""
 
-    proves = False
+    proves: bool = False
 
     def __init__(self, http: Http, target: WebTarget, user: str, password: str) -> None:
         self._http = http

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from bty_app.domain.offsite import COPY, DirectoryTarget
-from bty_app.domain.place import Place
+from bty_app.domain.place import Content, Place
 from bty_app.domain.sealing import Key
 from bty_app.errors import (
     CancelledError,
@@ -126,8 +127,6 @@ def test_a_copy_that_was_changed_is_told_and_never_comes_back(place: Place, tmp_
 
 
 def put(place: Place, name: str, data: bytes) -> None:
-    from bty_app.domain.place import Content
-
     place.put(name, Content(len(data), lambda: iter([data])), lambda: True)
 
 
@@ -268,6 +267,73 @@ def test_what_is_no_copy_is_told_and_left(place: Place, tmp_path: Path) -> None:
     assert there.halves == ("c",)
     assert offsite(place, tmp_path, keep=1).prune(INSTANCE, Watcher()) == ()
     assert len(place.listed()) == 3
+
+
+class Faulty(Directory):
+    """A directory that stores other bytes than it was given, or breaks off when it removes."""
+
+    def __init__(self, root: Path, spoil: Callable[[bytes], bytes], *, proves: bool) -> None:
+        super().__init__(DirectoryTarget(str(root)))
+        self.proves = proves
+        self.spoil = spoil
+        self.removals = 0
+
+    def put(self, name: str, content: Content, is_wanted: Callable[[], bool]) -> None:
+        data = self.spoil(b"".join(content.chunks()))
+        super().put(name, Content(len(data), lambda: iter([data])), is_wanted)
+
+    def remove(self, name: str) -> None:
+        self.removals += 1
+        if self.removals > 1:
+            raise UnavailableError("it is away")
+        super().remove(name)
+
+
+@pytest.mark.parametrize(
+    ("proves", "spoil"),
+    [
+        (False, lambda data: b"?" + data[1:]),
+        (False, lambda data: data[:-1]),
+        (True, lambda data: data[:-1]),
+    ],
+    ids=["other bytes", "one byte less", "one byte less where digests are compared there"],
+)
+def test_a_place_that_stores_something_else_has_no_copy(
+    tmp_path: Path, proves: bool, spoil: Callable[[bytes], bytes]
+) -> None:
+    (tmp_path / "there").mkdir()
+    place = Faulty(tmp_path / "there", spoil, proves=proves)
+
+    with pytest.raises(UnavailableError, match="does not read back"):
+        offsite(place, tmp_path).push(backup(tmp_path / "backups"), Watcher())
+    assert place.listed() == []
+
+
+def test_an_offsite_json_that_does_not_read_back_makes_no_copy(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    place = Faulty(
+        tmp_path / "there",
+        lambda data: data.replace(b"scheduled", b"scheduLed") if b"offsite" in data else data,
+        proves=True,
+    )
+
+    with pytest.raises(UnavailableError, match=r"offsite\.json does not read back"):
+        offsite(place, tmp_path).push(backup(tmp_path / "backups"), Watcher())
+    assert offsite(place, tmp_path).reading.there().copies == ()
+
+
+def test_a_removal_that_breaks_off_leaves_no_copy(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    place = Faulty(tmp_path / "there", lambda data: data, proves=False)
+    backup_id = backup(tmp_path / "backups")
+    there = offsite(place, tmp_path)
+    there.push(backup_id, Watcher())
+
+    with pytest.raises(UnavailableError):
+        there.remove(backup_id)
+
+    assert there.reading.there().copies == ()
+    assert there.reading.there().halves == (backup_id,)
 
 
 # -- faults of single places ---------------------------------------------------------------------
