@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 from bty_app.domain.offsite import BucketTarget, WebTarget
 from bty_app.errors import BtyError
@@ -133,6 +136,46 @@ class Dav:
     def url(self, path: str) -> str:
         """The target as it is configured."""
         return f"http://127.0.0.1:{self.port}/{path}"
+
+
+class _Put(BaseHTTPRequestHandler):
+    """Takes PUT, and gives what it took: no WebDAV."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+
+    def do_PUT(self) -> None:
+        self.files[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self._say(201)
+
+    def do_GET(self) -> None:
+        found = self.files.get(self.path)
+        self._say(404 if found is None else 200, found or b"")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _say(self, status: int, body: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@contextmanager
+def put_server() -> Iterator[str]:
+    """Python's own HTTP server that takes PUT; its URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Put)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/copies"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager

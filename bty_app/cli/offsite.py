@@ -93,7 +93,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 
 def _push(offsite: Offsite, ids: list[str], teller: Terminal, *, prune: bool) -> None:
-    wanted = ids or offsite.missing(offsite.reading.there())
+    wanted = ids or offsite.missing(offsite.there())
     instance_id = ""
     for backup_id in wanted:
         copy, is_new = offsite.push(backup_id, teller)

@@ -13,7 +13,7 @@ from bty_app.domain.jobs import Step, Teller
 from bty_app.domain.offsite import COPY, SEALED, CopiedFile, Copy, Taken
 from bty_app.domain.place import Content, Place
 from bty_app.domain.sealing import Key
-from bty_app.errors import ConflictError, NotFoundError, UnavailableError
+from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from bty_app.services import offsite_local
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.offsite_local import Local, Part
@@ -53,6 +53,13 @@ class Offsite:
     def names_here(self) -> frozenset[str]:
         """The ids of the backups here; cheap."""
         return frozenset(offsite_local.names(self._backups_dir))
+
+    def there(self) -> There:
+        """What is there; nothing is known of a place that cannot list: each copy is asked for."""
+        try:
+            return self.reading.there()
+        except InvalidInputError:
+            return There()
 
     def missing(self, there: There) -> tuple[str, ...]:
         """The backups to be copied, the oldest first."""
@@ -102,8 +109,10 @@ class Offsite:
             raise UnavailableError(f"{self.place.shown}: {name} does not read back as it was sent")
 
     def prune(self, instance_id: str, teller: Teller) -> tuple[str, ...]:
-        """Remove what is not to be kept there, and what was left of uploads a week ago; the ids."""
-        there = self.reading.there()
+        """Remove what is not to be kept there, and what was left of uploads a week ago; the ids.
+        Where nothing can be listed, nothing is removed.
+        """
+        there = self.there()
         plan = rules.fates(there.copies, instance_id, self.keep, self._clock())
         gone = tuple(fate.item.id for fate in plan if not fate.stays)
         for backup_id in gone:

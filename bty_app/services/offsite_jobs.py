@@ -23,7 +23,6 @@ from bty_app.services.clock import Clock, utc_now
 from bty_app.services.jobs import Jobs
 from bty_app.services.metrics import Gauge
 from bty_app.services.offsite import Offsite
-from bty_app.services.offsite_read import There
 from bty_app.store import events
 from bty_app.store.database import Database
 
@@ -181,7 +180,7 @@ class OffsiteJobs:
             offsite = self._found()
             names = offsite.names_here()
             teller.tell(Step(f"listing {self._shown}"))
-            there = _there(offsite)
+            there = offsite.there()
             waiting = offsite.missing(there)
             self._note(there=len(there.copies), waiting=len(waiting))
             count = self._push_all(offsite, waiting, teller)
@@ -231,10 +230,7 @@ class OffsiteJobs:
         return len(done)
 
     def _prune(self, offsite: Offsite, instance_id: str, teller: Teller) -> None:
-        try:
-            gone = offsite.prune(instance_id, teller)
-        except InvalidInputError:  # a place that cannot list: nothing is removed there
-            return
+        gone = offsite.prune(instance_id, teller)
         if gone:
             self._record(offsite_events.pruned(gone, self._shown, offsite.keep))
             with self._lock:
@@ -263,11 +259,3 @@ class OffsiteJobs:
     def _record(self, event: Event) -> None:
         at = stamp(self._clock())
         self._database.write(lambda tx: events.record(tx, event, at=at))
-
-
-def _there(offsite: Offsite) -> There:
-    """What is there; a place that cannot list is asked for each backup instead."""
-    try:
-        return offsite.reading.there()
-    except InvalidInputError:
-        return There()

@@ -109,6 +109,8 @@ class Reading:
             except StorageError:
                 raise
             except UnavailableError:
+                if at >= size:  # the end of the connection, but of all bytes as well
+                    return
                 failures += 1
                 if failures >= TRIES:
                     raise

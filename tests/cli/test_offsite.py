@@ -144,6 +144,25 @@ def through(monkeypatch: pytest.MonkeyPatch, tap: Tap, s3: places.S3) -> None:
     monkeypatch.setenv("BTY_OFFSITE_URL", url)
 
 
+def test_a_server_that_only_takes_put_is_pushed_to_and_fetched_from_by_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (backup(tmp_path / "state/backups", days) for days in (2, 1))
+    with places.put_server() as url:
+        monkeypatch.setenv("BTY_OFFSITE_URL", url)
+        monkeypatch.setenv("BTY_OFFSITE_KEEP", "1")
+
+        assert bty("push", first) == 0
+        assert bty("push") == 0
+        assert bty("fetch", second, tmp_path / "back") == 0
+        assert bty("fetch", first, tmp_path / "first") == 0
+        assert bty("list") == 65
+        assert bty("remove", first) == 65
+        assert "cannot list" in capsys.readouterr().err
+
+    assert content(tmp_path / "back") == content(tmp_path / "state/backups" / second)
+
+
 def test_old_copies_go_after_a_push(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
