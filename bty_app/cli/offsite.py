@@ -101,6 +101,8 @@ def _push(offsite: Offsite, ids: list[str], teller: Terminal, *, prune: bool) ->
         said = f"{copy.size} bytes" if is_new else "it was there already"
         _say(f"{backup_id} is at {offsite.place.shown}: {said}")
         instance_id = copy.instance_id
+    if offsite.place.note:
+        _say(offsite.place.note)
     if not wanted:
         _say(f"every backup is at {offsite.place.shown} already")
     elif prune and offsite.keep:

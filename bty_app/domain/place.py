@@ -42,6 +42,10 @@ class Place(Protocol):
     def proves(self) -> bool:
         """Whether it compares a checksum of what arrives, so that nothing needs to be read back."""
 
+    @property
+    def note(self) -> str:
+        """What a person should know of this place, as far as it was used, or nothing."""
+
     def listed(self, folder: str = "") -> list[Stored]:
         """Every file there, or every one in `folder`.
 

@@ -25,6 +25,7 @@ class Directory:
     """A directory. Threads: any may call."""
 
     proves: bool = False
+    note: str = ""
 
     def __init__(self, target: DirectoryTarget) -> None:
         self._root = Path(target.path)

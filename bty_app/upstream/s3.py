@@ -31,6 +31,7 @@ class Bucket:
     """The folder `prefix` of a bucket. Threads: any may call."""
 
     proves: bool = True
+    note: str = ""
 
     def __init__(
         self,

@@ -153,6 +153,7 @@ def test_a_server_that_only_takes_put_is_pushed_to_and_fetched_from_by_id(
         monkeypatch.setenv("BTY_OFFSITE_KEEP", "1")
 
         assert bty("push", first) == 0
+        assert "is no WebDAV server" in capsys.readouterr().err
         assert bty("push") == 0
         assert bty("fetch", second, tmp_path / "back") == 0
         assert bty("fetch", first, tmp_path / "first") == 0
