@@ -14,6 +14,7 @@ from bty_app.domain.bounds import Rate
 from bty_app.services import passwords, power
 from bty_app.services.account import AccountKeeper, PasswordPlace
 from bty_app.services.artifact_jobs import ArtifactJobs
+from bty_app.services.aside import Aside
 from bty_app.services.audit import Audit, log_events
 from bty_app.services.boot_stages import BootStages
 from bty_app.services.bulk import Bulk
@@ -29,12 +30,14 @@ from bty_app.services.contacts import Contacts
 from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
 from bty_app.services.hardware import Hardware
-from bty_app.services.health import Health
+from bty_app.services.health import Counts, Health
 from bty_app.services.image_cache import ImageCache
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
 from bty_app.services.jobs import Jobs
+from bty_app.services.last_answers import LastAnswers
 from bty_app.services.last_checks import LastChecks
+from bty_app.services.late_events import LateEvents
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
@@ -90,6 +93,7 @@ def services(
     known = known or secrets(config)
     sessions = _sessions(known, database, clock)
     settings = parts.settings_of(config, database, revisions, clock)
+    settings.stored()  # from now on they are known, whatever becomes of the disk
     tuning = config.tuning
     bounds = Bounds(
         discovery=Rate(tuning.discovery_burst, tuning.discovery_per_minute / 60),
@@ -107,6 +111,7 @@ def services(
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
     metrics = Metrics()
     stages = BootStages(database, revisions, clock)
+    aside = Aside(LastAnswers(), LateEvents(database, clock), stages.note)
     files = parts.boot_files(config)
     fetched = parts.artifacts(config, database, settings, http, clock)
     memory = CacheMemory(settings, revisions)
@@ -131,8 +136,9 @@ def services(
     return Services(
         jobs=jobs,
         stages=stages,
-        contacts=Contacts(database, settings, bounds, clock, note=stages.note),
-        plans=Plans(database, settings, bounds, images, clock, note=stages.note),
+        contacts=Contacts(database, settings, bounds, clock, aside=aside),
+        plans=Plans(database, settings, bounds, images, clock, aside=aside),
+        late=aside.late,
         reports=Reports(database, settings, bounds, clock, note=stages.note),
         hardware=Hardware(database),
         machines=Machines(database, clock, on_bound=keeper.bound),
@@ -159,7 +165,13 @@ def services(
         ),
         audit=Audit(database, clock),
         sessions=sessions,
-        health=Health(database, config.paths.state_dir, metrics, clock, images=keeper.counts),
+        health=Health(
+            database,
+            config.paths.state_dir,
+            metrics,
+            clock,
+            counts=Counts(keeper.counts, aside.late.counts),
+        ),
         metrics=metrics,
         revisions=revisions,
         boot_files=files,

@@ -23,6 +23,7 @@ from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
 from bty_app.services.last_checks import LastChecks
+from bty_app.services.late_events import LateEvents
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
@@ -51,6 +52,7 @@ class Services:
     upstream: CatalogUpstream
     checks: CatalogChecks
     last_checks: LastChecks
+    late: LateEvents
     catalog_jobs: CatalogJobs
     keeper: CacheKeeper
     imports: CatalogImports
