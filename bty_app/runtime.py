@@ -29,6 +29,7 @@ from bty_app.services.clock import Clock, utc_now
 from bty_app.services.contacts import Contacts
 from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
+from bty_app.services.doctor_jobs import DoctorJobs
 from bty_app.services.hardware import Hardware
 from bty_app.services.health import Counts, Health
 from bty_app.services.image_cache import ImageCache
@@ -114,6 +115,7 @@ def services(
     aside = Aside(LastAnswers(), LateEvents(database, clock), stages.note)
     files = parts.boot_files(config)
     fetched = parts.artifacts(config, database, settings, http, clock)
+    doctor = parts.doctor(config, database, settings.text)
     memory = CacheMemory(settings, revisions)
     # Jobs and the scheduler wait for a place: operators who ask meanwhile do not take it.
     in_background = Http(agent=parts.AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
@@ -177,7 +179,8 @@ def services(
         boot_files=files,
         client=Client(client_zip),
         artifacts=ArtifactJobs(fetched, files, jobs, settings),
-        doctor=parts.doctor(config, database, settings.text),
+        doctor=doctor,
+        doctor_jobs=DoctorJobs(doctor, jobs, clock),
         settings=settings,
         tokens=Tokens(database, clock),
         webhooks=parts.webhooks(config, database, settings, clock),

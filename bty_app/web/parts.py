@@ -19,6 +19,7 @@ from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
 from bty_app.services.doctor import Doctor
+from bty_app.services.doctor_jobs import DoctorJobs
 from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
@@ -65,6 +66,7 @@ class Services:
     client: Client
     artifacts: ArtifactJobs
     doctor: Doctor
+    doctor_jobs: DoctorJobs
     settings: Settings
     tokens: Tokens
     account: AccountKeeper
