@@ -74,7 +74,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         database = stack.enter_context(runtime.opened(place, revisions))
         secrets = runtime.secrets(config)
         services = runtime.services(config, database, revisions, known=secrets)
-        stack.callback(_write_last_stages, services)
+        stack.callback(_write_the_last, services)
         services.imports.import_catalog_file()
         app = create_app(services, runtime_parts.options(config))
         worker = http.HttpWorker(
@@ -107,14 +107,17 @@ def tasks(services: Services) -> dict[str, Callable[[], object]]:
         "cache": services.keeper.turn,
         "tokens": services.tokens.note_uses,
         "offsite": services.offsite.turn,
+        "late-events": services.late.flush,
     }
 
 
-def _write_last_stages(services: Services) -> None:
-    try:
-        services.stages.flush()
-    except BtyError as error:  # they are no more than a help: the end of the server is in order
-        logs.event(_log, logging.WARNING, "stages", error=error.message)
+def _write_the_last(services: Services) -> None:
+    """What waits in memory. It is no more than a help: without it the end is in order, too."""
+    for name, write in (("stages", services.stages.flush), ("late-events", services.late.flush)):
+        try:
+            write()
+        except BtyError as error:
+            logs.event(_log, logging.WARNING, name, error=error.message)
 
 
 def _backed_up(old: apsw.Connection, config: Config) -> str:

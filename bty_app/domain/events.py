@@ -79,6 +79,7 @@ class Kind(StrEnum):
     TOKEN_FAILED = "auth.token.failed"  # noqa: S105
     WEBHOOK_FAILED = "webhook.delivery.failed"
     WEBHOOK_RECOVERED = "webhook.recovered"
+    AUDIT_FAILED = "system.audit.failed"
     SCHEMA_RESET = "system.schema.reset"
 
 

@@ -49,15 +49,15 @@ class Doctor:
 
     def findings(self) -> list[Finding]:
         """What all checks say, in the order of the table."""
-        return [finding for check in CHECKS for finding in self._said(check)]
+        return [finding for check in CHECKS for finding in self.said(check)]
 
     def cheap_findings(self) -> list[Finding]:
         """What those say that ask no other host."""
         rows = (check for check in CHECKS if not check.asks_others)
-        return [finding for check in rows for finding in self._said(check)]
+        return [finding for check in rows for finding in self.said(check)]
 
-    def _said(self, check: Check) -> Iterator[Finding]:
-        """A check that cannot be done is a finding as well, and keeps none of the others."""
+    def said(self, check: Check) -> Iterator[Finding]:
+        """What one check says; that it cannot be done is a finding as well, and no end."""
         try:
             found = [replace(finding, check=check.name) for finding in check.look(self._premises)]
         except BtyError as error:

@@ -33,7 +33,11 @@ class Ready:
         problems = self._health.problems()
         resp.status = 503 if problems else 200
         resp.cache_control = ["no-store"]
-        resp.media = {"status": "not ready" if problems else "ready", "problems": problems}
+        resp.media = {
+            "status": "not ready" if problems else "ready",
+            "problems": problems,
+            "notes": self._health.notes(),
+        }
 
     on_head = on_get
 

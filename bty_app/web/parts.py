@@ -19,10 +19,12 @@ from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
 from bty_app.services.doctor import Doctor
+from bty_app.services.doctor_jobs import DoctorJobs
 from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
 from bty_app.services.last_checks import LastChecks
+from bty_app.services.late_events import LateEvents
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.offsite_jobs import OffsiteJobs
@@ -52,6 +54,7 @@ class Services:
     upstream: CatalogUpstream
     checks: CatalogChecks
     last_checks: LastChecks
+    late: LateEvents
     catalog_jobs: CatalogJobs
     keeper: CacheKeeper
     imports: CatalogImports
@@ -64,6 +67,7 @@ class Services:
     client: Client
     artifacts: ArtifactJobs
     doctor: Doctor
+    doctor_jobs: DoctorJobs
     settings: Settings
     tokens: Tokens
     account: AccountKeeper

@@ -9,6 +9,7 @@ from pathlib import Path
 import bty_app
 from bty_app.domain import (
     artifact_events,
+    audit_events,
     auth_events,
     bulk_events,
     catalog_events,
@@ -286,6 +287,11 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             ),
             "The database of another version was archived, or a damaged one set aside (then the"
             " details are from_version, to_version, archived_at, reason, problem, files).",
+        ),
+        (
+            audit_events.dropped(1, _AT, _AT, "the disk is full"),
+            "Machines were answered while nothing could be recorded for so long that not all of it"
+            " could be kept in memory.",
         ),
         (
             artifact_events.fetch_requested("v0.92.0", _BY),

@@ -22,6 +22,7 @@ AXE = resources.files("axe_playwright_python") / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAGES = (
     "/ui/dashboard",
+    "/ui/doctor",
     "/ui/machines",
     f"/ui/machines/{MAC}",
     f"/ui/machines/{MAC}/delete",
