@@ -216,6 +216,35 @@ class Netboot:
         "A minisign or Ed25519 public key: netboot artifacts are installed only when it signed"
         " their manifest.",
     )
+    tftp: bool = _key(
+        False,
+        values.switch,
+        "true or false",
+        "Serve the boot files by TFTP as well, on UDP port 69.",
+        flag="--tftp",
+    )
+    proxy_dhcp: bool = _key(
+        False,
+        values.switch,
+        "true or false",
+        "Tell machines that boot from the network their boot file, beside the DHCP server of the"
+        " LAN: on UDP ports 67 and 4011. No address is leased.",
+        flag="--proxy-dhcp",
+    )
+    address: str = _key(
+        "",
+        values.ipv4,
+        "IPv4 address",
+        "The address of this server that machines are told by proxy DHCP and TFTP. None: the one"
+        " through which each of them has asked.",
+    )
+    interfaces: tuple[str, ...] = _key(
+        (),
+        values.interfaces,
+        "names",
+        "The network interfaces on which TFTP and proxy DHCP answer: a list, or separated by"
+        " commas. None: all.",
+    )
     ipxe_dir: Path = _key(
         Path("/usr/lib/ipxe"),
         values.path,

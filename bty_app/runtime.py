@@ -15,6 +15,7 @@ from bty_app.services import passwords, power
 from bty_app.services.account import AccountKeeper, PasswordPlace
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit, log_events
+from bty_app.services.boot_servers import BootServers
 from bty_app.services.boot_stages import BootStages
 from bty_app.services.bulk import Bulk
 from bty_app.services.bulk_work import Sender
@@ -105,7 +106,8 @@ def services(
     origins = ImageOrigins(parts.registry(config, to_sources), to_sources)
     cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
-    metrics = Metrics()
+    boot_servers = BootServers(revisions)
+    metrics = Metrics(boot_servers.counters)
     stages = BootStages(database, revisions, clock)
     files = parts.boot_files(config)
     fetched = parts.artifacts(config, database, settings, http, clock)
@@ -131,6 +133,7 @@ def services(
     return Services(
         jobs=jobs,
         stages=stages,
+        boot_servers=boot_servers,
         contacts=Contacts(database, settings, bounds, clock, note=stages.note),
         plans=Plans(database, settings, bounds, images, clock, note=stages.note),
         reports=Reports(database, settings, bounds, clock, note=stages.note),

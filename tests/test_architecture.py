@@ -39,9 +39,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime_parts": TOP | {"domain", "store", "upstream", "services", "web"},
     "runtime": TOP
     | {"runtime_parts", "domain", "store", "upstream", "netboot", "services", "web", "workers"},
+    "runtime_netboot": TOP | {"netboot", "services", "web", "workers"},
     "cli": TOP
     | {
         "runtime",
+        "runtime_netboot",
         "runtime_parts",
         "live",
         "demo",

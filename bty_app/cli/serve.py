@@ -14,7 +14,7 @@ from types import FrameType
 
 import apsw
 
-from bty_app import __version__, logs, runtime, runtime_parts, state_dir
+from bty_app import __version__, logs, runtime, runtime_netboot, runtime_parts, state_dir
 from bty_app.cli import options
 from bty_app.config import Config
 from bty_app.errors import BtyError, StorageError
@@ -34,23 +34,29 @@ SCHEDULER_SECONDS = 30.0
 WEBHOOK_SECONDS = 2.0
 STAGES_SECONDS = 2.0
 
+_FLAGS = (
+    *("server.host", "server.port", "server.public_url"),
+    *("netboot.tftp", "netboot.proxy_dhcp", "log.level"),
+)
 _EPILOG = """examples:
   bty serve                                  listen on every address, port 8080
   bty serve --host 127.0.0.1 --port 0        a free port of this machine alone
   bty --state-dir /srv/bty serve             keep all state in /srv/bty
   BTY_ADMIN_PASSWORD=... bty serve           in place of a generated password
+  bty serve --tftp --proxy-dhcp              lead machines here, beside the DHCP server of the LAN
 
 All state is in the state directory; nothing is written anywhere else. SIGTERM or ^C ends the
 server: it finishes the requests under way and empties the write-ahead log.
 A database of another version is archived as state.db.<version>.<time>.bak after a backup, and a
 fresh one takes over the hardware of every machine.
+--tftp and --proxy-dhcp need the right to listen on ports below 1024 (CAP_NET_BIND_SERVICE).
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.epilog = _EPILOG
-    for key in ("server.host", "server.port", "server.public_url", "log.level"):
+    for key in _FLAGS:
         options.add_config_flag(parser, key)
 
 
@@ -62,6 +68,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
     about = f"pid {os.getpid()}, bty {__version__}, since {_now().isoformat(timespec='seconds')}"
     with contextlib.ExitStack() as stack:
         stack.callback(listener.close)
+        sockets = runtime_netboot.bound(config, stack)
         stack.enter_context(locks.serving(place, about=about))
         opening = open_state(
             place,
@@ -93,8 +100,9 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         )
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
+        boot = runtime_netboot.workers(config, sockets, services, http_port=port)
         _announce(host, port, config, secrets.password)
-        _supervise(Supervisor([worker, watch, hooks, stages, *jobs]))
+        _supervise(Supervisor([worker, watch, hooks, stages, *boot, *jobs]))
         with contextlib.suppress(StorageError):
             services.tokens.note_uses()
     return 0

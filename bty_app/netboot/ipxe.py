@@ -62,10 +62,19 @@ def bootstrap(base_url: str) -> str:
     Without an answer (a server that restarts in this very second) it asks again: the firmware
     would go on to a disk that may be half written.
     """
+    return _until_answered(f"chain {base_url}/pxe/${{mac:hexhyp}}", base_url)
+
+
+def autoexec(base_url: str) -> str:
+    """The script that iPXE looks for beside itself, before it asks DHCP: on to the first script."""
+    return _until_answered(f"dhcp && chain {base_url}/pxe-bootstrap.ipxe", base_url)
+
+
+def _until_answered(leading_on: str, base_url: str) -> str:
     lines = [
         "#!ipxe",
         ":again",
-        f"chain {base_url}/pxe/${{mac:hexhyp}} || goto failed",
+        f"{leading_on} || goto failed",
         "exit 1",
         ":failed",
         f"isset ${{{_ANSWERED}}} && exit 1 || echo bty: no answer from {base_url}, asking again",
