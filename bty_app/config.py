@@ -12,22 +12,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from bty_app import config_values as values
-from bty_app.config_sections import (
-    Admin,
-    Log,
-    Nbdmux,
-    Netboot,
-    Network,
-    Offsite,
-    Paths,
-    Power,
-    Registry,
-    Server,
-    Tuning,
-    Upstream,
-    Webhooks,
-    Withcache,
-)
+from bty_app.config_elsewhere import Nbdmux, Offsite, Registry, Upstream, Webhooks, Withcache
+from bty_app.config_sections import Admin, Log, Netboot, Network, Paths, Power, Server, Tuning
 
 __all__ = [
     "DEFAULT",

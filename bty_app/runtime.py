@@ -17,6 +17,7 @@ from bty_app.services.account import AccountKeeper, PasswordPlace
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.aside import Aside
 from bty_app.services.audit import Audit, log_events
+from bty_app.services.boot_servers import BootServers
 from bty_app.services.boot_stages import BootStages
 from bty_app.services.bulk import Bulk
 from bty_app.services.bulk_work import Sender
@@ -111,6 +112,7 @@ def services(
     origins = ImageOrigins(parts.registry(config, to_sources), to_sources)
     cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
+    boot_servers = BootServers(revisions)
     stages = BootStages(database, revisions, clock)
     aside = Aside(LastAnswers(), LateEvents(database, clock), stages.note)
     files = parts.boot_files(config)
@@ -126,7 +128,7 @@ def services(
     warm_jobs = WarmJobs(jobs, warming, memory, database, images.refreshed)
     keeper = CacheKeeper(database, memory, withcache, warm_jobs)
     offsite_jobs = runtime_offsite.offsite_jobs(config, jobs, in_background, database, clock)
-    metrics = Metrics(offsite_jobs.gauges)
+    metrics = Metrics(offsite_jobs.gauges, boot_servers.counters)
     catalog = Catalog(database, http, registries, revisions, clock, state=keeper.state)
     tools = Tools(
         catalog,
@@ -140,6 +142,7 @@ def services(
     return Services(
         jobs=jobs,
         stages=stages,
+        boot_servers=boot_servers,
         contacts=Contacts(database, settings, bounds, clock, aside=aside),
         plans=Plans(database, settings, bounds, images, clock, aside=aside),
         late=aside.late,

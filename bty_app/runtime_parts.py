@@ -25,7 +25,7 @@ from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
 from bty_app.services.offsite import Offsite
-from bty_app.services.premises import Premises
+from bty_app.services.premises import AskLan, Network, Premises
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings
 from bty_app.services.webhooks import Webhooks
@@ -83,6 +83,7 @@ def doctor(
     *,
     unopened: BtyError | None = None,
     deep: bool = False,
+    network: Network | None = None,
 ) -> Doctor:
     """What looks at the installation; without a `setting`, what is configured counts."""
     http, files = outgoing(), boot_files(config)
@@ -97,6 +98,7 @@ def doctor(
             catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
             withcache=Withcache(http),
             offsite=_offsite(config, http),
+            network=network or listens(config),
             deep=deep,
         )
     )
@@ -107,6 +109,12 @@ def _offsite(config: Config, http: Http) -> Offsite | BtyError | None:
         return offsite(config, http)
     except BtyError as error:  # `doctor` says it
         return error
+
+
+def listens(config: Config, *, http_port: int = 0, ask_lan: AskLan | None = None) -> Network:
+    """What the server is configured to listen on."""
+    on = config.netboot
+    return Network(http_port=http_port, tftp=on.tftp, proxy_dhcp=on.proxy_dhcp, ask_lan=ask_lan)
 
 
 def _configured(config: Config, setting: Setting) -> str:

@@ -27,8 +27,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers": {"logs"},
     "errors": set(),
     "logs": set(),
-    "config": {"config_sections", "config_values"},
-    "config_sections": {"config_values", "logs", "state_dir"},
+    "config": {"config_sections", "config_elsewhere", "config_values"},
+    "config_row": set(),
+    "config_sections": {"config_row", "config_values", "logs", "state_dir"},
+    "config_elsewhere": {"config_row", "config_values"},
     "config_values": {"logs", "domain"},  # a rule of the domain is the rule of its key
     "config_sources": {"config", "config_values", "state_dir"},
     "state_dir": set(),
@@ -50,9 +52,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "web",
         "workers",
     },
+    "runtime_netboot": TOP | {"netboot", "services", "web", "workers"},
     "cli": TOP
     | {
         "runtime",
+        "runtime_netboot",
         "runtime_parts",
         "runtime_offsite",
         "live",

@@ -9,6 +9,7 @@ from bty_app.domain.findings import Finding, Level
 from bty_app.errors import BtyError
 from bty_app.services import (
     doctor_boot,
+    doctor_network,
     doctor_offsite,
     doctor_state,
     doctor_upstream,
@@ -33,11 +34,13 @@ CHECKS = (
     Check("sets", doctor_boot.sets),
     Check("shadowed-files", doctor_boot.shadowed_files),
     Check("ipxe", doctor_boot.ipxe),
+    Check("ports", doctor_network.ports),
     Check("catalog", doctor_state.catalog),
     Check("webhooks", doctor_webhooks.receivers),
     Check("upstream-catalog", doctor_upstream.followed_catalog, asks_others=True),
     Check("withcache", doctor_upstream.withcache, asks_others=True),
     Check("offsite", doctor_offsite.offsite, asks_others=True),
+    Check("dhcp", doctor_network.dhcp, asks_others=True),
 )
 
 

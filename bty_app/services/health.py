@@ -13,7 +13,7 @@ from bty_app import __version__
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError
 from bty_app.services.clock import Clock, utc_now
-from bty_app.services.metrics import Gauge, Metrics
+from bty_app.services.metrics import Metrics, Sample
 from bty_app.store import events, instance, machines
 from bty_app.store.database import Database, Tx
 
@@ -94,8 +94,8 @@ class Health:
             return [error.message]
         return []
 
-    def _gauges(self, tx: Tx) -> list[Gauge]:
-        gauges: list[Gauge] = [
+    def _gauges(self, tx: Tx) -> list[Sample]:
+        gauges: list[Sample] = [
             ("bty_info", "The running release.", {"version": __version__}, 1),
             (
                 "bty_open_failures",

@@ -21,7 +21,7 @@ from bty_app.domain.warm_tries import Tries
 from bty_app.errors import BtyError, CancelledError, ConflictError, InvalidInputError, NotFoundError
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.jobs import Jobs
-from bty_app.services.metrics import Gauge
+from bty_app.services.metrics import Sample
 from bty_app.services.offsite import Offsite
 from bty_app.store import events
 from bty_app.store.database import Database
@@ -158,13 +158,13 @@ class OffsiteJobs:
                 job=job if job is not None and job.is_active else None,
             )
 
-    def gauges(self) -> list[Gauge]:
+    def gauges(self) -> list[Sample]:
         """For `/metrics`."""
         state = self.state()
         if state is None:
             return []
         failing = "Whether the last try to copy backups elsewhere failed."
-        found: list[Gauge] = [("bty_offsite_failing", failing, {}, float(bool(state.error)))]
+        found: list[Sample] = [("bty_offsite_failing", failing, {}, float(bool(state.error)))]
         if state.waiting is not None:
             about = "Backups that are not copied elsewhere yet."
             found.append(("bty_offsite_waiting", about, {}, state.waiting))

@@ -8,6 +8,7 @@ from bty_app.services.account import AccountKeeper
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_servers import BootServers
 from bty_app.services.boot_stages import BootStages
 from bty_app.services.bulk import Bulk
 from bty_app.services.cache_keeper import CacheKeeper
@@ -45,6 +46,7 @@ class Services:
     jobs: Jobs
     contacts: Contacts
     stages: BootStages
+    boot_servers: BootServers
     plans: Plans
     reports: Reports
     machines: Machines

@@ -12,7 +12,7 @@ import pytest
 
 from bty_app import __version__, runtime_parts
 from bty_app.config import Config
-from bty_app.config_sections import Offsite as Section
+from bty_app.config_elsewhere import Offsite as Section
 from bty_app.config_sections import Paths
 from bty_app.domain.events import Query
 from bty_app.domain.findings import Finding
