@@ -32,7 +32,6 @@ from bty_app.workers.loop import LoopWorker
 
 _log = logging.getLogger(__name__)
 
-AUTOEXEC = "autoexec.ipxe"
 # The first that is here; the others of a line are as good.
 BIOS = ("undionly.kpxe",)
 X64 = ("ipxe.efi", "snponly.efi")
@@ -110,7 +109,7 @@ class Places:
         except InvalidInputError:
             return tftp.Refusal(wire.ACCESS, "only files of the boot directory are served")
         except BtyError as error:
-            if plain != AUTOEXEC:
+            if plain != ipxe.AUTOEXEC:
                 return tftp.Refusal(wire.NOT_FOUND, error.message)
             script = ipxe.autoexec(self.base_url(local)).encode("ascii")
             return io.BytesIO(script), len(script)

@@ -23,7 +23,7 @@ from bty_app.services.doctor import Doctor
 from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
-from bty_app.services.premises import Premises
+from bty_app.services.premises import AskLan, Network, Premises
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings
 from bty_app.services.webhooks import Webhooks
@@ -81,6 +81,7 @@ def doctor(
     *,
     unopened: BtyError | None = None,
     deep: bool = False,
+    ask_lan: AskLan | None = None,
 ) -> Doctor:
     """What looks at the installation; without a `setting`, what is configured counts."""
     http, files = outgoing(), boot_files(config)
@@ -94,6 +95,12 @@ def doctor(
             sets=ArtifactSets(files.directory),
             catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
             withcache=Withcache(http),
+            network=Network(
+                http_port=config.server.port,
+                tftp=config.netboot.tftp,
+                proxy_dhcp=config.netboot.proxy_dhcp,
+                ask_lan=ask_lan,
+            ),
             deep=deep,
         )
     )

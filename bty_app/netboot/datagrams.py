@@ -30,8 +30,11 @@ class Datagram:
     local: IPv4Address
 
 
-def bind(port: int, *, purpose: str, flag: str, host: str = "") -> socket.socket:
-    """A socket on a port of every address (or of `host`); 0 takes a free port.
+def bind(
+    port: int, *, purpose: str, flag: str, host: str = "", shared: bool = False
+) -> socket.socket:
+    """A socket on a port of every address (or of `host`); 0 takes a free port. One that is
+    `shared` may be another program's as well, which then hears the same broadcasts.
 
     Raises:
         ConflictError: another program has the port.
@@ -41,6 +44,7 @@ def bind(port: int, *, purpose: str, flag: str, host: str = "") -> socket.socket
     try:
         bound.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shared)
         bound.bind((host, port))
         bound.setblocking(False)
     except OSError as error:

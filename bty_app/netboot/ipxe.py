@@ -33,6 +33,7 @@ _OUR_ARGUMENTS = (
     "modprobe.blacklist=nouveau,rndis_host",
     "panic=30",
 )
+AUTOEXEC = "autoexec.ipxe"  # iPXE as a UEFI program looks for it beside itself
 RETRY_SECONDS = 10
 MAX_ECHO = 300
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,:;()/_+'-]")

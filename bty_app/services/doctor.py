@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 
 from bty_app.domain.findings import Finding, Level
 from bty_app.errors import BtyError
-from bty_app.services import doctor_boot, doctor_state, doctor_upstream, doctor_webhooks
+from bty_app.services import (
+    doctor_boot,
+    doctor_network,
+    doctor_state,
+    doctor_upstream,
+    doctor_webhooks,
+)
 from bty_app.services.premises import Premises
 
 
@@ -27,10 +33,12 @@ CHECKS = (
     Check("sets", doctor_boot.sets),
     Check("shadowed-files", doctor_boot.shadowed_files),
     Check("ipxe", doctor_boot.ipxe),
+    Check("ports", doctor_network.ports),
     Check("catalog", doctor_state.catalog),
     Check("webhooks", doctor_webhooks.receivers),
     Check("upstream-catalog", doctor_upstream.followed_catalog, asks_others=True),
     Check("withcache", doctor_upstream.withcache, asks_others=True),
+    Check("dhcp", doctor_network.dhcp, asks_others=True),
 )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from bty_app.domain.dhcp_offers import LanOffer
 from bty_app.domain.settings import Setting
 from bty_app.errors import BtyError
 from bty_app.services.boot_files import BootFiles
@@ -13,6 +14,20 @@ from bty_app.services.catalog_source import CatalogSource
 from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.database import Database
 from bty_app.upstream.withcache import Withcache
+
+AskLan = Callable[[], tuple[Sequence[str], Sequence[LanOffer]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """What the server is configured to listen on. `ask_lan` gives the interfaces that it asked,
+    and what DHCP servers answered; None: nobody is asked.
+    """
+
+    http_port: int = 0
+    tftp: bool = False
+    proxy_dhcp: bool = False
+    ask_lan: AskLan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,4 +44,5 @@ class Premises:
     sets: ArtifactSets
     catalogs: CatalogSource
     withcache: Withcache
+    network: Network = field(default_factory=Network)
     deep: bool = False

@@ -18,7 +18,8 @@ from bty_app import logs
 from bty_app.domain.boot_stages import Stage
 from bty_app.domain.byte_range import Span, span_of
 from bty_app.domain.mac import Mac, parse_mac
-from bty_app.errors import BtyError, InvalidInputError, TooLargeError
+from bty_app.errors import BtyError, InvalidInputError, NotFoundError, TooLargeError
+from bty_app.netboot import ipxe
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.boot_stages import Note
 from bty_app.services.reports import Reports
@@ -60,7 +61,11 @@ class BootFile:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """The file, or a range of it; a kernel or initrd with `?mac=` begins an attempt."""
-        file = self._files.opened(name)
+        try:
+            file = self._files.opened(name)
+        except NotFoundError:
+            _lead_on(req, resp, name)
+            return
         try:
             self._send(req, resp, name, file)
             if resp.stream is not None:
@@ -69,9 +74,14 @@ class BootFile:
             file.close()
             raise
 
-    def on_head(self, _req: falcon.Request, resp: falcon.Response, name: str) -> None:
+    def on_head(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """The headers of the file; changes nothing."""
-        with self._files.opened(name) as file:
+        try:
+            file = self._files.opened(name)
+        except NotFoundError:
+            _lead_on(req, resp, name)
+            return
+        with file:
             size = _describe(resp, name, file)
         resp.content_length = size
 
@@ -139,6 +149,18 @@ class BootFile:
         whole = span or Span(0, size)
         file.seek(whole.start)
         resp.set_stream(file, whole.length)
+
+
+def _lead_on(req: falcon.Request, resp: falcon.Response, name: str) -> None:
+    """The script that an iPXE from here asks for first; any other name is in no place at all.
+
+    Raises:
+        NotFoundError: it is another file.
+    """
+    if name != ipxe.AUTOEXEC:
+        raise NotFoundError(f"no such file: {name}")
+    resp.content_type = _TYPES[".ipxe"]
+    resp.text = ipxe.autoexec(req.context.base_url)
 
 
 def _describe(resp: falcon.Response, name: str, file: BinaryIO) -> int:

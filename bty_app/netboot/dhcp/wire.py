@@ -21,6 +21,7 @@ TFTP_SERVER = 66
 BOOT_FILE = 67
 USER_CLASS = 77  # RFC 3004
 ARCHITECTURE = 93  # RFC 4578
+UNDI = 94  # RFC 4578
 MACHINE_ID = 97  # RFC 4578
 IPXE = 175  # Etherboot's encapsulated options
 
