@@ -127,7 +127,12 @@ def _netboot_routes(
     """Behind a session: the pages of netboot artifacts."""
     artifacts = services.artifacts
     state = netboot_page.NetbootState(
-        pages, artifacts, services.boot_files, services.jobs, services.revisions
+        pages,
+        artifacts,
+        services.boot_files,
+        services.boot_servers,
+        services.jobs,
+        services.revisions,
     )
     view = netboot_page.NetbootView(state, max_upload_bytes=options.max_upload_bytes)
     app.add_route("/ui/netboot", netboot_page.NetbootPage(view))
