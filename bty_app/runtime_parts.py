@@ -81,7 +81,7 @@ def doctor(
     *,
     unopened: BtyError | None = None,
     deep: bool = False,
-    ask_lan: AskLan | None = None,
+    network: Network | None = None,
 ) -> Doctor:
     """What looks at the installation; without a `setting`, what is configured counts."""
     http, files = outgoing(), boot_files(config)
@@ -95,15 +95,16 @@ def doctor(
             sets=ArtifactSets(files.directory),
             catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
             withcache=Withcache(http),
-            network=Network(
-                http_port=config.server.port,
-                tftp=config.netboot.tftp,
-                proxy_dhcp=config.netboot.proxy_dhcp,
-                ask_lan=ask_lan,
-            ),
+            network=network or listens(config),
             deep=deep,
         )
     )
+
+
+def listens(config: Config, *, http_port: int = 0, ask_lan: AskLan | None = None) -> Network:
+    """What the server is configured to listen on."""
+    on = config.netboot
+    return Network(http_port=http_port, tftp=on.tftp, proxy_dhcp=on.proxy_dhcp, ask_lan=ask_lan)
 
 
 def _configured(config: Config, setting: Setting) -> str:

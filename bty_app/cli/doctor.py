@@ -53,16 +53,18 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 def _doctor(config: Config, stack: contextlib.ExitStack, *, deep: bool) -> Doctor:
     """A database that cannot be opened is a finding, and no end."""
-    lan = ask_lan if deep else None
+    network = runtime_parts.listens(
+        config, http_port=config.server.port, ask_lan=ask_lan if deep else None
+    )
     try:
         database = stack.enter_context(live_database(config.paths.state_dir))
     except BtyError as error:
-        return runtime_parts.doctor(config, None, unopened=error, deep=deep, ask_lan=lan)
+        return runtime_parts.doctor(config, None, unopened=error, deep=deep, network=network)
     except OSError as error:
         unopened = StorageError(f"{error.filename} cannot be read: {error.strerror}")
-        return runtime_parts.doctor(config, None, unopened=unopened, deep=deep, ask_lan=lan)
+        return runtime_parts.doctor(config, None, unopened=unopened, deep=deep, network=network)
     setting = runtime_parts.settings_of(config, database, Revisions()).text
-    return runtime_parts.doctor(config, database, setting, deep=deep, ask_lan=lan)
+    return runtime_parts.doctor(config, database, setting, deep=deep, network=network)
 
 
 def _as_text(findings: list[Finding]) -> str:

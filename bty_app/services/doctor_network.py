@@ -36,30 +36,21 @@ class Wanted:
 
 def ports(premises: Premises) -> Iterator[Finding]:
     """Each is the server's, or free, or somebody else's whose it may be."""
-    network, pid = premises.network, _server_pid(premises.state_dir)
-    http = Wanted(Protocol.TCP, network.http_port, "HTTP", "server.port", is_on=True)
-    held = holder(http.protocol, http.port) if http.port else None
-    runs = held is not None and held.pid == pid
-    if held is not None:
-        yield _port(http, held, pid)
-    for wanted in (
+    network, server = premises.network, _server_pid(premises.state_dir)
+    wanted = [
         Wanted(Protocol.UDP, 69, "TFTP", "netboot.tftp", network.tftp),
         Wanted(Protocol.UDP, 67, "proxy DHCP", "netboot.proxy_dhcp", network.proxy_dhcp),
         Wanted(Protocol.UDP, 4011, "proxy DHCP", "netboot.proxy_dhcp", network.proxy_dhcp),
-    ):
-        held = holder(wanted.protocol, wanted.port)
-        if held is not None:
-            yield _port(wanted, held, pid)
-        elif wanted.is_on and runs:
-            yield Finding(
-                Level.WARNING,
-                f"{wanted.what} is switched on ({wanted.key}), and the running server does not"
-                f" serve it ({wanted.name})",
-                "start the server again",
-            )
-        elif wanted.is_on:
-            yield Finding(Level.OK, f"{wanted.name} is free for {wanted.what}")
-    if network.proxy_dhcp and not network.tftp and holder(Protocol.UDP, 69) is None:
+    ]
+    if network.http_port:
+        http = Wanted(Protocol.TCP, network.http_port, "HTTP", "server.port", is_on=True)
+        wanted.insert(0, http)
+    held = {port: holder(port.protocol, port.port) for port in wanted}
+    for port, who in held.items():
+        yield from _port(port, who, server)
+    if not any(held[port] or port.is_on for port in wanted if port.protocol is Protocol.UDP):
+        yield Finding(Level.OK, "TFTP and proxy DHCP are off, and nobody else has their ports here")
+    if network.proxy_dhcp and not network.tftp and held[wanted[-3]] is None:
         yield Finding(
             Level.WARNING,
             "proxy DHCP names boot files of a TFTP server on this host, and there is none",
@@ -67,7 +58,23 @@ def ports(premises: Premises) -> Iterator[Finding]:
         )
 
 
-def _port(wanted: Wanted, held: Holder, server: int | None) -> Finding:
+def _port(wanted: Wanted, held: Holder | None, server: int | None) -> Iterator[Finding]:
+    if held is None and not wanted.is_on:
+        return
+    if held is not None:
+        yield _held(wanted, held, server)
+    elif server is None:
+        yield Finding(Level.OK, f"{wanted.name} is free for {wanted.what}")
+    else:
+        yield Finding(
+            Level.WARNING,
+            f"{wanted.what} is configured ({wanted.key}), and the running server does not serve it"
+            f" ({wanted.name})",
+            "start the server again",
+        )
+
+
+def _held(wanted: Wanted, held: Holder, server: int | None) -> Finding:
     if held.pid is not None and held.pid == server:
         return Finding(Level.OK, f"{wanted.name} is the server's ({wanted.what})")
     if held.pid is None and wanted.is_on:
@@ -93,7 +100,7 @@ def dhcp(premises: Premises) -> Iterator[Finding]:
         return
     yield from judged(offers, asked)
     if not asked:
-        yield Finding(Level.WARNING, "no interface of this host has an IPv4 address", "give it one")
+        yield Finding(Level.NOTE, "no interface of this host has an IPv4 address")
 
 
 def _server_pid(state_dir: Path) -> int | None:
@@ -104,5 +111,6 @@ def _server_pid(state_dir: Path) -> int | None:
             found = _PID.search(os.pread(descriptor, 200, 0).decode("utf-8", "replace"))
         finally:
             os.close(descriptor)
-        return int(found[1]) if found else None
+        pid = int(found[1]) if found else None
+        return pid if pid and Path(f"/proc/{pid}").exists() else None
     return None

@@ -20,8 +20,8 @@ AskLan = Callable[[], tuple[Sequence[str], Sequence[LanOffer]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What the server is configured to listen on. `ask_lan` gives the interfaces that it asked,
-    and what DHCP servers answered; None: nobody is asked.
+    """What the server is configured to listen on; an `http_port` of 0 is not looked at. `ask_lan`
+    gives the interfaces that it asked, and what DHCP servers answered; None: nobody is asked.
     """
 
     http_port: int = 0
