@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ from bty_app.netboot.seen import Seen
 from bty_app.netboot.tftp.server import TftpServer
 from bty_app.services.boot_files import BootFiles
 from tests.boot.lan import ROUTER, SERVER, Lan, lan
-from tests.netboot.clients import BIOS, EVERYBODY, MAC, client, question, tftp_get
+from tests.netboot.clients import EVERYBODY, MAC, client, question, tftp_get
 
 BOX, SECOND = "10.77.0.5", "10.78.0.10"
 # Where somebody is in each of the two networks.
@@ -115,9 +114,10 @@ def test_a_bios_rom_is_told_its_file_and_fetches_it(place: Lan, config: Config) 
         answer = asked(own, question())
         taking = question(kind=wire.REQUEST, REQUESTED_IP=socket.inet_aton(BOX))
         own.sendto(wire.build(taking), EVERYBODY)
+        asked(own, question(IPXE=b"\1"))  # once this is answered, that was heard
         got, sender = tftp_get((SERVER, 69), answer.options[wire.BOOT_FILE].decode())
         until = time.monotonic() + 5
-        while len(seen) < 3 and time.monotonic() < until:
+        while len(seen) < 4 and time.monotonic() < until:
             time.sleep(0.01)  # its last packet is on the way
 
     assert (answer.kind, int(answer.yiaddr), str(answer.siaddr)) == (wire.OFFER, 0, SERVER)
@@ -125,6 +125,7 @@ def test_a_bios_rom_is_told_its_file_and_fetches_it(place: Lan, config: Config) 
     assert answer.file == b"undionly.kpxe"
     assert (got, sender) == (LOADER, SERVER)
     assert [(stage.stage, stage.mac) for stage in seen] == [
+        ("dhcp.offered", MAC.hex(":")),
         ("dhcp.offered", MAC.hex(":")),
         ("tftp.started", MAC.hex(":")),
         ("tftp.done", MAC.hex(":")),
@@ -230,14 +231,16 @@ def test_what_dhcp_on_the_lan_hands_out_is_asked_as_a_machine_would(
     assert router.server in {offer.server for offer in offers if offer.address}
 
 
-def serve(config: Config, *flags: str, user: str = "root") -> subprocess.Popen[str]:
-    place = ["--state-dir", str(config.paths.state_dir / "state"), "serve", "--port", "0", *flags]
-    command = [sys.executable, "-m", "bty_app", *place]
-    if user != "root":
-        command = ["setpriv", f"--reuid={user}", "--clear-groups", *command]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
-    )
+def serve(state: Path, *flags: str, rights: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """The server, of nobody; with these `rights` of setpriv(1), and no others."""
+    state.chmod(0o777)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]
+    place = ["--state-dir", str(state / "state"), "serve", "--port", "0", *flags]
+    command = [*nobody, *rights, sys.executable, "-m", "bty_app", *place]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+BIND_ALONE = tuple(f"--{which}-caps=-all,+net_bind_service" for which in ("inh", "ambient"))
 
 
 @pytest.mark.parametrize(
@@ -248,27 +251,24 @@ def serve(config: Config, *flags: str, user: str = "root") -> subprocess.Popen[s
     ],
 )
 def test_a_port_of_another_program_is_one_line_and_to_be_tried_again(
-    place: Lan, config: Config, port: int, flag: str, what: str
+    place: Lan, quick_dir: Path, port: int, flag: str, what: str
 ) -> None:
     with place.at("server"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("", port))
-        with serve(config, flag) as process:
+        with serve(quick_dir, flag, rights=BIND_ALONE) as process:
             _out, said = process.communicate(timeout=20)
 
     assert process.returncode == 75
     assert len(said.splitlines()) == 1
     assert f"UDP port {port} ({what}" in said
     assert f"serve without {flag}" in said
-    assert not (config.paths.state_dir / "state" / "state.db").exists()
+    assert not (quick_dir / "state" / "state.db").exists()
 
 
 def test_a_port_that_takes_more_rights_is_one_line_and_never_tried_again(
-    place: Lan, config: Config
+    place: Lan, quick_dir: Path
 ) -> None:
-    config.paths.state_dir.chmod(0o777)
-    for parent in list(config.paths.state_dir.parents)[:3]:
-        parent.chmod(parent.stat().st_mode | 0o755)
-    with place.at("server"), serve(config, "--proxy-dhcp", user="65534") as process:
+    with place.at("server"), serve(quick_dir, "--proxy-dhcp") as process:
         _out, said = process.communicate(timeout=20)
 
     assert process.returncode == 78
@@ -276,17 +276,22 @@ def test_a_port_that_takes_more_rights_is_one_line_and_never_tried_again(
     assert "UDP port 67 (proxy DHCP) needs the right CAP_NET_BIND_SERVICE" in said
 
 
-def test_a_served_lan_ends_with_its_server(place: Lan, config: Config) -> None:
-    with place.at("server"), serve(config, "--tftp", "--proxy-dhcp") as process:
+def test_one_right_is_enough_to_serve_a_lan_and_its_end_comes_soon(
+    place: Lan, quick_dir: Path
+) -> None:
+    with ExitStack() as stack:
+        with place.at("server"):
+            process = serve(quick_dir, "--tftp", "--proxy-dhcp", rights=BIND_ALONE)
+        stack.enter_context(process)
         assert process.stdout is not None
         while "serves http" not in process.stdout.readline():
             assert process.poll() is None
-        with client() as own:  # the ports are bound before this is said
-            answer = asked(own, question(BIOS, kind=wire.REQUEST), (SERVER, 4011))
+        with place.at("switch"), client(68, device="br0") as own:  # the ports are bound by now
+            answer = asked(own, question(IPXE=b"\1"))
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
 
-    assert answer.kind == wire.ACK
+    assert b"/pxe-bootstrap.ipxe" in answer.options[wire.BOOT_FILE]
     assert process.returncode == 0
     assert time.monotonic() - began < 10

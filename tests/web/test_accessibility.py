@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from bty_app import __version__
+from bty_app.services.boot_servers import Name
 from tests.netboot_set import made_set, put
 from tests.web.browsing import HOST, SHAPES, complaints_of, log_in
 from tests.web.site import MAC, REF, Site, served, site
@@ -45,6 +46,9 @@ PAGES = (
 def running(quick_dir: Path) -> Iterator[Site]:
     with site(quick_dir / "state") as made:
         _a_lively_rack(made)
+        made.services.boot_servers.starts(Name.TFTP, "UDP port 69 of every interface")
+        detail = {"file": "ipxe.efi", "bytes": 996864}
+        made.services.boot_servers.seen("tftp.done", made.hands.now, "52:54:00:12:34:56", detail)
         for version in ("7.0", __version__):
             put(quick_dir / "state" / "boot", made_set(version))
         yield made

@@ -167,6 +167,7 @@ class TftpServer:
         self._selector.unregister(running.socket)
         running.socket.close()
         running.file.close()
+        mac = running.mac or self._around.owners.of(running.ip)
         detail: dict[str, str | int | float] = {
             "file": running.name,
             "bytes": running.transfer.bytes_acked,
@@ -174,11 +175,11 @@ class TftpServer:
             "seconds": round(self._around.monotonic() - running.started, 2),
         }
         if running.transfer.declined:
-            self._around.tell(running.mac, running.ip, "tftp.declined", detail)
+            self._around.tell(mac, running.ip, "tftp.declined", detail)
             return
         if reason:
             detail["reason"] = reason
-        self._around.tell(running.mac, running.ip, "tftp.failed" if reason else "tftp.done", detail)
+        self._around.tell(mac, running.ip, "tftp.failed" if reason else "tftp.done", detail)
 
     def _refuse(self, asked: Datagram, why: Refusal, name: str = "") -> None:
         ip = asked.peer[0]
