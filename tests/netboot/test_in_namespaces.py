@@ -44,6 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
             made.ip(where, f"addr add {address}/24 brd + dev eth1")
             made.ip(where, "link set eth1 up")
         made.ip("switch", f"addr add {BOX}/24 brd + dev br0")
+        made.ip("switch", f"route add {SECOND} via {SERVER}")
         yield made
 
 
@@ -104,7 +105,8 @@ def asked(own: socket.socket, packet: wire.Packet, to: tuple[str, int] = EVERYBO
     own.sendto(wire.build(packet), to)
     while True:
         answer = wire.parse(own.recv(2000))
-        if answer.options[wire.SERVER_ID] != socket.inet_aton(ROUTER):
+        ours = answer.options[wire.SERVER_ID] != socket.inet_aton(ROUTER)
+        if ours and answer.mac == packet.mac:
             return answer
 
 
@@ -159,7 +161,8 @@ def test_a_relay_gets_the_answer_for_its_client(place: Lan, config: Config) -> N
 def test_an_answer_to_no_single_host_is_not_sent(place: Lan, config: Config) -> None:
     with serving(place, config) as seen, place.at("switch"), client(67) as own:
         for forged in ("255.255.255.255", "224.0.0.1", "127.0.0.1"):
-            own.sendto(wire.build(question(giaddr=forged)), (SERVER, 67))
+            lie = question(giaddr=forged, mac=bytes.fromhex("525400999999"))
+            own.sendto(wire.build(lie), (SERVER, 67))
         asked(own, question(giaddr=BOX), (SERVER, 67))
 
     assert [stage.stage for stage in seen] == ["dhcp.offered"]
@@ -177,6 +180,18 @@ def test_each_network_is_told_the_address_that_it_reaches(
     assert answer.options[wire.BOOT_FILE].decode() == url
     assert url in script.decode()
     assert sender == address
+
+
+def test_a_transfer_comes_from_the_address_that_was_asked(place: Lan, config: Config) -> None:
+    """Not from the one that is nearest to the client: firmware drops that."""
+    with serving(place, config), place.at("switch"):
+        got, sender = tftp_get((SECOND, 69), "ipxe.efi")
+        with client() as own:
+            own.sendto(b"\0\1none\0octet\0", (SECOND, 69))
+            _error, refusing = own.recvfrom(100)
+
+    assert (got, sender) == (LOADER, SECOND)
+    assert refusing == (SECOND, 69)
 
 
 def test_only_the_interfaces_that_are_named_are_served(place: Lan, config: Config) -> None:

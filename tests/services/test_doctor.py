@@ -445,6 +445,7 @@ def of_ports(
         (TFTP_ON, {}, 4711, [("warning", "TFTP is configured (netboot.tftp), and the running")]),
         (TFTP_ON, {69: OTHER}, None, [("fault", "UDP port 69 is held by dnsmasq (pid 12), and")]),
         (TFTP_ON, {69: OURS}, None, [("fault", "UDP port 69 is held by bty (pid 4711), and")]),
+        (TFTP_ON, {69: HIDDEN}, None, [("note", "UDP port 69 is held by a process of the user")]),
         (TFTP_ON, {69: HIDDEN}, 4711, [("note", "UDP port 69 is held by a process of the user")]),
         (
             BOTH_ON,

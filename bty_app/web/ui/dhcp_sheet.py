@@ -151,8 +151,8 @@ _RECIPES = (
         "UniFi",
         "Settings, Networks, DHCP service management",
         _UNIFI,
-        "It gives one file to every machine, and to iPXE again. For UEFI that is enough: with this"
-        " server's TFTP, an ipxe.efi of Debian 13 finds autoexec.ipxe beside itself, which leads on."
+        "It gives one file to every machine, and to iPXE again. For UEFI that is enough: from this"
+        " server's TFTP an ipxe.efi of Debian 13 also gets autoexec.ipxe, which leads on."
         " For BIOS machines let proxy DHCP answer beside it, and name no boot file here.",
     ),
     Recipe(
