@@ -92,6 +92,17 @@ def workers(
     return found
 
 
+def notes(config: Config) -> list[str]:
+    """What of the configuration will hardly lead a machine here, in sentences."""
+    on, server = config.netboot, config.server
+    found = []
+    if on.proxy_dhcp and not on.tftp:
+        found.append("proxy DHCP is on and TFTP is off: this host must have another TFTP server")
+    if (on.proxy_dhcp or on.tftp) and not server.public_url and _is_loopback(server.host):
+        found.append(f"server.host is {server.host}: machines are led here, and do not reach it")
+    return found
+
+
 class Places:
     """What there is to boot, and by which address, for who reaches us at one. Any thread may call.
 
@@ -163,6 +174,13 @@ def teller(servers: BootServers, stages: BootStages) -> Callable[[Seen], None]:
         stages.seen(seen.mac, seen.ip, seen.stage, seen.at, seen.detail)
 
     return tell
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _first(names: tuple[str, ...], here: set[str]) -> str:

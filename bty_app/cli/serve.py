@@ -63,7 +63,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(_args: argparse.Namespace, config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit status is 0 then."""
     place = config.paths.state_dir
-    _tell(config.state_dir_note, *config.notes, state_dir.prepare_state_dir(place))
+    notes = (*config.notes, *runtime_netboot.notes(config))
+    _tell(config.state_dir_note, *notes, state_dir.prepare_state_dir(place))
     listener = http.bind(config.server.host, config.server.port)
     about = f"pid {os.getpid()}, bty {__version__}, since {_now().isoformat(timespec='seconds')}"
     with contextlib.ExitStack() as stack:
@@ -101,7 +102,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         boot = runtime_netboot.workers(config, sockets, services, http_port=port)
-        _announce(host, port, config, secrets.password)
+        _announce(host, port, config, secrets.password, [worker.name for worker in boot])
         _supervise(Supervisor([worker, watch, hooks, stages, *boot, *jobs]))
         with contextlib.suppress(StorageError):
             services.tokens.note_uses()
@@ -140,12 +141,16 @@ def _supervise(supervisor: Supervisor) -> None:
     logs.event(_log, logging.INFO, "stopped")
 
 
-def _announce(host: str, port: int, config: Config, password: passwords.Secret) -> None:
+def _announce(
+    host: str, port: int, config: Config, password: passwords.Secret, boot: list[str]
+) -> None:
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - shown, not bound
     lines = [
         f"bty {__version__} serves http://{f'[{shown}]' if ':' in shown else shown}:{port}/",
         f"state:    {config.paths.state_dir}",
     ]
+    if boot:
+        lines.append(f"boot:     {', '.join(boot)}")
     if password.path is not None:
         how = "generated, in" if password.generated else "in"
         lines.append(f"password: {how} {password.path}")

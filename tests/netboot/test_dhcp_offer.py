@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bty_app.netboot.dhcp import wire
-from bty_app.netboot.dhcp.offer import Answer, Files, Ignored, answer
+from bty_app.netboot.dhcp.offer import STRAIGHT_TO_FILE, Answer, Files, Ignored, answer
 from tests.netboot.clients import MAC, question
 
 SERVER = IPv4Address("10.77.0.10")
@@ -68,6 +68,32 @@ def test_port_4011_is_acknowledged() -> None:
     got = answer(ask(b"PXEClient", 7, wire.REQUEST), FILES, boot_port=True)
     assert isinstance(got, Answer)
     assert got.reply.kind == wire.ACK
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (b"\x47\4\0\0\0\0\xff", b"\x47\4\0\0\0\0\xff"),
+        (b"\x06\1\0\x47\4\0\1\0\2", b"\x47\4\0\1\0\2\xff"),
+        (b"\x47\4\0", STRAIGHT_TO_FILE),
+        (b"\x47\1\0\xff", STRAIGHT_TO_FILE),
+        (b"", STRAIGHT_TO_FILE),
+    ],
+)
+def test_who_asks_for_one_of_the_boot_servers_is_told_which_one_answers(
+    asked: bytes, told: bytes
+) -> None:
+    got = answer(ask(b"PXEClient", 0, wire.REQUEST, VENDOR=asked), FILES, boot_port=True)
+
+    assert isinstance(got, Answer)
+    assert got.reply.options[wire.VENDOR] == told
+
+
+def test_what_a_relay_adds_comes_back_to_it() -> None:
+    got = answer(ask(b"PXEClient", 0, RELAY=b"\1\2ab"), FILES)
+
+    assert isinstance(got, Answer)
+    assert got.reply.options[wire.RELAY] == b"\1\2ab"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +170,7 @@ def test_hostile_options_never_make_an_answer_that_leases_or_cannot_be_sent(opti
             if isinstance(got, Answer):
                 raw = wire.build(got.reply)
                 assert raw[16:20] == bytes(4)
-                assert len(raw) < 600
+                assert len(raw) < 900
 
 
 def test_an_option_in_pieces_is_one() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bty_app import runtime_netboot
 from bty_app.config import Config, Netboot, Paths, Server
 from bty_app.domain.mac import Mac
 from bty_app.netboot.seen import Seen
@@ -124,6 +125,26 @@ def test_machines_are_told_an_address_that_they_reach(
 
     assert offered.script_url == f"{base}/pxe-bootstrap.ipxe"
     assert str(offered.server) == netboot.get("address", str(LOCAL))
+
+
+@pytest.mark.parametrize(
+    ("host", "public_url", "on", "count"),
+    [
+        ("127.0.0.1", "", {"tftp": True}, 1),
+        ("::1", "", {"tftp": True, "proxy_dhcp": True}, 1),
+        ("localhost", "", {"proxy_dhcp": True}, 2),
+        ("127.0.0.1", "http://bty.lan", {"tftp": True}, 0),
+        ("127.0.0.1", "", {}, 0),
+        ("0.0.0.0", "", {"tftp": True, "proxy_dhcp": True}, 0),  # noqa: S104
+    ],
+)
+def test_what_hardly_leads_a_machine_here_is_said_at_the_start(
+    config: Config, host: str, public_url: str, on: dict[str, bool], count: int
+) -> None:
+    server = Server(host=host, public_url=public_url)
+    changed = replace(config, server=server, netboot=replace(config.netboot, **on))  # type: ignore[arg-type]
+
+    assert len(runtime_netboot.notes(changed)) == count
 
 
 def test_only_what_is_here_is_offered(config: Config) -> None:

@@ -15,6 +15,9 @@ PXE, HTTP = b"PXEClient", b"HTTPClient"
 # PXE 2.1, option 43: discovery control (6) with bit 3, "use the boot file of the offer", then end.
 # With it firmware goes straight to TFTP, and does not ask port 4011.
 STRAIGHT_TO_FILE = bytes([6, 1, 8, 255])
+_BOOT_ITEM = 71  # PXE 2.1: which of the boot servers it asks on 4011; the answer repeats it
+# What is given back as it came: RFC 4578, 2.3, and RFC 3046, 2.1 (some relays insist on it).
+_ECHOED = {wire.MACHINE_ID: range(17, 18), wire.RELAY: range(1, 256)}
 
 # RFC 4578 and IANA, "Processor Architecture Types". 7 and 9 were swapped in an erratum: both are
 # x86-64 in the field. 6 is 32-bit x86, for which there is no binary.
@@ -111,9 +114,10 @@ def _reply(
     }
     if not http:
         options[wire.TFTP_SERVER] = str(server).encode("ascii")
-        options[wire.VENDOR] = STRAIGHT_TO_FILE
-    if len(request.options.get(wire.MACHINE_ID, b"")) == 17:  # RFC 4578, 2.3: it is echoed
-        options[wire.MACHINE_ID] = request.options[wire.MACHINE_ID]
+        options[wire.VENDOR] = _item(request) if kind == wire.ACK else STRAIGHT_TO_FILE
+    for code, lengths in _ECHOED.items():
+        if len(request.options.get(code, b"")) in lengths:
+            options[code] = request.options[code]
     return wire.Packet(
         op=wire.BOOTREPLY,
         xid=request.xid,
@@ -125,3 +129,12 @@ def _reply(
         giaddr=request.giaddr,
         file=name if len(name) <= 127 else b"",  # option 67 holds it whole
     )
+
+
+def _item(request: wire.Packet) -> bytes:
+    """Option 43 of an answer on 4011."""
+    try:
+        item = wire.options_of(request.options.get(wire.VENDOR, b"")).get(_BOOT_ITEM, b"")
+    except wire.BadPacketError:
+        item = b""
+    return bytes([_BOOT_ITEM, 4, *item, 255]) if len(item) == 4 else STRAIGHT_TO_FILE

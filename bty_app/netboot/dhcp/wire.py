@@ -20,6 +20,7 @@ VENDOR_CLASS = 60
 TFTP_SERVER = 66
 BOOT_FILE = 67
 USER_CLASS = 77  # RFC 3004
+RELAY = 82  # RFC 3046
 ARCHITECTURE = 93  # RFC 4578
 UNDI = 94  # RFC 4578
 MACHINE_ID = 97  # RFC 4578
@@ -74,7 +75,7 @@ def parse(data: bytes) -> Packet:
         op=op,
         xid=xid,
         mac=mac[:6],
-        options=_options(data[FIXED + 4 :]),
+        options=options_of(data[FIXED + 4 :]),
         flags=flags,
         seconds=secs,
         ciaddr=IPv4Address(ci),
@@ -85,7 +86,8 @@ def parse(data: bytes) -> Packet:
     )
 
 
-def _options(data: bytes) -> dict[int, bytes]:
+def options_of(data: bytes) -> dict[int, bytes]:
+    """Options as they stand in a packet, or those within one. Raises BadPacketError."""
     found: dict[int, bytes] = {}
     at = 0
     while at < len(data) and data[at] != END:
