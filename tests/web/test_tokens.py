@@ -267,7 +267,7 @@ OPEN = {
     *("/", "/healthz", "/readyz", "/version", "/metrics", "/pxe-bootstrap.ipxe", "/client.pyz"),
     *("/pxe/{mac}", "/pxe/{mac}/plan", "/pxe/{mac}/inventory", "/pxe/{mac}/status"),
     *("/pxe/{mac}/done", "/pxe/{mac}/progress", "/pxe/{mac}/booted"),
-    *("/boot/{name}", "/images", "/catalog.toml"),
+    *("/boot/{name}", "/images", "/catalog.toml", "/openapi.json"),
     *("/ui/login", "/static/{name}"),
 }
 ADMIN = ("/api/v1/tokens", "/api/v1/sessions", "/api/v1/account", "/api/v1/settings")

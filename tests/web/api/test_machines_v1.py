@@ -29,13 +29,12 @@ def ask(house: Site, method: str, path: str, body: Any = None) -> falcon.testing
 
 def test_a_list_goes_on_from_its_cursor(house: Site) -> None:
     found: list[str] = []
-    after = ""
-    while True:
-        part = ask(house, "GET", f"/api/v1/machines?limit=2&seen=1d&after={after}").json
-        found += [machine["mac"] for machine in part["machines"]]
-        if part["next"] is None:
-            break
-        after = part["next"]
+    here: str | None = "/api/v1/machines?limit=2&seen=1d"
+    while here:
+        answer = ask(house, "GET", here)
+        found += [machine["mac"] for machine in answer.json["machines"]]
+        here = answer.json["next"]
+        assert answer.headers.get("link") == (f'<{here}>; rel="next"' if here else None)
 
     assert found == [mac(number) for number in range(5)]
 
