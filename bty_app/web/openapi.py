@@ -12,6 +12,7 @@ import falcon
 
 from bty_app import __version__
 from bty_app.domain.image_source import IMAGE_REF
+from bty_app.domain.release import TAG
 from bty_app.web.errors import PROBLEM
 from bty_app.web.operations import JSON, Answer, Body, Operation, Route, answers, declared
 from bty_app.web.records import Parameters, Record, named, record
@@ -32,7 +33,7 @@ IN_PATHS: Mapping[str, Word] = {
     "session_id": Text("The id of a session."),
     "event_id": Whole("The id of an event."),
     "number": Whole("The number of an inventory."),
-    "tag": Text("The tag of a release."),
+    "tag": Text("The tag of a release.", pattern=TAG.pattern),
     "name": Text("The name of a file."),
 }
 

@@ -54,8 +54,7 @@ VALUES = st.recursive(
 def takes(shape: Shape, value: object) -> bool:
     try:
         shape.checked(value, "here")
-    except ValidationError as error:
-        assert error.message.startswith(("here", "c: there is no such field")) or ": " in str(error)
+    except ValidationError:
         return False
     return True
 
