@@ -119,8 +119,12 @@ def shape_of(value: object) -> object:
         (
             *("GET", f"/pxe/{MAC}/plan", None, 200),
             {
-                "mode": TEXT, "image": TEXT, "target_disk_serial": TEXT, "name": TEXT,
-                "disk_image_sha": TEXT, "format": TEXT,
+                "mode": TEXT,
+                "image": TEXT,
+                "target_disk_serial": TEXT,
+                "name": TEXT,
+                "disk_image_sha": TEXT,
+                "format": TEXT,
                 "sources": [{"from": TEXT, "url": TEXT}],  # ours; clients pass over what is new
             },
         ),
@@ -224,8 +228,14 @@ def test_an_image_is_added_with_the_digest_of_its_list(served: Site, host: FileH
         added,
         201,
         {
-            "src": TEXT, "bty_image_ref": TEXT, "disk_image_sha": TEXT, "name": TEXT,
-            "sha_url": TEXT, "format": TEXT, "size_bytes": NUMBER, "added_at": TEXT,
+            "src": TEXT,
+            "bty_image_ref": TEXT,
+            "disk_image_sha": TEXT,
+            "name": TEXT,
+            "sha_url": TEXT,
+            "format": TEXT,
+            "size_bytes": NUMBER,
+            "added_at": TEXT,
         },
     )
     check(missing, 400, DETAIL)
@@ -250,9 +260,16 @@ def test_a_fetch_is_begun_with_its_state(served: Site) -> None:
         begun,
         202,
         {
-            "tag": TEXT, "status": TEXT, "bytes_done": NUMBER, "bytes_total": NULL,
-            "artifact": NULL, "started_at": NULL, "finished_at": NULL, "error": NULL,
-            "base_url": TEXT, "artifacts": [],
+            "tag": TEXT,
+            "status": TEXT,
+            "bytes_done": NUMBER,
+            "bytes_total": NULL,
+            "artifact": NULL,
+            "started_at": NULL,
+            "finished_at": NULL,
+            "error": NULL,
+            "base_url": TEXT,
+            "artifacts": [],
         },
     )
     assert listed == [begun.json]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
+from schemathesis.core.result import Ok
 from schemathesis.generation.hypothesis.builder import (
     HypothesisTestConfig,
     HypothesisTestMode,
@@ -92,7 +94,7 @@ def furnish(server: Site) -> None:
     assert server.operate("GET", f"/machines/{MAC}").status_code == 200
 
 
-def ask(case: schemathesis.Case) -> None:
+def ask(case: schemathesis.Case[Any]) -> None:
     path = case.operation.path
     # Wrong tokens are throttled; tests/web/test_tokens.py asks every route without one.
     left_out = [checks.ignored_auth]
@@ -109,6 +111,7 @@ def test_every_operation_is_what_it_says(described: schemathesis.BaseSchema) -> 
     )
     wrong, asked = {}, 0
     for found in described.get_all_operations():
+        assert isinstance(found, Ok), found
         operation, asked = found.ok(), asked + 1
         try:
             create_test(operation=operation, test_func=ask, config=config)()
