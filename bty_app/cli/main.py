@@ -59,6 +59,7 @@ COMMANDS: Mapping[str, Command] = {
     "verify": Command("bty_app.cli.verify", "check a bundle or a database"),
     "doctor": Command("bty_app.cli.doctor", "check the installation, each finding with its remedy"),
     "machine": Command("bty_app.cli.machine", "list, show, change and forget machines"),
+    "events": Command("bty_app.cli.events", "show the audit log, filtered"),
     "catalog": Command("bty_app.cli.catalog", "list, import, add and remove images"),
     "artifacts": Command(
         "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"

@@ -43,8 +43,8 @@ Row = tuple[Any, ...]
 class Tx:
     """One open transaction: statements, and the topics that they touch.
 
-    `told` are the audit events it records, `token` is that of the script that wants it. `memo` holds what was read or written in this
-    transaction and need not be read again.
+    `told` are the audit events it records, `token` is that of the script that wants it. `memo`
+    holds what was read or written in this transaction and need not be read again.
     """
 
     def __init__(

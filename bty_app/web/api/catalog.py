@@ -82,7 +82,7 @@ REPORT: dict[str, Shape] = {
 }
 IMPORTED = Record(REPORT, "CatalogImport")
 _SRC = Text("The source or the ref.")
-_SOURCE = Text("A path on the server, file://, http://, https:// or oras://.")
+_SOURCE = Text("A path on the server, or an address: file, http, https or oras.")
 _ADD = Operation(
     answers("It is added.", Record({name: _FIELDS[name] for name in _ADDED}, "AddedImage"), 201),
     body=Body(_NEW),
