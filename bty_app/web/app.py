@@ -21,6 +21,7 @@ from bty_app.web.api import machines as machines_api
 from bty_app.web.api import settings as settings_api
 from bty_app.web.api import timeline as timeline_api
 from bty_app.web.api import webhooks as webhooks_api
+from bty_app.web.api.machine_state import MachineState
 from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front
@@ -115,6 +116,7 @@ def _operator_routes(routes: Routes, services: Services, options: Options) -> No
         hardware_api.HardwareReport(services.hardware),
     )
     bulk, here = services.bulk, "/api/v1/machines/bulk"
+    routes.add("/api/v1/machines/{mac}", MachineState(machines))
     routes.add("/api/v1/machines", machines_v1.MachineLists(machines))
     routes.add(f"{here}/preview", machines_v1.BulkPreview(bulk, machines))
     routes.add(here, machines_v1.BulkActs(bulk, machines))

@@ -178,4 +178,6 @@ def named(shape: Shape) -> Iterator[Record]:
 
 def _refuse_unknown(names: Iterable[str], known: Iterable[str], what: str) -> None:
     if unknown := sorted(set(names) - set(known)):
-        raise ValidationError(f"{unknown[0][:MAX_SHOWN]}: there is no such {what}")
+        shown = unknown[0][:MAX_SHOWN]
+        name = shown if shown.isprintable() else repr(shown)
+        raise ValidationError(f"{name}: there is no such {what}")

@@ -76,6 +76,16 @@ def test_a_refusal_names_the_place() -> None:
         deep.checked({"a": [{"b": 1}, {"b": 4}]})
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [("b", "b"), ("b\n\x1b[31m", r"'b\n\x1b[31m'"), ("b" * 90, "b" * 80)]
+)
+def test_a_name_that_there_is_not_is_shown_on_one_short_line(name: str, shown: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        options(a=Text()).checked({name: "x"})
+
+    assert raised.value.message == f"{shown}: there is no such field"
+
+
 def test_what_is_left_out_is_none() -> None:
     assert options(a=Text(), b=Flag()).checked({"b": False}) == {"a": None, "b": False}
 

@@ -14,7 +14,7 @@ from bty_app.errors import ValidationError
 from bty_app.services.bulk import Bulk, Progress
 from bty_app.services.bulk_plan import Preview, Selection
 from bty_app.services.machines import Machines
-from bty_app.web.api.machines import MACHINE, as_json
+from bty_app.web.api.machine_state import MACHINE_STATE, state_json
 from bty_app.web.api.paging import LINK, NEXT, PAGING, USUAL_LIMIT, next_address, place_in
 from bty_app.web.api.values import ANY_MAC, MAC, MAYBE_MOMENT, MAYBE_TEXT, MODE, MOMENT, REF
 from bty_app.web.machine_query import SELECTING, selected, selected_in
@@ -85,7 +85,7 @@ _PROGRESS_SHAPE = Record(
     optional=frozenset(_ACT) - {"act"},
 )
 _LIST = Operation(
-    answers("A part of the list.", record(machines=Items(MACHINE), next=NEXT), Link=LINK),
+    answers("A part of the list.", record(machines=Items(MACHINE_STATE), next=NEXT), Link=LINK),
     query=parameters(**SELECTING, **PAGING),
 )
 _PREVIEW = Operation(
@@ -118,7 +118,7 @@ class MachineLists:
         found = self._machines.matching(page, after)
         more = found[-1].machine.mac if len(found) == limit else None
         resp.media = {
-            "machines": [as_json(shown) for shown in found],
+            "machines": [state_json(shown) for shown in found],
             "next": next_address(req, resp, _PLACE, more),
         }
 
