@@ -53,7 +53,7 @@ LENIENT = ("/pxe", "/boot", "/events", "/images", "/catalog", "/machines", "/cli
 
 
 BOUNDED = settings(
-    max_examples=10,
+    max_examples=8,
     derandomize=True,
     database=None,
     deadline=None,

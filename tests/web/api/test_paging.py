@@ -64,10 +64,11 @@ def test_machines_that_come_and_go_meanwhile_move_nobody(house: Site) -> None:
     given_macs: list[str] = []
 
     def between() -> None:
-        """One comes before what was given already, one after; the last that was given goes."""
+        """One comes before what was given already, one after; now and then the last one goes."""
         last = int(given_macs[-1].replace(":", "")[2:], 16)
         add_machines(house, last - 1, 201 + len(given_macs))
-        house.services.machines.forget(Mac(given_macs[-1]), ip=None)
+        if len(given_macs) % 8:
+            house.services.machines.forget(Mac(given_macs[-1]), ip=None)
 
     for part in parts(house, "/api/v1/machines?limit=4", "machines", between):
         given_macs += [machine["mac"] for machine in part]
