@@ -20,8 +20,12 @@ def test_a_machine_is_told_with_its_phase_and_progress(server: Site) -> None:
     assert (found["phase"], found["attempts"], found["disk_suspect"]) == ("booted", 1, True)
     assert found["phase_at"].endswith("Z")
     assert found["progress"] == {
-        "at": "2026-11-22T20:01:00.000000Z", "phase": "write", "bytes_done": 5,
-        "bytes_total": 9, "rate": 2, "error": None,
+        "at": "2026-11-22T20:01:00.000000Z",
+        "phase": "write",
+        "bytes_done": 5,
+        "bytes_total": 9,
+        "rate": 2,
+        "error": None,
     }
     assert server.operate("GET", "/api/v1/machines").json["machines"] == [found]
 
