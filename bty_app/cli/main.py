@@ -62,6 +62,7 @@ COMMANDS: Mapping[str, Command] = {
         "bty_app.cli.offsite", "copy backups elsewhere, list them there, and bring them back"
     ),
     "machine": Command("bty_app.cli.machine", "list, show, change and forget machines"),
+    "events": Command("bty_app.cli.events", "show the audit log, filtered"),
     "catalog": Command("bty_app.cli.catalog", "list, import, add and remove images"),
     "artifacts": Command(
         "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"

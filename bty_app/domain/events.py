@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 CHAIN_START = "0" * 64
@@ -159,6 +159,14 @@ class Query:
 def machine_subject(mac: str) -> Subject:
     """The subject of everything that happens to one machine."""
     return Subject("machine", mac)
+
+
+def by_token(event: Event, token_id: str, name: str) -> Event:
+    """What an operator's script did, with the token that it came with."""
+    if event.actor is not Actor.OPERATOR:
+        return event
+    details = {**(event.details or {}), "token": {"id": token_id, "name": name}}
+    return replace(event, summary=f"{event.summary} (token {name})", details=details)
 
 
 def details_text(details: Mapping[str, object] | None) -> str | None:

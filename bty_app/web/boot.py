@@ -23,7 +23,11 @@ from bty_app.netboot import ipxe
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.boot_stages import Note
 from bty_app.services.reports import Reports
+from bty_app.web.operations import BYTES as ANY_BYTES
+from bty_app.web.operations import Answer, Body, Operation, answers, declared
+from bty_app.web.records import parameters, record
 from bty_app.web.sent import Sent
+from bty_app.web.shapes import Text, Whole
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +54,22 @@ class BootFile:
 
     open_to_all = True
     closed_methods = frozenset({"PUT"})
+    operations = declared(
+        GET=Operation(
+            (
+                Answer(200, "The file.", media="*/*"),
+                Answer(206, "The range of it that was asked for.", media="*/*"),
+                Answer(304, "It is the one of If-None-Match."),
+                Answer(416, "It has no such range."),
+            ),
+            query=parameters(mac=Text("The machine that fetches it.")),
+        ),
+        HEAD=Operation((Answer(200, "The headers of the file."),)),
+        PUT=Operation(
+            answers("It is stored.", record(name=Text(), size_bytes=Whole(), path=Text())),
+            body=Body(media=ANY_BYTES, most_bytes=0),
+        ),
+    )
 
     def __init__(
         self, files: BootFiles, reports: Reports, note: Note, *, max_upload_bytes: int
