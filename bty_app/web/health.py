@@ -15,6 +15,7 @@ _READINESS = record(
     "Readiness",
     status=Text(one_of=("ready", "not ready")),
     problems=Items(Text("What keeps it from its work.")),
+    notes=Items(Text("What is not in order although it can do its work.")),
 )
 
 
