@@ -15,11 +15,9 @@ from bty_app.domain.moments import stamp
 from bty_app.errors import ConflictError, StorageError
 from bty_app.services import bundles
 from bty_app.store import hardware, publish, snapshot
+from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
 from bty_app.store.hardware import Connection
 
-STATE = "state.db"
-MANIFEST = "manifest.json"
-SUMS = "SHA256SUMS"
 MANIFEST_VERSION = 1
 _CHUNK = 1024 * 1024
 

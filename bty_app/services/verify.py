@@ -13,8 +13,9 @@ from bty_app.domain.bundle import FILE_NAME, Rejected
 from bty_app.domain.bundle_reader import BundleReader
 from bty_app.errors import BtyError, InvalidInputError, NotFoundError
 from bty_app.services import bundles
-from bty_app.services.backup_files import MANIFEST, STATE, SUMS, sha256_of
+from bty_app.services.backup_files import sha256_of
 from bty_app.store import bundle_file, hardware, soundness
+from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
 
 _MOST = 20
 _LIMIT = 1024 * 1024  # a manifest or a list of sums is never larger
