@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bty_app.domain.backups import manifest_of
 from bty_app.domain.bundle import FILE_NAME, Rejected
 from bty_app.domain.bundle_reader import BundleReader
 from bty_app.errors import BtyError, InvalidInputError, NotFoundError
-from bty_app.services import bundles
+from bty_app.services import backup_proof, bundles
 from bty_app.services.backup_files import sha256_of
 from bty_app.store import bundle_file, hardware, soundness
 from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
@@ -108,6 +109,8 @@ def verify_backup(path: Path) -> Verdict:
             problems += [f"{STATE}: {problem}" for problem in state.problems]
             if state.version != version:
                 problems.append(f"{STATE} is of version {state.version}, not of {version}")
+            if not problems:
+                problems += backup_proof.disagreements(path, manifest_of(manifest))
     except BtyError as error:
         problems.append(error.message)
     problems += [f"{FILE_NAME}: {problem}" for problem in bundle.problems]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +36,7 @@ MARKS = "marks.json"
 PARTS = (FILE_NAME, STATE, MANIFEST, SUMS)
 
 _LOCK = ".lock"
+_MARKS_LOCK = ".marks.lock"
 _REMOVED = ".del-"
 _LIMIT = 1024 * 1024  # a manifest is never larger
 _LONGEST_NAME = 128
@@ -115,14 +116,18 @@ class Shelf:
                 ) from error
             yield
 
-    def mark(self, backup_id: str, marks: Marks) -> None:
-        """Keep what is known of a backup.
+    def mark(self, backup_id: str, change: Callable[[Marks], Marks]) -> Marks:
+        """Change what is known of a backup; others who do so meanwhile wait.
 
         Raises:
+            NotFoundError: there is none of this name.
             StorageError: it cannot be written.
         """
-        text = json.dumps(marks_data(marks), indent=2) + "\n"
-        publish.publish_file(self.path(backup_id) / MARKS, text.encode("ascii"))
+        with locks.alone(self.directory / _MARKS_LOCK, wait_seconds=5.0):
+            marks = change(self.find(backup_id).marks)
+            text = json.dumps(marks_data(marks), indent=2) + "\n"
+            publish.publish_file(self.path(backup_id) / MARKS, text.encode("ascii"))
+        return marks
 
     def remove(self, backup_id: str) -> None:
         """Take a backup off the shelf; its name is free, durably, before a byte of it goes.

@@ -63,7 +63,7 @@ def test_marks_are_kept_beside_the_backup(tmp_path: Path) -> None:
     put(tmp_path, ONE)
     marks = Marks(pinned_at=STAMP, checked_at=STAMP, problems=("a", "b"))
 
-    Shelf(tmp_path).mark(ONE, marks)
+    Shelf(tmp_path).mark(ONE, lambda _known: marks)
 
     assert Shelf(tmp_path).find(ONE).marks == marks
     assert marks.proven_at is None
