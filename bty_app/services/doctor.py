@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 
 from bty_app.domain.findings import Finding, Level
 from bty_app.errors import BtyError
-from bty_app.services import doctor_boot, doctor_state, doctor_upstream, doctor_webhooks
+from bty_app.services import (
+    doctor_backups,
+    doctor_boot,
+    doctor_state,
+    doctor_upstream,
+    doctor_webhooks,
+)
 from bty_app.services.premises import Premises
 
 
@@ -28,6 +34,7 @@ CHECKS = (
     Check("shadowed-files", doctor_boot.shadowed_files),
     Check("ipxe", doctor_boot.ipxe),
     Check("catalog", doctor_state.catalog),
+    Check("backups", doctor_backups.recent),
     Check("webhooks", doctor_webhooks.receivers),
     Check("upstream-catalog", doctor_upstream.followed_catalog, asks_others=True),
     Check("withcache", doctor_upstream.withcache, asks_others=True),

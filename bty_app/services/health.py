@@ -6,11 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from bty_app import __version__
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError
+from bty_app.services.backup_schedule import BackupSchedule, ScheduleState
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.metrics import Metrics
 from bty_app.store import events, instance, machines
@@ -20,6 +23,14 @@ MIN_FREE_BYTES = 32 * 1024 * 1024
 PROBE_SECONDS = 5.0
 
 Gauge = tuple[str, str, Mapping[str, str], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Whom health asks as well; `images` counts the images by what the cache has of them."""
+
+    images: Callable[[], Mapping[str, int]] = dict
+    backups: BackupSchedule | None = None
 
 
 class Health:
@@ -33,15 +44,16 @@ class Health:
         clock: Clock = utc_now,
         steady: Callable[[], float] = time.monotonic,
         *,
-        images: Callable[[], Mapping[str, int]] = dict,
+        others: Others | None = None,
     ) -> None:
-        """`images` counts the images by what the cache has of them."""
+        others = others or Others()
+        self._backups = others.backups
         self._database = database
         self._state_dir = state_dir
         self._metrics = metrics
         self._clock = clock
         self._steady = steady
-        self._images = images
+        self._images = others.images
         self._lock = threading.Lock()
         self._probed_at = float("-inf")
         self._problems: list[str] = []
@@ -54,9 +66,22 @@ class Health:
                 self._probed_at = self._steady()
             return list(self._problems)
 
+    def warnings(self) -> list[str]:
+        """What somebody should look at, though it keeps the server from nothing."""
+        if self._backups is None:
+            return []
+        try:
+            sentence = self._backups.standing().sentence
+        except BtyError:  # what keeps it from its work is told as that
+            return []
+        return [sentence] if sentence else []
+
     def metrics(self) -> str:
         """The text of `/metrics`."""
-        return self._metrics.text(self._database.read(self._gauges))
+        gauges = self._database.read(self._gauges)
+        if self._backups is not None:
+            gauges += backup_gauges(self._backups.state(), self._clock())
+        return self._metrics.text(gauges)
 
     def _disk(self) -> list[str]:
         space = os.statvfs(self._state_dir)
@@ -90,3 +115,37 @@ class Health:
             about = "Images by what the cache has of them."
             gauges.append(("bty_images", about, {"cache": state}, count))
         return gauges
+
+
+def backup_gauges(state: ScheduleState, now: datetime) -> list[Gauge]:
+    """How backups stand, in numbers; an age is -1 where there is none."""
+    standing = state.standing
+    good = standing.good.taken_at if standing.good else None
+    proven = standing.proven.marks.proven_at if standing.proven else None
+    success = state.last_success_at
+    return [
+        ("bty_backup_age_seconds", "Age of the newest good backup.", {}, _age(good, now)),
+        (
+            "bty_backup_last_success_timestamp_seconds",
+            "When the last good scheduled backup began.",
+            {},
+            success.timestamp() if success else 0,
+        ),
+        (
+            "bty_backup_failures",
+            "Scheduled backups that failed since the last good one.",
+            {},
+            state.failures,
+        ),
+        (
+            "bty_backup_last_proven_timestamp_seconds",
+            "When a backup was last read back or drilled.",
+            {},
+            datetime.fromisoformat(proven).timestamp() if proven else 0,
+        ),
+        ("bty_backup_alarm", "1: a backup is overdue or not proven.", {}, bool(standing.alarm)),
+    ]
+
+
+def _age(moment: datetime | None, now: datetime) -> float:
+    return (now - moment).total_seconds() if moment else -1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bty_app.domain.settings import Setting
 from bty_app.errors import BtyError
+from bty_app.services.backups import Backups
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog_source import CatalogSource
 from bty_app.store.artifact_sets import ArtifactSets
@@ -30,3 +31,4 @@ class Premises:
     catalogs: CatalogSource
     withcache: Withcache
     deep: bool = False
+    backups: Backups | None = None

@@ -29,11 +29,15 @@ class Ready:
         self._health = health
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """200, or 503 with what is wrong."""
+        """200, or 503 with what is wrong; warnings say what somebody should look at."""
         problems = self._health.problems()
         resp.status = 503 if problems else 200
         resp.cache_control = ["no-store"]
-        resp.media = {"status": "not ready" if problems else "ready", "problems": problems}
+        resp.media = {
+            "status": "not ready" if problems else "ready",
+            "problems": problems,
+            "warnings": self._health.warnings(),
+        }
 
     on_head = on_get
 

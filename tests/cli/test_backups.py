@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from bty_app.cli.main import main
+from bty_app.services.backup_files import sha256_of
 from tests import original_state
 from tests.domain.test_bundle import GOLDEN
 from tests.fresh_state import make_state
@@ -117,3 +119,51 @@ def test_a_child_tells_how_far_it_is_and_ends_with_its_parent(state: Path) -> No
     assert json.loads(ended.stdout)["error"]["code"] == "cancelled"
     assert ended.returncode == 1
     assert len(names(state)) == 1
+
+
+def renewed_sums(backup: Path) -> None:
+    """As if whoever changed a part had known what they did."""
+    parts = ("inventory.json", "state.db", "manifest.json")
+    lines = [f"{sha256_of(backup / part)}  {part}\n" for part in parts]
+    (backup / "SHA256SUMS").write_text("".join(lines))
+
+
+def test_a_drill_restores_starts_and_compares(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(state, "backup")
+    run(state, "backup", "--no-state")
+    found = names(state)
+    capsys.readouterr()
+
+    assert run(state, "verify", "--drill", *(state / "backups" / name for name in found)) == 0
+    assert run(state, "backups", "list", "--json") == 0
+
+    out = capsys.readouterr().out
+    assert out.count("sound (drill") == 2
+    assert all(row["drilled_at"] for row in json.loads(out[out.index("[") :]))
+    assert {path.name for path in state.iterdir()} == {"state.db", "state.lock", "backups"}
+
+
+def test_a_drill_notices_what_reading_does_not(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(state, "backup")
+    (name,) = names(state)
+    backup = state / "backups" / name
+    connection = apsw.Connection(str(backup / "state.db"))
+    connection.execute("DROP TABLE boot_stages; DROP TABLE machine_progress; DROP TABLE settings")
+    connection.execute("CREATE TABLE settings (key)")
+    connection.close()
+    renewed_sums(backup)
+
+    assert run(state, "verify", backup) == 0
+    assert run(state, "verify", "--drill", backup) == 1
+    assert run(state, "backups", "show", name, "--json") == 0
+    out = capsys.readouterr().out
+    assert json.loads(out.splitlines()[-1])["problems"][0].startswith("drill: ")
+
+
+def test_a_drill_needs_a_backup(state: Path, tmp_path: Path) -> None:
+    assert run(state, "verify", "--drill") == 65
+    assert run(state, "verify", "--drill", tmp_path / "none") == 66

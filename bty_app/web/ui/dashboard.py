@@ -34,6 +34,7 @@ _PLACES = {
     "shadowed-files": ("/ui/netboot", "To netboot"),
     "ipxe": ("/ui/netboot", "To netboot"),
     "catalog": ("/ui/catalog", "To the catalog"),
+    "backups": ("/ui/backups", "To the backups"),
 }
 
 
