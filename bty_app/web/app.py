@@ -12,6 +12,7 @@ from bty_app.services.sessions import Sessions
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import access as access_api
 from bty_app.web.api import artifacts as artifacts_api
+from bty_app.web.api import backups as backups_api
 from bty_app.web.api import catalog as catalog_api
 from bty_app.web.api import catalog_v1, events_v1, machines_v1
 from bty_app.web.api import events as events_api
@@ -127,6 +128,11 @@ def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Opt
     app.add_route("/api/v1/artifacts", artifacts_api.Artifacts(artifacts, max_upload_bytes=limit))
     app.add_route("/api/v1/artifacts/fetch", artifacts_api.ArtifactsFetch(artifacts))
     app.add_route("/api/v1/artifacts/rollback", artifacts_api.ArtifactsRollback(artifacts))
+    making, one = services.backup_jobs, "/api/v1/backups/{backup_id}"
+    app.add_route("/api/v1/backups", backups_api.BackupList(making, services.backup_schedule))
+    app.add_route(one, backups_api.BackupById(making))
+    app.add_route(f"{one}/verify", backups_api.BackupProof(making))
+    app.add_route(f"{one}/archive.tar", backups_api.BackupArchive(making))
     app.add_route("/api/v1/events.jsonl", events_v1.EventExport(audit))
     app.add_route("/api/v1/events/acknowledge", events_v1.EventsAcknowledge(audit))
     app.add_route("/events", events_api.EventList(audit))
