@@ -9,7 +9,7 @@ import filecmp
 import io
 import itertools
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from bty_app import __version__, runtime, runtime_parts
 from bty_app.config import Config
 from bty_app.domain.backups import Backup
-from bty_app.domain.bundle import FILE_NAME
+from bty_app.domain.bundle import FILE_NAME, HardwareRecord
 from bty_app.domain.bundle_reader import BundleReader
 from bty_app.domain.jobs import Step, Teller
 from bty_app.domain.machine import FLASH_MODES
@@ -118,8 +118,13 @@ def _differences(path: Path, found: Backup, scratch: Path, *, whole: bool) -> li
 
 def _same_machines(one: Path, other: Path) -> bool:
     with bundle_file.opened(one) as first, bundle_file.opened(other) as second:
-        readers = BundleReader(first).machines(), BundleReader(second).machines()
-        return all(a == b for a, b in itertools.zip_longest(*readers))
+        kept = (_taken(BundleReader(chunks)) for chunks in (first, second))
+        return all(a == b for a, b in itertools.zip_longest(*kept))
+
+
+def _taken(reader: BundleReader) -> Iterator[HardwareRecord]:
+    """The machines that an import takes."""
+    return (found for found in reader.machines() if isinstance(found, HardwareRecord))
 
 
 def _answers(config: Config, scratch: Path) -> list[str]:

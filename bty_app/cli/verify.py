@@ -99,7 +99,8 @@ def _about(verdict: Verdict) -> str:
 
 def _as_text(verdict: Verdict) -> str:
     if verdict.sound:
-        return f"{verdict.path}: sound ({_about(verdict)})\n"
+        notes = "".join(f"{verdict.path}: note: {one_line(note)}\n" for note in verdict.notes)
+        return f"{notes}{verdict.path}: sound ({_about(verdict)})\n"
     return "".join(f"{verdict.path}: {one_line(problem)}\n" for problem in verdict.problems)
 
 
@@ -111,4 +112,5 @@ def _as_json(verdict: Verdict) -> dict[str, object]:
         "machines": verdict.machines,
         "sound": verdict.sound,
         "problems": list(verdict.problems),
+        "notes": list(verdict.notes),
     }

@@ -371,3 +371,13 @@ def test_where_the_disk_takes_nothing_the_failure_is_still_the_one_raised(
 
     with pytest.raises(BtyError, match="full"):
         site.backups.create(MANUAL, Quiet())
+
+
+def test_what_no_import_takes_is_no_damage_of_a_backup(site: Site) -> None:
+    """Stored by an older release, say: it is in the database, and a backup has to be possible."""
+    site.database.write(lambda tx: tx.run("UPDATE machines SET known_disks = '[{}]'"))
+
+    done = site.backups.create(MANUAL, Quiet())
+
+    verdict = site.backups.check(done.backup.id)
+    assert (verdict.sound, len(verdict.notes)) == (True, 1)
