@@ -282,7 +282,10 @@ class Backups:
         return verdict
 
     def _looked_at(self, backup_id: str) -> Verdict:
-        verdict = verify(self.shelf.path(backup_id))
+        path = self.shelf.path(backup_id)
+        verdict = verify(path)
+        if not verdict.sound:  # a read that the disk refuses once is no damage
+            verdict = verify(path)
         now = stamp(self._clock())
 
         def looked(known: Marks) -> Marks:
