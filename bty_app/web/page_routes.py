@@ -120,6 +120,7 @@ def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Page
         services.jobs,
         services.audit,
         services.revisions,
+        services.backup_schedule,
     )
     state = dashboard.DashboardState(pages, knowledge)
     app.add_route("/ui/dashboard", dashboard.DashboardPage(pages, state))

@@ -171,3 +171,10 @@ def test_the_dashboard_asks_for_a_backup_where_none_is_scheduled(house: Site) ->
         "there is no backup, and none is scheduled"
         in house.visit().get("/ui/dashboard").text.lower()
     )
+
+
+def test_the_dashboard_shows_the_last_proven_backup(house: Site) -> None:
+    assert "Last proven backup" not in house.visit().get("/ui/dashboard").text
+    back_up(house)
+
+    assert "Last proven backup" in house.visit().get("/ui/dashboard").text

@@ -11,6 +11,7 @@ import falcon
 from bty_app.domain.events import Kind, Query
 from bty_app.domain.findings import Finding, Level
 from bty_app.services.audit import Audit
+from bty_app.services.backup_schedule import BackupSchedule
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
 from bty_app.services.doctor import Doctor
@@ -70,6 +71,7 @@ class Knowledge:
     jobs: Jobs
     audit: Audit
     revisions: Revisions
+    schedule: BackupSchedule
 
 
 class DashboardState:
@@ -107,6 +109,7 @@ class DashboardState:
             "failures": known.audit.open_failures(),
             # With machines it is more than a step to come.
             "needs": needs(known.doctor.cheap_findings(), [] if total else steps),
+            "proven": known.schedule.standing().proven,
             "jobs": [job for job in known.jobs.listed() if job.is_active],
             "activity": self._activity(),
             "events": known.audit.listed(Query(limit=EVENTS_SHOWN)),
