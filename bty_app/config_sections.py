@@ -190,7 +190,11 @@ class Tuning:
     """Bounds."""
 
     backup_max_parallel: int = _key(
-        1, values.integer(1, 16), "1-16", "Backups that may run at the same time; not used yet."
+        1,
+        values.integer(1, 16),
+        "1-16",
+        "Jobs about backups that may run at the same time: one is made while another is checked."
+        " In one directory, backups are made one after the other in any case.",
     )
     max_upload_bytes: int = _key(
         64 * 2**20,

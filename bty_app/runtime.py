@@ -33,7 +33,7 @@ from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
 from bty_app.services.doctor_jobs import DoctorJobs
 from bty_app.services.hardware import Hardware
-from bty_app.services.health import Counts, Health
+from bty_app.services.health import Health, Others
 from bty_app.services.image_cache import ImageCache
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
@@ -61,6 +61,7 @@ _log = logging.getLogger(__name__)
 STATE_FILE = "state.db"
 # Warming is waiting for another program: it must not keep a download waiting.
 JOBS_AT_ONCE = {"warm": 2}
+BACKUP_KINDS = ("backup", "backup-proof")
 JOB_THREADS = 5
 
 
@@ -105,7 +106,9 @@ def services(
     http = parts.outgoing()
     registries = parts.registry(config, http)
     last_checks = LastChecks(revisions)
-    jobs = Jobs(revisions, clock, at_once=JOBS_AT_ONCE)
+    at_once = JOBS_AT_ONCE | dict.fromkeys(BACKUP_KINDS, tuning.backup_max_parallel)
+    jobs = Jobs(revisions, clock, at_once=at_once)
+    backing_up = parts.backup_parts(config, database, jobs, revisions, clock)
     # What a plan waits for: machines come in crowds, so there is room, and a short queue. A crowd
     # at a slow registry takes none of the places at the cache.
     to_sources, to_cache = (Http(agent=parts.AGENT, at_once=32, wait_seconds=1.0) for _ in range(2))
@@ -141,6 +144,8 @@ def services(
     password_place = PasswordPlace(config.paths.state_dir, fixed)
     return Services(
         jobs=jobs,
+        backup_jobs=backing_up.jobs,
+        backup_schedule=backing_up.schedule,
         stages=stages,
         boot_servers=boot_servers,
         contacts=Contacts(database, settings, bounds, clock, aside=aside),
@@ -178,7 +183,7 @@ def services(
             config.paths.state_dir,
             metrics,
             clock,
-            counts=Counts(keeper.counts, aside.late.counts),
+            others=Others(keeper.counts, backing_up.schedule, aside.late.counts),
         ),
         metrics=metrics,
         revisions=revisions,

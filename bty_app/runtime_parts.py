@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from bty_app import __version__
 from bty_app.config import Config
@@ -15,6 +19,9 @@ from bty_app.errors import BtyError
 from bty_app.runtime_offsite import offsite
 from bty_app.services import passwords
 from bty_app.services.artifacts import Artifacts
+from bty_app.services.backup_jobs import BackupJobs
+from bty_app.services.backup_schedule import BackupSchedule, Pinger
+from bty_app.services.backups import Backups
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog_checks import CatalogChecks, Checked
 from bty_app.services.catalog_source import CatalogSource
@@ -24,12 +31,15 @@ from bty_app.services.doctor import Doctor
 from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
+from bty_app.services.jobs import Jobs
 from bty_app.services.offsite import Offsite
+from bty_app.services.own_program import OwnProgram
 from bty_app.services.premises import AskLan, Network, Premises
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings
 from bty_app.services.webhooks import Webhooks
 from bty_app.store.artifact_sets import ArtifactSets
+from bty_app.store.backup_shelf import Shelf
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Login, Registry
@@ -100,6 +110,7 @@ def doctor(
             offsite=_offsite(config, http),
             network=network or listens(config),
             deep=deep,
+            backups=_backups_of(config, database) if database else None,
         )
     )
 
@@ -115,6 +126,10 @@ def listens(config: Config, *, http_port: int = 0, ask_lan: AskLan | None = None
     """What the server is configured to listen on."""
     on = config.netboot
     return Network(http_port=http_port, tftp=on.tftp, proxy_dhcp=on.proxy_dhcp, ask_lan=ask_lan)
+
+
+def _backups_of(config: Config, database: Database, clock: Clock = utc_now) -> Backups:
+    return Backups(database.path, Shelf(config.paths.backup_dir), database, clock=clock)
 
 
 def _configured(config: Config, setting: Setting) -> str:
@@ -191,6 +206,45 @@ def warming(
     settings = settings_of(config, database, revisions)
     cache, password = Withcache(http), config.withcache.password
     return Warming(database, cache, settings, password=password, clock=clock)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupParts:
+    """What makes backups, in the background, and on schedule."""
+
+    backups: Backups
+    jobs: BackupJobs
+    schedule: BackupSchedule
+
+
+def backup_parts(
+    config: Config,
+    database: Database,
+    jobs: Jobs,
+    revisions: Revisions,
+    clock: Clock = utc_now,
+) -> BackupParts:
+    """The backups of a server."""
+    backups = _backups_of(config, database, clock)
+    making = BackupJobs(backups, jobs, own_program(config), revisions, clock)
+    schedule = BackupSchedule(backups, making, clock)
+    making.hear(schedule.ended)
+    making.hear(Pinger(backups, Http(agent=AGENT, at_once=1, wait_seconds=1.0)).tell)
+    return BackupParts(backups, making, schedule)
+
+
+def own_program(config: Config) -> OwnProgram:
+    """This program once more, for the same state whatever its own configuration would say."""
+    package = Path(__file__).parent
+    single = next((path for path in package.parents if path.is_file()), None)
+    command = [sys.executable, str(single)] if single else [sys.executable, "-m", "bty_app"]
+    paths = {"BTY_PATHS_BACKUP_DIR": str(config.paths.backup_dir)}
+    if single is None:
+        paths["PYTHONPATH"] = str(package.parent)
+    state = str(config.paths.state_dir)
+    return OwnProgram(
+        [*command, "--config", os.devnull, "--state-dir", state], {**os.environ, **paths}
+    )
 
 
 def options(config: Config) -> Options:

@@ -23,7 +23,7 @@ from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.image_source import ImageRef
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Machine
-from bty_app.services.health import Counts, Health
+from bty_app.services.health import Health, Others
 from bty_app.services.revisions import Revisions
 from bty_app.store import catalog, machines
 from bty_app.store.database import Database
@@ -201,6 +201,7 @@ def site(
         paths=Paths(
             state_dir=state_dir,
             boot_dir=state_dir / "boot",
+            backup_dir=state_dir / "backups",
             catalog_file=state_dir / "catalog.toml",
         ),
         netboot=Netboot(live_version=LIVE),
@@ -213,7 +214,7 @@ def site(
         counts = services.keeper.counts
         health = Health(
             *(database, state_dir, services.metrics, clock, clock.steady),
-            counts=Counts(counts, services.late.counts),
+            others=Others(counts, services.backup_schedule, services.late.counts),
         )
         services = dataclasses.replace(services, health=health)
         if database.read(lambda tx: catalog.by_ref(tx, REF)) is None:

@@ -56,7 +56,9 @@ COMMANDS: Mapping[str, Command] = {
     "serve": Command("bty_app.cli.serve", "run the server: HTTP, PXE, UI", serves=True),
     "export": Command("bty_app.cli.export", "write the hardware identity of all machines"),
     "import": Command("bty_app.cli.import_", "take over the machines of a bundle"),
-    "verify": Command("bty_app.cli.verify", "check a bundle or a database"),
+    "backup": Command("bty_app.cli.backup", "back up everything, beside a running server or not"),
+    "backups": Command("bty_app.cli.backups", "list, show, pin and remove backups"),
+    "verify": Command("bty_app.cli.verify", "check a backup, a bundle or a database"),
     "doctor": Command("bty_app.cli.doctor", "check the installation, each finding with its remedy"),
     "offsite": Command(
         "bty_app.cli.offsite", "copy backups elsewhere, list them there, and bring them back"

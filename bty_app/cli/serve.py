@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 SCHEDULER_SECONDS = 30.0
 WEBHOOK_SECONDS = 2.0
 STAGES_SECONDS = 2.0
+BACKUP_SECONDS = 60.0
 
 _FLAGS = (
     *("server.host", "server.port", "server.public_url"),
@@ -99,11 +100,15 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         stages = Scheduler(
             {"stages": services.stages.flush}, seconds=STAGES_SECONDS, name="boot-stages"
         )
+        backups = Scheduler(
+            {"backups": services.backup_schedule.turn}, seconds=BACKUP_SECONDS, name="backups"
+        )
+        revisions.listen("settings", backups.wake)
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         boot = runtime_netboot.workers(config, sockets, services, http_port=port)
         _announce(host, port, config, secrets.password, [worker.name for worker in boot])
-        _supervise(Supervisor([worker, watch, hooks, stages, *boot, *jobs]))
+        _supervise(Supervisor([worker, watch, hooks, stages, backups, *boot, *jobs]))
         with contextlib.suppress(StorageError):
             services.tokens.note_uses()
     return 0

@@ -47,6 +47,20 @@ class Teller(Protocol):
         """
 
 
+class Quiet:
+    """A teller that nobody listens to."""
+
+    def tell(self, _step: Step) -> None:
+        """Nothing."""
+
+    def is_wanted(self) -> bool:
+        """Always."""
+        return True
+
+    def wait(self, _seconds: float) -> None:
+        """Not at all: nothing that it is given to has anything to wait for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job at one moment. Times are seconds since 1970; `result` and `error` are sentences."""

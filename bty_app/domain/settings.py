@@ -8,43 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC
-from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from bty_app.domain import webhooks
+from bty_app.domain.backup_settings import BACKUP
 from bty_app.domain.boot import Limits
 from bty_app.domain.flash_rules import Hours, Rules, parse_hours
-from bty_app.domain.image_source import without_credentials
 from bty_app.domain.machine import parse_assignment
 from bty_app.domain.release import check_source, check_tag
+from bty_app.domain.setting import Setting, time_zone, value, whole_number
 from bty_app.errors import ValidationError
 
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the table. `parse` gives the value, or raises ValueError with the rule.
-
-    `configured` names the configuration key that gives the default, where one does. `mask` leaves
-    out what nobody is shown.
-    """
-
-    key: str
-    default: Any
-    parse: Callable[[str], Any]
-    help: str
-    configured: str = ""
-    mask: Callable[[str], str] = without_credentials
-
-
-def _whole_number(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text[:12]) <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
+__all__ = [
+    "SETTINGS",
+    "SETTINGS_BY_KEY",
+    "Setting",
+    "checked",
+    "limits",
+    "problem",
+    "rules",
+    "value",
+]
 
 
 def _source(text: str) -> str:
@@ -77,13 +62,6 @@ def _hours(text: str) -> str:
     return text.strip()
 
 
-def _zone(text: str) -> str:
-    try:
-        return ZoneInfo(text).key
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        raise ValueError("a time zone that this host knows, such as Europe/Berlin") from None
-
-
 def _label_list(text: str) -> str:
     labels = [part.strip() for part in text.split(",") if part.strip()]
     try:
@@ -95,19 +73,19 @@ def _label_list(text: str) -> str:
 GRACE_SECONDS = Setting(
     "boot.grace_seconds",
     120,
-    _whole_number(0, 86_400),
+    whole_number(0, 86_400),
     "A repeated contact within this many seconds gets the same answer and advances nothing.",
 )
 MAX_ATTEMPTS = Setting(
     "boot.max_attempts",
     5,
-    _whole_number(1, 100),
+    whole_number(1, 100),
     "After this many attempts without success a machine is held, with a visible fault.",
 )
 SILENCE_MINUTES = Setting(
     "boot.silence_minutes",
     10,
-    _whole_number(1, 1_440),
+    whole_number(1, 1_440),
     "A flash that reports progress and then says nothing for this many minutes is a fault;"
     " a live environment that never reports progress has six times as long.",
 )
@@ -115,7 +93,7 @@ SILENCE_MINUTES = Setting(
 FLASHES_PER_HOUR = Setting(
     "flash.per_hour",
     0,
-    _whole_number(0, 100_000),
+    whole_number(0, 100_000),
     "No more flashes than this begin within any hour; others wait their turn. 0: no bound.",
 )
 FLASH_HOURS = Setting(
@@ -127,7 +105,7 @@ FLASH_HOURS = Setting(
 FLASH_ZONE = Setting(
     "flash.zone",
     "UTC",
-    _zone,
+    time_zone,
     "The time zone of those hours, such as Europe/Berlin.",
 )
 NEVER_LABELS = Setting(
@@ -139,14 +117,14 @@ NEVER_LABELS = Setting(
 ORDER_EXPIRES = Setting(
     "flash.order_expires_hours",
     0,
-    _whole_number(0, 8760),
+    whole_number(0, 8760),
     "An order to flash that has not begun within this many hours counts no more; one to flash at"
     " every boot begins no new flash after them. 0: orders do not expire.",
 )
 UNDO_MINUTES = Setting(
     "bulk.undo_minutes",
     30,
-    _whole_number(0, 1440),
+    whole_number(0, 1440),
     "For this many minutes an act on many machines can be undone. 0: not at all.",
 )
 
@@ -197,20 +175,10 @@ SETTINGS = (
     UNDO_MINUTES,
     *UPSTREAM,
     WEBHOOK_TARGETS,
+    *BACKUP,
 )
 SETTINGS_BY_KEY = {setting.key: setting for setting in SETTINGS}
 SILENCE_FACTOR_WITHOUT_PROGRESS = 6
-
-
-def value(setting: Setting, stored: Mapping[str, str]) -> Any:
-    """The setting's value: the stored one where it is valid, else the default."""
-    text = stored.get(setting.key)
-    if text is None:
-        return setting.default
-    try:
-        return setting.parse(text)
-    except ValueError:
-        return setting.default
 
 
 def checked(setting: Setting, text: str) -> str:

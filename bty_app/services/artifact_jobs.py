@@ -9,7 +9,7 @@ from bty_app.domain.artifacts import Live
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.image_source import without_credentials
-from bty_app.domain.jobs import Job, Teller
+from bty_app.domain.jobs import Job, Quiet, Teller
 from bty_app.domain.release import LATEST, Release, check_tag
 from bty_app.domain.settings import NETBOOT_REPO, NETBOOT_TAG
 from bty_app.errors import ConflictError, NotFoundError, ValidationError
@@ -183,17 +183,3 @@ def said(done: Installed) -> str:
     if done.again:
         return f"the live environment {version} was here already, and is whole"
     return f"the live environment {version} is installed, and machines boot it"
-
-
-class Quiet:
-    """A teller that nobody listens to."""
-
-    def tell(self, _step: object) -> None:
-        """Nothing."""
-
-    def is_wanted(self) -> bool:
-        """Always."""
-        return True
-
-    def wait(self, _seconds: float) -> None:
-        """Not at all: nothing that it is given to has anything to wait for."""

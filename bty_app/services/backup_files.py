@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
+from bty_app.domain.backups import name_of
 from bty_app.domain.bundle import FILE_NAME
+from bty_app.domain.jobs import Quiet, Step, Teller
 from bty_app.domain.moments import stamp
 from bty_app.errors import ConflictError, StorageError
 from bty_app.services import bundles
-from bty_app.store import hardware, publish, snapshot
+from bty_app.store import carry_over, hardware, publish, snapshot
+from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
 from bty_app.store.hardware import Connection
 
-STATE = "state.db"
-MANIFEST = "manifest.json"
-SUMS = "SHA256SUMS"
 MANIFEST_VERSION = 1
 _CHUNK = 1024 * 1024
 
@@ -54,12 +54,7 @@ def back_up_before_rotation(
     Raises:
         StorageError: it could not be written; the database is untouched.
     """
-    plan = BackupPlan(
-        backup_id=now.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"),
-        trigger="pre-upgrade",
-        version=version,
-        now=now,
-    )
+    plan = BackupPlan(name_of(now), "pre-upgrade", version, now)
     return write_backup(connection, backups_dir, plan).path.name
 
 
@@ -68,58 +63,88 @@ def write_backup(
     backups_dir: Path,
     plan: BackupPlan,
     *,
-    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
-    cancelled: Callable[[], bool] = lambda: False,
+    teller: Teller | None = None,
+    on_begun: Callable[[str], None] = lambda _name: None,
 ) -> BackupResult:
     """Write the directory `backups_dir/backup_id` (or with `-1`, `-2` … where that is taken).
+
+    The live database is held to one view only until it is copied; with the whole database in the
+    backup, the bundle is made from that copy.
 
     Args:
         state_db: the database of any version, or a connection to it that is not writing.
         backups_dir: made when it is missing.
         plan: what to write and what to call it.
-        on_progress: told pages of the database copied, and all of them.
-        cancelled: asked between steps.
+        teller: told how far it is; may end it until it has its name.
+        on_begun: told its name once it is settled what the backup will hold.
 
     Raises:
         StorageError: it could not be written, or does not read back as written; the database is
             untouched.
-        snapshot.CopyCancelledError: `cancelled()` became true.
+        CancelledError: the teller ended it.
     """
+    teller = teller or Quiet()
     publish.make_directories(backups_dir)
     name = _free_name(backups_dir, plan.backup_id)
-    with _connected(state_db) as connection, hardware.snapshot(connection):
-        reader = hardware.Reader(connection)
+    with _connected(state_db) as connection, ExitStack() as view:
+        view.enter_context(hardware.snapshot(connection))
+        on_begun(name)
+        rows = carry_over.row_counts(connection)
         with publish.publish_directory(backups_dir, name) as folder:
-            sums = {FILE_NAME: _write_bundle(reader, folder / FILE_NAME, plan)}
+            sums: dict[str, str] = {}
             if plan.include_state:
-                snapshot.copy_from(
-                    connection, folder / STATE, on_progress=on_progress, cancelled=cancelled
-                )
-                sums[STATE] = sha256_of(folder / STATE)
-            manifest = _manifest_text(reader, name, plan)
+                sums[STATE] = _copied(connection, folder / STATE, teller)
+                view.close()
+                with hardware.opened_archive(folder / STATE) as copy:
+                    reader = hardware.Reader(copy)
+                    sums = {FILE_NAME: _bundled(reader, folder, plan, teller), **sums}
+            else:
+                reader = hardware.Reader(connection)
+                sums[FILE_NAME] = _bundled(reader, folder, plan, teller)
+            manifest = _manifest_text(reader, name, plan, rows)
             publish.write_file(folder / MANIFEST, manifest)
             sums[MANIFEST] = hashlib.sha256(manifest).hexdigest()
             publish.write_file(folder / SUMS, _sums_text(sums))
+            teller.tell(Step("giving the backup its name"))
     _prove(backups_dir, name, sums)
     path = backups_dir / name
     size = sum((path / part).stat().st_size for part in (*sums, SUMS))
     return BackupResult(path, len(reader), size, reader.version, tuple(reader.skipped))
 
 
-def _write_bundle(reader: hardware.Reader, path: Path, plan: BackupPlan) -> str:
+def _copied(connection: Connection, path: Path, teller: Teller) -> str:
+    """Copy the database; return the digest of the copy."""
+    page_size = int(str(connection.pragma("page_size")))
+
+    def tell(done: int, total: int) -> None:
+        teller.tell(Step("copying the database", done * page_size, total * page_size))
+
+    snapshot.copy_from(connection, path, on_progress=tell)
+    return sha256_of(path)
+
+
+def _bundled(reader: hardware.Reader, folder: Path, plan: BackupPlan, teller: Teller) -> str:
     """Write the bundle; return its digest."""
     digest = hashlib.sha256()
-    with publish.create_file(path) as file:
+    written = told = 0
+    with publish.create_file(folder / FILE_NAME) as file:
 
         def write(data: bytes) -> None:
+            nonlocal written, told
             digest.update(data)
             file.write(data)
+            written += len(data)
+            if written - told >= _CHUNK:
+                told = written
+                teller.tell(Step("writing the bundle", written))
 
         bundles.write_bundle(reader, write, version=plan.version, now=plan.now)
     return digest.hexdigest()
 
 
-def _manifest_text(reader: hardware.Reader, name: str, plan: BackupPlan) -> bytes:
+def _manifest_text(
+    reader: hardware.Reader, name: str, plan: BackupPlan, rows: dict[str, int]
+) -> bytes:
     manifest = {
         "bty_backup_version": MANIFEST_VERSION,
         "backup_id": name,
@@ -129,6 +154,7 @@ def _manifest_text(reader: hardware.Reader, name: str, plan: BackupPlan) -> byte
         "database_version": reader.version,
         "instance_id": reader.instance_id,
         "machines": len(reader),
+        "rows": rows,
         "skipped": reader.skipped,
         "includes_state": plan.include_state,
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from bty_app.domain.findings import Finding, Level
 from bty_app.errors import BtyError
 from bty_app.services import (
+    doctor_backups,
     doctor_boot,
     doctor_network,
     doctor_offsite,
@@ -36,6 +37,7 @@ CHECKS = (
     Check("ipxe", doctor_boot.ipxe),
     Check("ports", doctor_network.ports),
     Check("catalog", doctor_state.catalog),
+    Check("backups", doctor_backups.recent),
     Check("webhooks", doctor_webhooks.receivers),
     Check("upstream-catalog", doctor_upstream.followed_catalog, asks_others=True),
     Check("withcache", doctor_upstream.withcache, asks_others=True),

@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from bty_app import __version__
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError
+from bty_app.services.backup_schedule import BackupSchedule, ScheduleState
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.metrics import Metrics, Sample
 from bty_app.store import events, instance, machines
@@ -22,16 +24,14 @@ PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """What others count: the images by what the cache has of them, and the facts of machines that
-    wait to be recorded and those that were dropped.
+class Others:
+    """Whom health asks as well: `images` counts the images by what the cache has of them, `late`
+    the facts of machines that wait to be recorded, and those that were dropped.
     """
 
     images: Callable[[], Mapping[str, int]] = dict
+    backups: BackupSchedule | None = None
     late: Callable[[], tuple[int, int]] = lambda: (0, 0)
-
-
-_NO_COUNTS = Counts()
 
 
 class Health:
@@ -45,14 +45,17 @@ class Health:
         clock: Clock = utc_now,
         steady: Callable[[], float] = time.monotonic,
         *,
-        counts: Counts = _NO_COUNTS,
+        others: Others | None = None,
     ) -> None:
+        others = others or Others()
+        self._backups = others.backups
         self._database = database
         self._state_dir = state_dir
         self._metrics = metrics
         self._clock = clock
         self._steady = steady
-        self._counts = counts
+        self._images = others.images
+        self._late = others.late
         self._lock = threading.Lock()
         self._probed_at = float("-inf")
         self._problems: list[str] = []
@@ -65,16 +68,29 @@ class Health:
                 self._probed_at = self._steady()
             return list(self._problems)
 
-    def notes(self) -> list[str]:
-        """What is not in order although this server can do its work."""
-        waiting, dropped = self._counts.late()
+    def warnings(self) -> list[str]:
+        """What somebody should look at, though it keeps the server from nothing."""
+        waiting, dropped = self._late()
         waits = f"{waiting} facts of machines wait in memory to be recorded"
         lost = f"{dropped} facts of machines could not be kept"
-        return [words for count, words in ((waiting, waits), (dropped, lost)) if count]
+        late = [words for count, words in ((waiting, waits), (dropped, lost)) if count]
+        return [*late, *self._about_backups()]
+
+    def _about_backups(self) -> list[str]:
+        if self._backups is None:
+            return []
+        try:
+            sentence = self._backups.standing().sentence
+        except BtyError:  # what keeps it from its work is told as that
+            return []
+        return [sentence] if sentence else []
 
     def metrics(self) -> str:
         """The text of `/metrics`."""
-        return self._metrics.text(self._database.read(self._gauges))
+        gauges = self._database.read(self._gauges)
+        if self._backups is not None:
+            gauges += backup_gauges(self._backups.state(), self._clock())
+        return self._metrics.text(gauges)
 
     def _disk(self) -> list[str]:
         try:
@@ -107,11 +123,50 @@ class Health:
         for mode, phase, count in machines.counts_by_mode_and_phase(tx):
             labels = {"boot_mode": mode, "phase": phase}
             gauges.append(("bty_machines", "Machines by mode and phase.", labels, count))
-        late = dict(zip(("waiting", "dropped"), self._counts.late(), strict=True))
+        late = dict(zip(("waiting", "dropped"), self._late(), strict=True))
         for state, count in late.items():
             about = "Facts of machines that could not be recorded when they happened."
             gauges.append(("bty_late_events", about, {"state": state}, count))
-        for state, count in sorted(self._counts.images().items()):
+        for state, count in sorted(self._images().items()):
             about = "Images by what the cache has of them."
             gauges.append(("bty_images", about, {"cache": state}, count))
         return gauges
+
+
+def backup_gauges(state: ScheduleState, now: datetime) -> list[Sample]:
+    """How backups stand, in numbers; an age is -1 where there is none."""
+    standing = state.standing
+    good = standing.good.taken_at if standing.good else None
+    proven = standing.proven.marks.proven_at if standing.proven else None
+    success = state.last_success_at
+    return [
+        ("bty_backup_age_seconds", "Age of the newest good backup.", {}, _age(good, now)),
+        (
+            "bty_backup_last_success_timestamp_seconds",
+            "When the last good scheduled backup began.",
+            {},
+            success.timestamp() if success else 0,
+        ),
+        (
+            "bty_backup_failures",
+            "Scheduled backups that failed since the last good one.",
+            {},
+            state.failures,
+        ),
+        (
+            "bty_backup_last_proven_timestamp_seconds",
+            "When a backup was last read back or drilled.",
+            {},
+            datetime.fromisoformat(proven).timestamp() if proven else 0,
+        ),
+        (
+            "bty_backup_alarm",
+            "1: a backup is overdue or not proven.",
+            {},
+            float(bool(standing.alarm)),
+        ),
+    ]
+
+
+def _age(moment: datetime | None, now: datetime) -> float:
+    return (now - moment).total_seconds() if moment else -1

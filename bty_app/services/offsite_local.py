@@ -13,7 +13,8 @@ from bty_app.domain.bundle import FILE_NAME
 from bty_app.domain.offsite import Taken, check_id
 from bty_app.domain.sha_manifest import MAX_MANIFEST_BYTES, listed_files
 from bty_app.errors import InvalidInputError, NotFoundError, StorageError
-from bty_app.services.backup_files import MANIFEST, STATE, SUMS, sha256_of
+from bty_app.services.backup_files import sha256_of
+from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
 
 _CHUNK = 1024 * 1024
 _NAMES = frozenset({FILE_NAME, STATE, MANIFEST})

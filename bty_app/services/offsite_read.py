@@ -21,8 +21,9 @@ from bty_app.errors import (
     StorageError,
     UnavailableError,
 )
-from bty_app.services.backup_files import SUMS, sha256_of
+from bty_app.services.backup_files import sha256_of
 from bty_app.store import publish
+from bty_app.store.backup_shelf import SUMS
 from bty_app.store.sealed import opened
 
 TRIES = 4  # of one file whose connection breaks off, in a row without a byte

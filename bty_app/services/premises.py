@@ -9,6 +9,7 @@ from pathlib import Path
 from bty_app.domain.dhcp_offers import LanOffer
 from bty_app.domain.settings import Setting
 from bty_app.errors import BtyError
+from bty_app.services.backups import Backups
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog_source import CatalogSource
 from bty_app.services.offsite import Offsite
@@ -49,3 +50,4 @@ class Premises:
     offsite: Offsite | BtyError | None = None
     network: Network = field(default_factory=Network)
     deep: bool = False
+    backups: Backups | None = None

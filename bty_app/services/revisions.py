@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter
+from collections.abc import Callable
 
 
 class Revisions:
@@ -14,11 +15,21 @@ class Revisions:
         self._epoch = secrets.token_hex(4)
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
+        self._listeners: list[tuple[str, Callable[[], object]]] = []
 
     def bump(self, topics: frozenset[str]) -> None:
         """Something under these topics has changed and is durable."""
         with self._lock:
             self._counts.update(topics)
+        for topic, call in self._listeners:
+            if topic in topics:
+                call()
+
+    def listen(self, topic: str, call: Callable[[], object]) -> None:
+        """Have `call` called after each change under `topic`, in the thread that made it: it must
+        not wait for anything.
+        """
+        self._listeners.append((topic, call))
 
     def current(self, *topics: str) -> str:
         """The revision of all `topics` together."""

@@ -14,6 +14,7 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.flash_rules import Rules
 from bty_app.domain.moments import stamp
+from bty_app.domain.setting import Setting
 from bty_app.errors import ConflictError, StorageError, ValidationError
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.revisions import Revisions
@@ -33,7 +34,7 @@ class Shown:
     and `problem` why what is stored counts as not set.
     """
 
-    setting: table.Setting
+    setting: Setting
     value: str
     where: str
     default: str
@@ -115,7 +116,7 @@ class Settings:
         """After how many minutes without a word a flash is a fault."""
         return int(table.value(table.SILENCE_MINUTES, self.stored()))
 
-    def text(self, setting: table.Setting) -> str:
+    def text(self, setting: Setting) -> str:
         """The value of a setting of text: the stored one, else the configured one."""
         stored = str(table.value(setting, self.stored()))
         return stored or self._configured.get(setting.configured, "")
@@ -125,7 +126,7 @@ class Settings:
         stored = self._database.read(rows.every)
         return [self._shown(setting, stored.get(setting.key)) for setting in table.SETTINGS]
 
-    def _shown(self, setting: table.Setting, stored: str | None) -> Shown:
+    def _shown(self, setting: Setting, stored: str | None) -> Shown:
         configured = self._configured.get(setting.configured, "")
         default = setting.mask(configured or str(setting.default))
         if stored is None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bty_app.domain.backups import manifest_of
 from bty_app.domain.bundle import FILE_NAME, Rejected
 from bty_app.domain.bundle_reader import BundleReader
 from bty_app.errors import BtyError, InvalidInputError, NotFoundError
-from bty_app.services import bundles
-from bty_app.services.backup_files import MANIFEST, STATE, SUMS, sha256_of
+from bty_app.services import backup_proof, bundles
+from bty_app.services.backup_files import sha256_of
 from bty_app.store import bundle_file, hardware, soundness
+from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
 
 _MOST = 20
 _LIMIT = 1024 * 1024  # a manifest or a list of sums is never larger
@@ -24,13 +26,16 @@ _DATABASE_ENDINGS = (".db", ".bak", ".sqlite", ".sqlite3")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a path is, and each thing that is wrong with it as a sentence; none: it is sound."""
+    """What a path is, and each thing that is wrong with it as a sentence; none: it is sound.
+    `notes` are machines of a backup's bundle that no import would take: they are in its database.
+    """
 
     path: Path
     kind: str
     version: str | None
     machines: int
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -75,7 +80,14 @@ def verify_archive(path: Path) -> Verdict:
 
 def verify_bundle(path: Path) -> Verdict:
     """A bundle: every machine in it must be one that an import takes."""
+    found, rejected = _bundle(path)
+    return replace(found, problems=_shortened([*rejected, *found.problems]))
+
+
+def _bundle(path: Path) -> tuple[Verdict, list[str]]:
+    """The bundle as a whole, and the machines in it that an import would not take."""
     problems: list[str] = []
+    rejected: list[str] = []
     machines = 0
     written_by = None
     try:
@@ -84,18 +96,18 @@ def verify_bundle(path: Path) -> Verdict:
             for machine in reader.machines():
                 machines += 1
                 if isinstance(machine, Rejected):
-                    problems.append(str(machine))
+                    rejected.append(str(machine))
             written_by = reader.exported_by
     except BtyError as error:
         problems.append(error.message)
-    return Verdict(path, "bundle", written_by, machines, _shortened(problems))
+    return Verdict(path, "bundle", written_by, machines, tuple(problems)), rejected
 
 
 def verify_backup(path: Path) -> Verdict:
     """A backup: its digests, its bundle, its database, and that the three agree."""
     problems: list[str] = []
     version: str | None = None
-    bundle = verify_bundle(path)
+    bundle, rejected = _bundle(path)
     try:
         problems += _sums_problems(path)
         manifest = _manifest(path)
@@ -107,10 +119,13 @@ def verify_backup(path: Path) -> Verdict:
             problems += [f"{STATE}: {problem}" for problem in state.problems]
             if state.version != version:
                 problems.append(f"{STATE} is of version {state.version}, not of {version}")
+            if not problems:
+                problems += backup_proof.disagreements(path, manifest_of(manifest))
     except BtyError as error:
         problems.append(error.message)
     problems += [f"{FILE_NAME}: {problem}" for problem in bundle.problems]
-    return Verdict(path, "backup", version, bundle.machines, _shortened(problems))
+    notes = _shortened([f"{FILE_NAME}: {text}" for text in rejected])
+    return Verdict(path, "backup", version, bundle.machines, _shortened(problems), notes)
 
 
 def _database(path: Path, kind: str, opened: _Opener, version: str | None) -> Verdict:

@@ -19,3 +19,8 @@ def put(tx: Tx, key: str, value: str) -> None:
         key,
         value,
     )
+
+
+def remove(tx: Tx, key: str) -> None:
+    """Forget one value."""
+    tx.run("DELETE FROM bty_instance WHERE key = ?", key)

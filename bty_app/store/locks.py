@@ -59,14 +59,14 @@ def serving(state_dir: Path, *, about: str, wait_seconds: float = 0.0) -> Iterat
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` alone.
+def alone(path: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock file `path` alone, waiting up to `wait_seconds` for the others to leave.
 
     Raises:
         ConflictError: another process or thread holds it.
         StorageError: the lock file cannot be made.
     """
-    with _held(path, fcntl.LOCK_EX, wait_seconds=0.0):
+    with _held(path, fcntl.LOCK_EX, wait_seconds=wait_seconds):
         yield
 
 

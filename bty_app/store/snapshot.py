@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
@@ -14,8 +15,16 @@ from bty_app.errors import ConflictError, StorageError
 from bty_app.store import hardware, sqlite
 
 _PAGES_A_STEP = 256
-_PAUSE_SECONDS = 0.002  # lets the server's own threads in between two steps
+_PAUSE_SECONDS = 0.002  # lets others in between two steps, to the processor and to the disk
 _BUSY_SECONDS = 10.0
+# What was copied goes to the disk little by little: at the end, in one piece, it would keep the
+# commits of the server waiting behind it.
+_FLUSH_BYTES = 4 * 1024 * 1024
+# While the view is held the write-ahead log only grows.
+_PIN_SECONDS = 60.0
+_PIN_BYTES_A_SECOND = 4 * 1024 * 1024
+_LOG_BYTES = 64 * 1024 * 1024
+_LOG_FACTOR = 4
 
 Progress = Callable[[int, int], None]
 
@@ -51,34 +60,79 @@ def copy_from(
 ) -> None:
     """Copy what `connection` sees; it must not be inside a transaction that writes.
 
-    The view is held for the whole copy, so that a steady writer cannot make it begin anew.
+    The view is held for the whole copy, so that a steady writer cannot make it begin anew; how long
+    that may take, and how far the write-ahead log may grow meanwhile, is bounded.
 
     Raises:
         CopyCancelledError: `cancelled()` became true.
         StorageError: the copy could not be made, or is not sound; nothing of it is left.
     """
-    flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR | os.O_CLOEXEC
-    try:
-        os.close(os.open(destination, flags, 0o600))
-    except OSError as error:
-        raise StorageError(f"{destination}: cannot be made: {error.strerror}") from error
+    descriptor = _new_file(destination)
     try:
         with hardware.snapshot(connection):
-            _copy_pages(connection, destination, on_progress, cancelled)
+            _copy_pages(connection, destination, _Run(on_progress, cancelled, descriptor))
     except apsw.Error as error:
         _remove(destination)
         raise sqlite.translated(error) from error
+    except OSError as error:
+        _remove(destination)
+        raise StorageError(f"{destination}: cannot be written: {error.strerror}") from error
     except BaseException:
         _remove(destination)
         raise
+    finally:
+        os.close(descriptor)  # not before SQLite has closed it: that would drop the locks on it
 
 
-def _copy_pages(
-    connection: apsw.Connection,
-    destination: Path,
-    on_progress: Progress,
-    cancelled: Callable[[], bool],
-) -> None:
+def _new_file(destination: Path) -> int:
+    flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR | os.O_CLOEXEC
+    try:
+        return os.open(destination, flags, 0o600)
+    except OSError as error:
+        raise StorageError(f"{destination}: cannot be made: {error.strerror}") from error
+
+
+@dataclass(slots=True)
+class _Run:
+    """One copy on its way."""
+
+    on_progress: Progress
+    cancelled: Callable[[], bool]
+    descriptor: int
+    begun: float = field(default_factory=time.monotonic)
+    flushed: int = 0
+
+    def check(self, connection: apsw.Connection, size: int) -> None:
+        """Is it still wanted, and within its bounds?"""
+        if self.cancelled():
+            raise CopyCancelledError("the copy of the database was cancelled")
+        seconds = time.monotonic() - self.begun
+        if seconds > _PIN_SECONDS + size / _PIN_BYTES_A_SECOND:
+            raise StorageError(
+                f"the copy of the database was given up after {seconds:.0f} s: the disk is too slow"
+            )
+        limit = max(_LOG_BYTES, _LOG_FACTOR * size)
+        if _log_size(connection) > limit:
+            raise StorageError(
+                f"the copy of the database was given up: meanwhile {limit // 2**20} MiB were"
+                " written to it; try again when there is less to do"
+            )
+
+    def took(self, copied: int) -> None:
+        """So many bytes are in the copy: bring them to the disk bit by bit."""
+        if copied - self.flushed >= _FLUSH_BYTES:
+            os.fdatasync(self.descriptor)
+            self.flushed = copied
+
+
+def _log_size(connection: apsw.Connection) -> int:
+    try:
+        return os.stat(connection.filename_wal).st_size  # noqa: PTH116 - no more than its size
+    except OSError:
+        return 0
+
+
+def _copy_pages(connection: apsw.Connection, destination: Path, run: _Run) -> None:
     target = sqlite.connect(
         destination, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
     )
@@ -86,7 +140,7 @@ def _copy_pages(
         target.pragma("synchronous", 3)
         backup = target.backup("main", connection, "main")
         try:
-            _step_through(backup, on_progress, cancelled)
+            _step_through(connection, backup, run)
             backup.finish()
         except BaseException:
             backup.close(True)
@@ -100,13 +154,11 @@ def _copy_pages(
         target.close()
 
 
-def _step_through(
-    backup: apsw.Backup, on_progress: Progress, cancelled: Callable[[], bool]
-) -> None:
+def _step_through(connection: apsw.Connection, backup: apsw.Backup, run: _Run) -> None:
+    page_size = int(str(connection.pragma("page_size")))
     deadline = time.monotonic() + _BUSY_SECONDS
     while not backup.done:
-        if cancelled():
-            raise CopyCancelledError("the copy of the database was cancelled")
+        run.check(connection, backup.page_count * page_size)
         try:
             backup.step(_PAGES_A_STEP)
         except (apsw.BusyError, apsw.LockedError):
@@ -115,7 +167,9 @@ def _step_through(
             time.sleep(_PAUSE_SECONDS * 10)
             continue
         deadline = time.monotonic() + _BUSY_SECONDS
-        on_progress(backup.page_count - backup.remaining, backup.page_count)
+        copied = backup.page_count - backup.remaining
+        run.on_progress(copied, backup.page_count)
+        run.took(copied * page_size)
         time.sleep(_PAUSE_SECONDS)
 
 

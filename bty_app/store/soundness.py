@@ -58,7 +58,7 @@ def examine(connection: Connection, *, expected_version: str | None = None) -> E
 def _pages(connection: Connection) -> Iterator[str]:
     for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST})"):
         if text != "ok":
-            yield f"the file is damaged: {text}"
+            yield f"the file is damaged: {' '.join(str(text).split())}"
 
 
 def _references(connection: Connection) -> Iterator[str]:

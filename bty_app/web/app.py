@@ -12,6 +12,7 @@ from bty_app.services.sessions import Sessions
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import access as access_api
 from bty_app.web.api import artifacts as artifacts_api
+from bty_app.web.api import backups as backups_api
 from bty_app.web.api import catalog as catalog_api
 from bty_app.web.api import catalog_v1, events_v1, machines_v1
 from bty_app.web.api import events as events_api
@@ -63,6 +64,7 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     routes.add("/openapi.json", document)
     _machine_routes(routes, services, options)
     _operator_routes(routes, services, options)
+    _backup_routes(routes, services)
     _access_routes(routes, services)
     document.publish(routes.every)
     _account_routes(app, services, pages)
@@ -99,6 +101,15 @@ def _machine_routes(routes: Routes, services: Services, options: Options) -> Non
     )
     routes.add("/images", catalog_api.Images(services.catalog))
     routes.add("/catalog.toml", catalog_api.CatalogToml(services.catalog))
+
+
+def _backup_routes(routes: Routes, services: Services) -> None:
+    """Behind a session: JSON about backups."""
+    making, backup = services.backup_jobs, "/api/v1/backups/{backup_id}"
+    routes.add("/api/v1/backups", backups_api.BackupList(making, services.backup_schedule))
+    routes.add(backup, backups_api.BackupById(making))
+    routes.add(f"{backup}/verify", backups_api.BackupProof(making))
+    routes.add(f"{backup}/archive.tar", backups_api.BackupArchive(making))
 
 
 def _operator_routes(routes: Routes, services: Services, options: Options) -> None:

@@ -15,7 +15,7 @@ _READINESS = record(
     "Readiness",
     status=Text(one_of=("ready", "not ready")),
     problems=Items(Text("What keeps it from its work.")),
-    notes=Items(Text("What is not in order although it can do its work.")),
+    warnings=Items(Text("What somebody should look at although it can do its work.")),
 )
 
 
@@ -51,14 +51,14 @@ class Ready:
         self._health = health
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """200, or 503 with what is wrong."""
+        """200, or 503 with what is wrong; warnings say what somebody should look at."""
         problems = self._health.problems()
         resp.status = 503 if problems else 200
         resp.cache_control = ["no-store"]
         resp.media = {
             "status": "not ready" if problems else "ready",
             "problems": problems,
-            "notes": self._health.notes(),
+            "warnings": self._health.warnings(),
         }
 
     on_head = on_get

@@ -10,6 +10,7 @@ from bty_app.web.machine_query import query_of
 from bty_app.web.pages import Pages
 from bty_app.web.parts import Options, Services
 from bty_app.web.scripts import Scripts
+from bty_app.web.ui import backups as backups_page
 from bty_app.web.ui import bulk as bulk_page
 from bty_app.web.ui import catalog as catalog_page
 from bty_app.web.ui import (
@@ -28,6 +29,7 @@ from bty_app.web.ui import machine as machine_page
 from bty_app.web.ui import machines as machines_page
 from bty_app.web.ui import netboot as netboot_page
 from bty_app.web.ui import settings as settings_page
+from bty_app.web.ui.backup_schedule import ScheduleView, SettingsBackup
 from bty_app.web.ui.catalog_query import query_of as catalog_query_of
 from bty_app.web.ui.machine_hardware import HardwarePage, HardwareReport
 from bty_app.web.ui.machine_view import Knowledge, MachineView
@@ -42,6 +44,7 @@ def add_pages(
     _catalog_routes(app, services, pages)
     _dashboard_routes(app, services, pages)
     _netboot_routes(app, services, pages, options)
+    _backup_routes(app, services, pages)
 
 
 def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
@@ -59,7 +62,9 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     app.add_route("/ui/events/acknowledge", events_page.EventMarks(audit))
     app.add_route("/ui/events/acknowledge-matching", events_page.EventMarksMatching(audit))
     app.add_route("/ui/jobs/{job_id}/cancel", jobs_page.JobCancel(services.jobs))
-    changing = settings_page.SettingsView(pages, services.settings, services.webhooks)
+    schedule = ScheduleView(pages, services.settings, services.backup_jobs.backups)
+    app.add_route("/ui/settings/backup", SettingsBackup(schedule))
+    changing = settings_page.SettingsView(pages, schedule, services.webhooks)
     app.add_route("/ui/settings", settings_page.SettingsPage(changing))
     app.add_route("/ui/settings/webhook-test", settings_page.SettingsTest(changing))
     app.add_route("/ui/settings/upstream", settings_page.SettingsUpstream(changing))
@@ -117,6 +122,7 @@ def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Page
         services.audit,
         services.health,
         services.revisions,
+        services.backup_schedule,
     )
     state = dashboard.DashboardState(pages, knowledge)
     app.add_route("/ui/dashboard", dashboard.DashboardPage(pages, state))
@@ -125,6 +131,34 @@ def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Page
     page = doctor_page.DoctorPage(pages, examined, services.doctor_jobs)
     app.add_route(doctor_page.HERE, page)
     app.add_route(f"{doctor_page.HERE}/state", Polled(examined, lambda _req: None))
+
+
+def _backup_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: the pages of backups."""
+    making, backups = services.backup_jobs, services.backup_jobs.backups
+    state = backups_page.BackupState(
+        pages,
+        backups_page.Knowledge(
+            making,
+            services.backup_schedule,
+            services.jobs,
+            services.audit,
+            services.revisions,
+        ),
+    )
+    page = backups_page.BackupsPage(state, making)
+    app.add_route(backups_page.HERE, page)
+    app.add_route(f"{backups_page.HERE}/state", Polled(state, lambda _req: None))
+    acts = {
+        "pin": (lambda name, by: backups.pin(name, by, is_pinned=True), ""),
+        "unpin": (lambda name, by: backups.pin(name, by, is_pinned=False), ""),
+        "prove": (lambda name, _by: making.prove(name, drill=False), "proof"),
+        "drill": (lambda name, _by: making.prove(name, drill=True), "proof"),
+    }
+    one = f"{backups_page.HERE}/{{backup_id}}"
+    for word, (act, done) in acts.items():
+        app.add_route(f"{one}/{word}", backups_page.BackupAct(page, act, done))
+    app.add_route(f"{one}/remove", backups_page.BackupRemove(page, pages, making))
 
 
 def _netboot_routes(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from bty_app.services.account import AccountKeeper
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
+from bty_app.services.backup_jobs import BackupJobs
+from bty_app.services.backup_schedule import BackupSchedule
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.boot_servers import BootServers
 from bty_app.services.boot_stages import BootStages
@@ -44,6 +46,8 @@ class Services:
     """The use cases that the routes call."""
 
     jobs: Jobs
+    backup_jobs: BackupJobs
+    backup_schedule: BackupSchedule
     contacts: Contacts
     stages: BootStages
     boot_servers: BootServers

@@ -28,11 +28,16 @@ class Scheduler:
         self.name = name
         self._tasks = dict(tasks)
         self._seconds = seconds
-        self._stopping = threading.Event()
+        self._bell = threading.Event()
+        self._stopping = False
 
     def run(self) -> None:
         """Take turns until `stop()`."""
-        while not self._stopping.wait(self._seconds):
+        while True:
+            self._bell.wait(self._seconds)
+            self._bell.clear()
+            if self._stopping:
+                return
             self.turn()
 
     def turn(self) -> None:
@@ -43,6 +48,11 @@ class Scheduler:
             except BtyError as error:
                 logs.event(_log, logging.WARNING, "task", task=name, error=error.message)
 
+    def wake(self) -> None:
+        """Take the next turn at once. Any thread may call."""
+        self._bell.set()
+
     def stop(self) -> None:
         """End after the task under way."""
-        self._stopping.set()
+        self._stopping = True
+        self._bell.set()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app.store import creation
-from tests.crashlab import actions, checks, netboot, publications
+from tests.crashlab import actions, backups, checks, netboot, publications
 from tests.crashlab.originals import (
     OLD_VERSION,
     ORIGINAL_VERSION,
@@ -127,6 +127,8 @@ SCENARIOS = (
         lambda d: checks.published(d, "bundle"),
     ),
     Scenario("backup", "publications:back_up", current, lambda d: checks.published(d, "backup")),
+    Scenario("scheduled backup with pruning", "backups:back_up", backups.prepared, backups.kept),
+    Scenario("removal of a backup", "backups:remove", backups.prepared, backups.kept),
     Scenario(
         "installation of netboot artifacts",
         "netboot:install",

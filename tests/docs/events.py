@@ -34,6 +34,7 @@ from bty_app.domain.webhooks import Target
 from bty_app.domain.withcache import Held
 from bty_app.errors import InvalidInputError
 from bty_app.store.events import OPEN_FAILURE
+from tests.docs.backup_events import BACKUP_EXAMPLES
 from tests.docs.tables import code, table
 
 _IP = "192.0.2.7"
@@ -202,16 +203,7 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             ),
             "A bundle was imported.",
         ),
-        (
-            Event(
-                Kind.BACKUP_CREATED,
-                Actor.SYSTEM,
-                "",
-                Subject("backup", "2026-11-22T19-07-18Z"),
-                details=dict.fromkeys(["backup_id", "trigger"]),
-            ),
-            "A backup was taken before the database of another version was archived.",
-        ),
+        *BACKUP_EXAMPLES,
         (
             image_events.refreshed(_ENTRY, _ENTRY),
             "The source of a rolling image serves other bytes than were known. Found out while a"

@@ -28,6 +28,7 @@ _EXAMPLES = {
     "ref": "a" * 64,
     "job_id": "1",
     "act_id": "act-00001",
+    "backup_id": "2026-05-24T08-00-00Z",
     "mac": "52:54:00:12:34:56",
     "name": "file",
     "event_id": "1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bty_app.domain import backup_settings as backups
 from bty_app.domain import settings as table
 from bty_app.domain.boot import Limits
 from bty_app.errors import ValidationError
@@ -15,6 +16,11 @@ EDGES = [
     (table.FLASHES_PER_HOUR, 0, 100_000),
     (table.ORDER_EXPIRES, 0, 8_760),
     (table.UNDO_MINUTES, 0, 1_440),
+    (backups.KEEP, 1, 1_000),
+    (backups.KEEP_DAILY, 0, 1_000),
+    (backups.KEEP_WEEKLY, 0, 1_000),
+    (backups.KEEP_MONTHLY, 0, 1_000),
+    (backups.ALARM_HOURS, 0, 8_760),
 ]
 
 
@@ -45,6 +51,16 @@ RULES = [
         table.WEBHOOK_TARGETS,
         ["", "*failed,machine.flashed https://example.com/a; * http://192.0.2.5/b"],
         ["*", "* ftp://h/a", "* https://h/a b"],
+    ),
+    (backups.CADENCE, ["daily", "weekly", "manual"], ["", "hourly", "1"]),
+    (backups.AT, ["03:00", "23:59"], ["", "24:00", "3", "03:60", "03:00:00"]),
+    (backups.WEEKDAY, ["monday", "sunday"], ["", "sun", "7"]),
+    (backups.ZONE, ["UTC", "Europe/Berlin"], ["Mars/Base", "../etc/passwd"]),
+    (backups.INCLUDE_STATE, ["yes", "no"], ["", "maybe"]),
+    (
+        backups.PING_URL,
+        ["", "https://example.com/ping/3f2a", "http://192.0.2.1:8000/x?y=z"],
+        ["ftp://h/x", "https://h/a b", "https://h/\na", "https://" + "x" * 2000],
     ),
 ]
 

@@ -13,10 +13,11 @@ import apsw
 import pytest
 
 from bty_app import __version__
-from bty_app.errors import StorageError
+from bty_app.domain.jobs import Quiet, Step
+from bty_app.errors import CancelledError, StorageError
 from bty_app.services import backup_files, bundles
 from bty_app.services.backup_files import BackupPlan, back_up_before_rotation, write_backup
-from bty_app.store import snapshot, sqlite
+from bty_app.store import sqlite
 from tests import original_state
 from tests.fresh_state import make_state
 
@@ -34,6 +35,11 @@ def one_machine(state: Path) -> Path:
     )
     connection.close()
     return path
+
+
+class Unwanted(Quiet):
+    def tell(self, _step: Step) -> None:
+        raise CancelledError("it was cancelled")
 
 
 def manifest(path: Path) -> dict[str, Any]:
@@ -159,8 +165,8 @@ def test_a_backup_that_does_not_read_back_loses_its_name(
 def test_a_cancelled_backup_leaves_nothing(tmp_path: Path) -> None:
     path = one_machine(tmp_path / "s")
 
-    with pytest.raises(snapshot.CopyCancelledError):
-        write_backup(path, tmp_path / "b", PLAN, cancelled=lambda: True)
+    with pytest.raises(CancelledError):
+        write_backup(path, tmp_path / "b", PLAN, teller=Unwanted())
 
     assert names(tmp_path / "b") == []
 

@@ -11,6 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from bty_app import __version__
+from bty_app.domain.jobs import Quiet
+from bty_app.services.backups import Order
 from bty_app.services.boot_servers import Name
 from tests.netboot_set import made_set, put
 from tests.web.browsing import HOST, SHAPES, complaints_of, log_in
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.browser
 
 AXE = resources.files("axe_playwright_python") / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+BACKUP = "2026-05-24T08-00-00Z"
 PAGES = (
     "/ui/dashboard",
     "/ui/doctor",
@@ -36,6 +39,8 @@ PAGES = (
     "/ui/catalog/fetch",
     "/ui/netboot",
     "/ui/netboot/rollback",
+    "/ui/backups",
+    f"/ui/backups/{BACKUP}/remove",
     "/ui/events",
     "/ui/settings",
     "/ui/account",
@@ -52,6 +57,7 @@ def running(quick_dir: Path) -> Iterator[Site]:
         made.services.boot_servers.seen("tftp.done", made.hands.now, "52:54:00:12:34:56", detail)
         for version in ("7.0", __version__):
             put(quick_dir / "state" / "boot", made_set(version))
+        made.services.backup_jobs.backups.create(Order("manual", BACKUP), Quiet())
         yield made
 
 

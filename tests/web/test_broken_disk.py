@@ -165,16 +165,16 @@ def test_what_was_answered_is_recorded_when_it_can_be(site: Site, disk_below: Br
     happened_at = site.clock.now.isoformat()[:19]
     with broken(disk_below):
         contact(site)
-        notes = asked(site, "/readyz").json["notes"]
+        warnings = asked(site, "/readyz").json["warnings"]
     site.clock.forward(600)
 
     assert site.services.late.flush() == 1
-    assert notes == ["1 facts of machines wait in memory to be recorded"]
+    assert warnings == ["1 facts of machines wait in memory to be recorded"]
     late = site.events("netboot.pxe.offered")[-1]
     assert late["details"]["happened_at"].startswith(happened_at)
     assert late["details"]["reason"] == "from-memory"
     assert not late["ts"].startswith(happened_at)
-    assert site.get("/readyz").json["notes"] == []
+    assert site.get("/readyz").json["warnings"] == []
     assert site.services.late.flush() == 0
 
 

@@ -81,3 +81,17 @@ def test_a_stop_does_not_wait_for_the_next_turn() -> None:
 
     assert not thread.is_alive()
     assert time.perf_counter() - begun < 5
+
+
+def test_it_is_woken_at_once() -> None:
+    turned = threading.Event()
+    scheduler = Scheduler({"turn": turned.set}, seconds=3600)
+    thread = threading.Thread(target=scheduler.run)
+    thread.start()
+    try:
+        scheduler.wake()
+        assert turned.wait(10)
+    finally:
+        scheduler.stop()
+        thread.join(10)
+    assert not thread.is_alive()

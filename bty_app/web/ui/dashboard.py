@@ -11,6 +11,7 @@ import falcon
 from bty_app.domain.events import Kind, Query
 from bty_app.domain.findings import Finding, Level
 from bty_app.services.audit import Audit
+from bty_app.services.backup_schedule import BackupSchedule
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
 from bty_app.services.doctor import Doctor
@@ -35,6 +36,7 @@ _PLACES = {
     "shadowed-files": ("/ui/netboot", "To netboot"),
     "ipxe": ("/ui/netboot", "To netboot"),
     "catalog": ("/ui/catalog", "To the catalog"),
+    "backups": ("/ui/backups", "To the backups"),
 }
 
 
@@ -71,6 +73,7 @@ class Knowledge:
     audit: Audit
     health: Health
     revisions: Revisions
+    schedule: BackupSchedule
 
 
 class DashboardState:
@@ -112,6 +115,7 @@ class DashboardState:
                 *(unwell(problem) for problem in known.health.problems()),
                 *needs(known.doctor.cheap_findings(), [] if total else steps),
             ],
+            "proven": known.schedule.standing().proven,
             "jobs": [job for job in known.jobs.listed() if job.is_active],
             "activity": self._activity(),
             "events": known.audit.listed(Query(limit=EVENTS_SHOWN)),

@@ -9,10 +9,11 @@ import falcon
 
 from bty_app.domain.settings import problem
 from bty_app.domain.webhooks import Target
-from bty_app.services.settings import Settings, Shown
+from bty_app.services.settings import Shown
 from bty_app.services.webhooks import Webhooks
 from bty_app.web.forms import form_of
 from bty_app.web.pages import Answer, Pages, see_other
+from bty_app.web.ui.backup_schedule import ScheduleView
 
 Tested = tuple[Target, str]
 HERE = "/ui/settings"
@@ -32,9 +33,10 @@ class Row:
 class SettingsView:
     """The page, and what its forms do."""
 
-    def __init__(self, pages: Pages, settings: Settings, webhooks: Webhooks) -> None:
+    def __init__(self, pages: Pages, schedule: ScheduleView, webhooks: Webhooks) -> None:
         self._pages = pages
-        self._settings = settings
+        self._schedule = schedule
+        self._settings = schedule.settings
         self.webhooks = webhooks
 
     def show(
@@ -78,6 +80,7 @@ class SettingsView:
         saved = req.method == "GET" and bool(req.get_param("saved"))
         values: dict[str, object] = {"rows": rows, "saved": saved, "refused": status != 200}
         values |= {"hooks": self.webhooks.state(), "tested": tested}
+        values["schedule"] = self._schedule.fields()
         self._pages.render(req, resp, Answer("settings.html", values, status))
 
 

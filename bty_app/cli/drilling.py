@@ -1,0 +1,183 @@
+"""The drill of a backup: restore it into a place of its own, start the application on it, compare.
+
+Nothing listens, no other host is asked, and the place is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import io
+import itertools
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bty_app import __version__, runtime, runtime_parts
+from bty_app.config import Config
+from bty_app.domain.backups import Backup
+from bty_app.domain.bundle import FILE_NAME, HardwareRecord
+from bty_app.domain.bundle_reader import BundleReader
+from bty_app.domain.jobs import Step, Teller
+from bty_app.domain.machine import FLASH_MODES
+from bty_app.domain.rotation import counted
+from bty_app.errors import BtyError, StorageError
+from bty_app.services.bundles import export_bundle, import_bundle
+from bty_app.services.clock import utc_now
+from bty_app.services.revisions import Revisions
+from bty_app.services.verify import verify
+from bty_app.store import bundle_file, publish
+from bty_app.store.backup_shelf import STATE, Shelf
+from bty_app.store.database import Database, Tx
+from bty_app.web.app import create_app
+
+_SCRATCH = "drill"
+_STRANGER = "02:00:00:00:00:01"  # asks, where every machine of the backup is to be flashed
+_OK = "200"
+_ROOM = 64 * 1024 * 1024
+
+App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Drilled:
+    """What came of it: problems as sentences, none when it stood; `facts` is what was restored."""
+
+    problems: tuple[str, ...]
+    facts: str
+
+
+def drill(path: Path, config: Config, teller: Teller) -> Drilled:
+    """Restore the backup at `path`, start the application on it, and export it again.
+
+    Raises:
+        NotFoundError: there is no backup.
+        CancelledError: the teller ended it.
+        StorageError: there is no room for it.
+    """
+    found = Shelf(path.parent).find(path.name)
+    teller.tell(Step("reading the backup"))
+    verdict = verify(path)
+    if not verdict.sound:
+        return Drilled(verdict.problems, "")
+    place = config.paths.state_dir if config.paths.state_dir.is_dir() else path.parent
+    with publish.scratch_directory(place, _SCRATCH) as scratch:
+        teller.tell(Step("restoring it into a place of its own"))
+        _require_room(place, found.size)
+        whole = found.is_full and found.manifest.database_version == __version__
+        try:
+            _restore(path, scratch, whole=whole)
+            teller.tell(Step("starting the application on it"))
+            problems = [
+                *_differences(path, found, scratch, whole=whole),
+                *_answers(config, scratch),
+            ]
+        except BtyError as error:  # there is room: what fails here fails in an emergency as well
+            problems = [error.message]
+    what = "its database" if whole else "its bundle"
+    return Drilled(tuple(problems), f"{what}, {counted(verdict.machines)}")
+
+
+def _require_room(place: Path, size: int) -> None:
+    free = shutil.disk_usage(place).free
+    if free < 2 * size + _ROOM:
+        raise StorageError(
+            f"{place}: has no room for a drill: {2 * size + _ROOM:,} bytes are needed"
+        )
+
+
+def _restore(path: Path, scratch: Path, *, whole: bool) -> None:
+    if not whole:
+        import_bundle(scratch, path, version=__version__, clock=utc_now)
+        return
+    try:
+        shutil.copyfile(path / STATE, scratch / STATE)
+    except OSError as error:
+        raise StorageError(f"{scratch}: cannot be written: {error.strerror}") from error
+
+
+def _differences(path: Path, found: Backup, scratch: Path, *, whole: bool) -> list[str]:
+    """An export of what was restored is the bundle of the backup; byte for byte, where all of it
+    was restored.
+    """
+    known = found.manifest
+    again = scratch / "again"
+    export_bundle(
+        scratch,
+        again,
+        version=known.bty_version or __version__,
+        now=known.created_at or utc_now(),
+    )
+    if whole and known.created_at:
+        same = filecmp.cmp(path / FILE_NAME, again / FILE_NAME, shallow=False)
+    else:
+        same = _same_machines(path, again)
+    return [] if same else ["an export of what was restored is not the bundle of the backup"]
+
+
+def _same_machines(one: Path, other: Path) -> bool:
+    with bundle_file.opened(one) as first, bundle_file.opened(other) as second:
+        kept = (_taken(BundleReader(chunks)) for chunks in (first, second))
+        return all(a == b for a, b in itertools.zip_longest(*kept))
+
+
+def _taken(reader: BundleReader) -> Iterator[HardwareRecord]:
+    """The machines that an import takes."""
+    return (found for found in reader.machines() if isinstance(found, HardwareRecord))
+
+
+def _answers(config: Config, scratch: Path) -> list[str]:
+    """The application lives on it, and tells a machine what to do."""
+    paths = replace(
+        config.paths,
+        state_dir=scratch,
+        boot_dir=scratch / "boot",
+        backup_dir=scratch / "backups",
+        catalog_file=scratch / "catalog.toml",
+    )
+    there = replace(config, paths=paths)
+    with Database(scratch / STATE) as database:
+        services = runtime.services(there, database, Revisions())
+        app = create_app(services, runtime_parts.options(there))
+        mac = database.read(_somebody) or _STRANGER
+        asked = {path: _status(app, path) for path in ("/healthz", f"/pxe/{mac}/plan")}
+    return [f"{path} answers {status}" for path, status in asked.items() if status != _OK]
+
+
+def _somebody(tx: Tx) -> str | None:
+    """A machine whose plan names no image: nobody is asked for one."""
+    marks = ", ".join("?" * len(FLASH_MODES))
+    sql = f"SELECT mac FROM machines WHERE boot_mode NOT IN ({marks}) ORDER BY mac LIMIT 1"
+    found = tx.value(sql, *(mode.value for mode in FLASH_MODES))
+    return str(found) if found else None
+
+
+def _status(app: App, path: str) -> str:
+    """The status of a GET (PEP 3333)."""
+    said: list[str] = []
+
+    def start(status: str, _headers: object, _info: object = None) -> None:
+        said.append(status.partition(" ")[0])
+
+    environment = {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": "",
+        "SERVER_NAME": "drill.invalid",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "drill.invalid",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for _part in app(environment, start):
+        pass
+    return said[-1] if said else "nothing"

@@ -1,0 +1,19 @@
+"""Whether the backups of an installation are as they should be."""
+
+from __future__ import annotations
+
+from bty_app.domain.backup_alarm import Standing, standing
+from bty_app.services.backups import Backups
+from bty_app.services.clock import Clock
+from bty_app.store.backup_state import moment
+
+
+def standing_of(backups: Backups, clock: Clock) -> Standing:
+    """How they stand now.
+
+    Raises:
+        StorageError: they cannot be read.
+    """
+    journal = backups.journal
+    begun = moment(journal.history().begun_at)
+    return standing(backups.shelf.items(), journal.settings(), begun, clock())

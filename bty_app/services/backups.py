@@ -1,0 +1,346 @@
+"""Backups: made, listed, kept, removed, proven. The pages, the commands and the schedule use this.
+
+One program at a time makes or removes backups of a directory. What is set out to be done is
+written down first, so that whoever comes after a crash can tell what became of it.
+
+Threads: any may call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from bty_app import __version__, logs
+from bty_app.domain import backup_events as audit
+from bty_app.domain import retention, schedule
+from bty_app.domain.backups import SCHEDULED, Backup, Marks, name_of
+from bty_app.domain.catalog_events import By
+from bty_app.domain.jobs import Step, Teller
+from bty_app.domain.moments import stamp
+from bty_app.errors import BtyError, CancelledError, ConflictError, StorageError
+from bty_app.services.backup_files import BackupPlan, BackupResult, write_backup
+from bty_app.services.backup_journal import CREATE, PRUNED, REMOVE, Journal, removal
+from bty_app.services.clock import Clock, utc_now
+from bty_app.services.verify import Verdict, verify
+from bty_app.store import backup_state
+from bty_app.store.backup_shelf import Shelf
+from bty_app.store.backup_state import Intention
+from bty_app.store.database import Database, Tx
+
+_log = logging.getLogger(__name__)
+
+_DRILL = "drill: "
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A backup that is wanted; without a name it is that of the moment, and `include_state` is
+    what the settings say where it is None.
+    """
+
+    trigger: str
+    backup_id: str = ""
+    include_state: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A backup that was made and read back; `pruned` went to make room."""
+
+    backup: Backup
+    path: Path
+    skipped: tuple[str, ...]
+    pruned: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A backup, and what retention makes of it."""
+
+    backup: Backup
+    stays: bool
+    reason: str
+
+
+class Backups:
+    """The backups of one installation."""
+
+    def __init__(
+        self,
+        state_db: Path,
+        shelf: Shelf,
+        database: Database | None,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        """Without a `database`, which is that of another version, nothing is told and nothing
+        removed.
+        """
+        self.shelf = shelf
+        self.journal = Journal(database, clock)
+        self._state_db = state_db
+        self._clock = clock
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def listed(self, policy: retention.Policy | None = None) -> list[Listed]:
+        """All backups, the newest first, and what would become of each under `policy`, or under
+        that of the settings.
+        """
+        items = self.shelf.items()
+        wanted = policy or self.journal.settings().policy
+        fates = retention.plan(map(self._as_kept, items), wanted, self._clock())
+        by_id = {fate.item.id: fate for fate in fates}
+        return [Listed(item, by_id[item.id].stays, by_id[item.id].reason) for item in items]
+
+    def _as_kept(self, item: Backup) -> retention.Kept:
+        return retention.Kept(
+            id=item.id,
+            taken_at=item.taken_at or datetime.min.replace(tzinfo=self._clock().tzinfo),
+            scheduled=item.taken_at is not None
+            and item.is_scheduled_by(self.journal.instance_id()),
+            sound=not item.marks.problems,
+            proven=item.marks.proven_at is not None,
+            pinned=item.marks.pinned_at is not None,
+        )
+
+    # -- making --------------------------------------------------------------------------------
+
+    def create(self, order: Order, teller: Teller) -> Created:
+        """Make a backup, read it back, and let retention have its say; durable when this returns.
+
+        Raises:
+            ConflictError: another one is being made.
+            CancelledError: the teller ended it; nothing of it is left.
+            StorageError: it could not be made, or is not sound; what there was is as it was.
+        """
+        now = self._clock()
+        with self.shelf.alone():
+            self._tidy()
+            name = order.backup_id or name_of(now)
+            self._attempted(order, now)
+            try:
+                done = self._written(order, name, now, teller)
+            except CancelledError:
+                self.journal.tell(audit.cancelled(name, order.trigger), backup_state.done)
+                raise
+            except BtyError as error:
+                self._failed(order, name, error)
+                raise
+            return self._proven(order, done, now, teller)
+
+    def _written(self, order: Order, name: str, now: datetime, teller: Teller) -> BackupResult:
+        include = order.include_state
+        plan = BackupPlan(
+            backup_id=name,
+            trigger=order.trigger,
+            version=__version__,
+            now=now,
+            include_state=self.journal.settings().include_state if include is None else include,
+        )
+        return write_backup(
+            self._state_db,
+            self.shelf.directory,
+            plan,
+            teller=teller,
+            on_begun=lambda settled: self._begun(order, settled),
+        )
+
+    def _begun(self, order: Order, name: str) -> None:
+        """Behind the moment that the backup holds, so that it does not hold this."""
+        intention = Intention(CREATE, name, order.trigger)
+        again = order.trigger == SCHEDULED and self.journal.history().failures > 0
+        event = None if again else audit.started(name, order.trigger)
+        self.journal.intend(intention, event)
+
+    def _proven(self, order: Order, done: BackupResult, now: datetime, teller: Teller) -> Created:
+        """It has its name: it is looked at to the end, whoever does not want it any more."""
+        name = done.path.name
+        _told(teller, "reading the backup back")
+        verdict = self._looked_at(name)
+        if not verdict.sound:
+            error = StorageError(f"the backup {name} is not sound: {verdict.problems[0]}")
+            self._failed(order, name, error)
+            raise error
+        anomaly = schedule.due(
+            self.journal.settings().schedule, self.journal.past(), now
+        ).clock_is_odd
+        place, machines = str(done.path), done.machines
+        event = audit.created(name, order.trigger, place, machines=machines, size=done.size)
+        self.journal.tell(event, lambda tx: self._succeeded(tx, order, now))
+        pruned = () if anomaly else self._pruned_if_possible(now)
+        return Created(self.shelf.find(name), done.path, done.skipped, pruned)
+
+    def _succeeded(self, tx: Tx, order: Order, now: datetime) -> None:
+        backup_state.done(tx)
+        if order.trigger == SCHEDULED:
+            self.journal.keep_in(tx, last_success_at=stamp(now), failures=0, last_error="")
+
+    def _attempted(self, order: Order, now: datetime) -> None:
+        if order.trigger == SCHEDULED:
+            self.journal.keep(last_attempt_at=stamp(now))
+
+    def _failed(self, order: Order, name: str, error: BtyError) -> None:
+        """Told once for each reason while the schedule tries again; the failure is what is raised,
+        whatever becomes of this.
+        """
+        known = self.journal.history()
+        again = order.trigger == SCHEDULED and known.last_error == error.message
+
+        def change(tx: Tx) -> None:
+            backup_state.done(tx)
+            if order.trigger == SCHEDULED:
+                failures = known.failures + 1
+                self.journal.keep_in(tx, failures=failures, last_error=error.message)
+
+        try:
+            self.journal.tell(
+                None if again else audit.failed(name, order.trigger, error.message), change
+            )
+        except BtyError as untold:
+            logs.event(_log, logging.ERROR, "backup", error=error.message, untold=untold.message)
+
+    # -- keeping and removing ------------------------------------------------------------------
+
+    def pin(self, backup_id: str, by: By, *, is_pinned: bool) -> Backup:
+        """Keep a backup whatever retention says, or no more.
+
+        Raises:
+            NotFoundError: there is none of this name.
+            ConflictError: one is being made or removed.
+            StorageError: it cannot be written.
+        """
+        with self.shelf.alone():
+            found = self.shelf.find(backup_id)
+            if (found.marks.pinned_at is not None) == is_pinned:
+                return found
+            at = stamp(self._clock()) if is_pinned else None
+            self.shelf.mark(backup_id, lambda known: replace(known, pinned_at=at))
+            self.journal.tell(audit.pinned(backup_id, by, is_pinned=is_pinned))
+            return self.shelf.find(backup_id)
+
+    def remove(self, backup_id: str, by: By) -> Backup:
+        """Remove a backup for good; what comes back is what it was.
+
+        Raises:
+            NotFoundError: there is none of this name.
+            ConflictError: it is pinned, or one is being made or removed.
+            StorageError: it cannot be removed.
+        """
+        with self.shelf.alone():
+            self._tidy()
+            found = self.shelf.find(backup_id)
+            if found.marks.pinned_at is not None:
+                raise ConflictError(f"the backup {backup_id} is pinned: unpin it first")
+            self._remove(found, by, "removed by an operator")
+            return found
+
+    def _pruned_if_possible(self, now: datetime) -> tuple[str, ...]:
+        """The backup is good, whatever keeps an old one from going."""
+        try:
+            return self._prune(now)
+        except BtyError as error:
+            logs.event(_log, logging.WARNING, "backup", error=f"not pruned: {error.message}")
+            return ()
+
+    def _prune(self, now: datetime) -> tuple[str, ...]:
+        if self.journal.database is None:
+            return ()
+        policy = self.journal.settings().policy
+        by_id = {item.id: item for item in self.shelf.items()}
+        fates = retention.plan(map(self._as_kept, by_id.values()), policy, now)
+        gone = [fate for fate in fates if not fate.stays]
+        for fate in gone:
+            reason = f"{PRUNED}{fate.reason}"
+            self._remove(by_id[fate.item.id], audit.SYSTEM, reason, retention=policy.count)
+        return tuple(fate.item.id for fate in gone)
+
+    def _remove(self, item: Backup, by: By, why: str, *, retention: int = 0) -> None:
+        machines = item.manifest.machines
+        plan = Intention(REMOVE, item.id, why, machines, item.size, retention, by.ip)
+        self.journal.intend(plan)
+        self.shelf.remove(item.id)
+        self.journal.tell(removal(plan), backup_state.done)
+
+    # -- proving -------------------------------------------------------------------------------
+
+    def check(self, backup_id: str) -> Verdict:
+        """Read a backup back and compare all that is in it; the outcome is kept with it.
+
+        Raises:
+            NotFoundError: there is none of this name.
+            StorageError: the outcome cannot be written.
+        """
+        known = self.shelf.find(backup_id).marks
+        verdict = self._looked_at(backup_id)
+        if not verdict.sound and not known.problems:
+            self.journal.tell(audit.proof_failed(backup_id, verdict.problems))
+        return verdict
+
+    def _looked_at(self, backup_id: str) -> Verdict:
+        path = self.shelf.path(backup_id)
+        verdict = verify(path)
+        if not verdict.sound:  # a read that the disk refuses once is no damage
+            verdict = verify(path)
+        now = stamp(self._clock())
+
+        def looked(known: Marks) -> Marks:
+            checked = now if verdict.sound else known.checked_at
+            # A drill finds what reading does not: only the next one takes its word back.
+            of_drill = tuple(text for text in known.problems if text.startswith(_DRILL))
+            return replace(known, checked_at=checked, problems=(*verdict.problems, *of_drill))
+
+        self.shelf.mark(backup_id, looked)
+        return verdict
+
+    def drilled(self, backup_id: str, problems: tuple[str, ...], facts: str) -> None:
+        """Keep the outcome of a drill, which began with a look at all of the backup.
+
+        Raises:
+            NotFoundError: there is none of this name.
+            StorageError: it cannot be written.
+        """
+        at = stamp(self._clock())
+        said = tuple(f"{_DRILL}{problem}" for problem in problems)
+
+        def stood(known: Marks) -> Marks:
+            return replace(known, drilled_at=known.drilled_at if said else at, problems=said)
+
+        self.shelf.mark(backup_id, stood)
+        outcome = audit.drill_failed(backup_id, said) if said else audit.drilled(backup_id, facts)
+        self.journal.keep(outcome, drilled_at=at, drilled_version=__version__)
+
+    # -- after a crash -------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """Sweep what killed programs left, and tell what became of what they had set out to do.
+
+        Raises:
+            ConflictError: a backup is being made.
+            StorageError: it cannot be done.
+        """
+        if not self.shelf.directory.exists():
+            return
+        with self.shelf.alone():
+            self._tidy()
+
+    def _tidy(self) -> None:
+        self.shelf.sweep()
+        self.journal.resolve(self.shelf)
+
+    def requested(self, backup_id: str, trigger: str, by: By) -> None:
+        """Tell that somebody asked for one.
+
+        Raises:
+            StorageError: it cannot be told.
+        """
+        self.journal.tell(audit.requested(backup_id, trigger, by))
+
+
+def _told(teller: Teller, words: str) -> None:
+    with contextlib.suppress(CancelledError):
+        teller.tell(Step(words))

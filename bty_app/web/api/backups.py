@@ -1,0 +1,118 @@
+"""Backups, for operators' scripts (under /api/v1)."""
+
+from __future__ import annotations
+
+import falcon
+
+from bty_app.domain.catalog_events import By
+from bty_app.domain.events import Actor
+from bty_app.domain.moments import stamp
+from bty_app.domain.tokens import Scope
+from bty_app.errors import ValidationError
+from bty_app.services.backup_data import backup_data
+from bty_app.services.backup_jobs import BackupJobs
+from bty_app.services.backup_schedule import BackupSchedule
+from bty_app.services.backup_tar import tar_of, tar_size
+from bty_app.services.backups import Backups
+from bty_app.web import body
+from bty_app.web.api import jobs as jobs_api
+
+MAX_BODY_BYTES = 4096
+
+
+class BackupList:
+    """`/api/v1/backups`."""
+
+    def __init__(self, jobs: BackupJobs, schedule: BackupSchedule) -> None:
+        self._jobs = jobs
+        self._schedule = schedule
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """`{"backups": [...], "alarm", "next_at", ...}`: all backups, the newest first, with what
+        retention makes of each; and how the schedule stands.
+        """
+        backups = self._jobs.backups
+        state = self._schedule.state()
+        resp.media = {
+            "backups": [
+                _data(backups, row.backup.id) | {"stays": row.stays, "reason": row.reason}
+                for row in backups.listed()
+            ],
+            "alarm": state.standing.alarm.value or None,
+            "warning": state.standing.sentence or None,
+            "next_at": stamp(state.next_at) if state.next_at else None,
+            "last_success_at": stamp(state.last_success_at) if state.last_success_at else None,
+            "failures": state.failures,
+        }
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Have a backup made: 202 with the job; one that is under way is returned."""
+        resp.media = jobs_api.as_json(self._jobs.request(_by(req)))
+        resp.status = 202
+
+
+class BackupById:
+    """`/api/v1/backups/{backup_id}`."""
+
+    scopes = {"DELETE": Scope.ADMIN}  # noqa: RUF012 - read by `scope_of`
+
+    def __init__(self, jobs: BackupJobs) -> None:
+        self._backups = jobs.backups
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
+        """One backup."""
+        resp.media = _data(self._backups, backup_id)
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
+        """`{"pinned": true}` keeps it whatever retention says, false no more."""
+        given = body.json_object(req, MAX_BODY_BYTES)
+        pinned = given.get("pinned")
+        if set(given) != {"pinned"} or not isinstance(pinned, bool):
+            raise ValidationError('a body such as {"pinned": true} is expected')
+        self._backups.pin(backup_id, _by(req), is_pinned=pinned)
+        resp.media = _data(self._backups, backup_id)
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
+        """Remove it for good; answers with what it was. 409 while it is pinned."""
+        data = _data(self._backups, backup_id)
+        self._backups.remove(backup_id, _by(req))
+        resp.media = data
+
+
+class BackupProof:
+    """`/api/v1/backups/{backup_id}/verify`."""
+
+    def __init__(self, jobs: BackupJobs) -> None:
+        self._jobs = jobs
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
+        """Read it back, or with `?drill=1` restore it for a trial: 202 with the job."""
+        drill = req.get_param("drill") in {"1", "true"}
+        resp.media = jobs_api.as_json(self._jobs.prove(backup_id, drill=drill))
+        resp.status = 202
+
+
+class BackupArchive:
+    """`/api/v1/backups/{backup_id}/archive.tar`: it holds all that the database does."""
+
+    scope = Scope.ADMIN
+
+    def __init__(self, jobs: BackupJobs) -> None:
+        self._shelf = jobs.backups.shelf
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
+        """The whole backup as one tar archive."""
+        found = self._shelf.find(backup_id)
+        path = self._shelf.path(found.id)
+        resp.content_type = "application/x-tar"
+        resp.downloadable_as = f"{found.id}.tar"
+        resp.set_header("Cache-Control", "no-store")
+        resp.set_stream(tar_of(path), tar_size(path))
+
+
+def _data(backups: Backups, backup_id: str) -> dict[str, object]:
+    return backup_data(backups.shelf.find(backup_id), backups.shelf.path(backup_id))
+
+
+def _by(req: falcon.Request) -> By:
+    return By(Actor.OPERATOR, req.context.client_ip)

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bty_app.domain.backup_alarm import Alarm
+from bty_app.domain.jobs import Teller
+from bty_app.errors import StorageError
+from bty_app.services.backup_jobs import KIND, PROOF, BackupJobs
+from bty_app.services.backup_schedule import BackupSchedule, Pinger
+from bty_app.services.backups import Order
+from bty_app.services.jobs import Jobs
+from bty_app.services.revisions import Revisions
+from bty_app.upstream.http import Http
+from tests.services.test_backups import (
+    MANUAL,
+    OPERATOR,
+    START,
+    Ending,
+    KilledError,
+    Site,
+    site_at,
+)
+
+
+class Program:
+    """Does in this process what the child would; fails with what it is told to."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.failure: StorageError | None = None
+        self.unheard = False
+        self.commands: list[tuple[str, ...]] = []
+
+    def run(self, words: Sequence[str], teller: Teller) -> dict[str, Any]:
+        self.commands.append(tuple(words))
+        if words[0] == "verify":
+            self._site.backups.drilled(Path(words[-1]).name, (), "1 machine")
+            return {"problems": []}
+        if self.failure and self.unheard:
+            raise self.failure
+        made = self._site.backups.create(Order(words[2], words[4]), Failing(teller, self.failure))
+        return {"id": made.backup.id, "machines": 1}
+
+
+class Failing:
+    def __init__(self, teller: Teller, failure: StorageError | None) -> None:
+        self._teller = teller
+        self._failure = failure
+
+    def tell(self, step: Any) -> None:
+        if self._failure:
+            raise self._failure
+        self._teller.tell(step)
+
+    def is_wanted(self) -> bool:
+        return True
+
+    def wait(self, seconds: float) -> None: ...
+
+
+class Watch:
+    """A schedule over a real database and shelf, whose clock is turned by hand."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        clock = lambda: site.moment  # noqa: E731
+        self.jobs = Jobs(Revisions(), clock)
+        self.program = Program(site)
+        self.making = BackupJobs(
+            site.backups,
+            self.jobs,
+            self.program,  # type: ignore[arg-type]  # stands in for the process
+            Revisions(),
+            clock,
+        )
+        self.schedule = BackupSchedule(site.backups, self.making, clock)
+        self.making.hear(self.schedule.ended)
+
+    def turn(self, **later: float) -> None:
+        """Let time pass, look once, and do what was begun."""
+        self.site.moment += timedelta(**later)
+        self.schedule.turn()
+        while any(job.is_active for job in self.jobs.listed()):
+            work = self.jobs.next()
+            assert work is not None
+            work()
+
+    def made(self) -> int:
+        return len([words for words in self.program.commands if words[0] == "backup"])
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    with site_at(tmp_path) as site:
+        yield Watch(site)
+
+
+def test_the_first_backup_is_taken_at_once_and_drilled(watch: Watch) -> None:
+    watch.turn()
+    watch.turn(minutes=1)
+    watch.turn(minutes=1)
+
+    assert [words[0] for words in watch.program.commands] == ["backup", "verify"]
+    assert watch.schedule.state().next_at == START + timedelta(days=1)
+    assert watch.schedule.standing().alarm is Alarm.NONE
+
+
+def test_one_a_day_and_a_drill_a_week(watch: Watch) -> None:
+    for _ in range(15 * 24):
+        watch.turn(hours=1)
+
+    assert watch.made() == 15 + 1
+    assert len(watch.program.commands) - watch.made() == 3
+
+
+def test_after_a_long_time_off_one_run_catches_up(watch: Watch) -> None:
+    watch.turn()
+    watch.turn(days=30)
+    watch.turn(minutes=1)
+
+    assert watch.made() == 2
+
+
+def test_a_failure_is_tried_again_after_growing_pauses_and_told_once(watch: Watch) -> None:
+    watch.program.failure = StorageError("the disk is full")
+    for _ in range(24 * 60):
+        watch.turn(minutes=1)
+
+    assert 6 <= watch.made() <= 12
+    assert watch.site.kinds().count("backup.failed") == 1
+    watch.program.failure = None
+    watch.turn(hours=6)
+    assert watch.schedule.state().failures == 0
+
+
+def test_a_disk_that_takes_no_row_does_not_make_it_run_at_every_turn(watch: Watch) -> None:
+    watch.program.failure, watch.program.unheard = StorageError("the disk is full"), True
+    for _ in range(60):
+        watch.turn(minutes=1)
+
+    assert 2 <= watch.made() <= 5
+
+
+def test_an_overdue_backup_is_told_of_once_and_its_end_too(watch: Watch) -> None:
+    watch.turn()
+    watch.program.failure = StorageError("the disk is full")
+    for _ in range(30):
+        watch.turn(hours=3)
+
+    assert watch.schedule.standing().alarm is Alarm.OVERDUE
+    assert "overdue" in watch.schedule.standing().sentence
+    assert watch.site.kinds().count("backup.overdue") == 1
+    watch.program.failure = None
+    for _ in range(3):
+        watch.turn(hours=3)
+    assert watch.site.kinds().count("backup.recovered") == 1
+
+
+def test_a_damaged_newest_backup_is_an_alarm(watch: Watch) -> None:
+    watch.turn()
+    (name,) = watch.site.shelf.ids()
+    (watch.site.shelf.path(name) / "inventory.json").write_text("{}")
+    watch.site.backups.check(name)
+    watch.turn(minutes=1)
+
+    assert watch.schedule.standing().alarm is Alarm.UNPROVEN
+    assert watch.site.kinds().count("backup.unproven") == 1
+
+
+def test_manual_means_never(watch: Watch) -> None:
+    watch.site.set(cadence="manual")
+    for _ in range(10):
+        watch.turn(days=1)
+
+    assert watch.made() == 0
+    assert watch.schedule.standing().alarm is Alarm.NONE
+
+
+def test_the_original_s_switch_still_means_off(watch: Watch) -> None:
+    watch.site.set(cadence="daily", enabled="0")
+    watch.turn(days=1)
+
+    assert watch.made() == 0
+
+
+def test_a_second_request_joins_the_first(watch: Watch) -> None:
+    first = watch.making.request(OPERATOR)
+    second = watch.making.request(OPERATOR)
+
+    assert first.id == second.id
+    assert watch.site.kinds().count("backup.create.requested") == 1
+    assert watch.making.is_busy(KIND)
+    assert not watch.making.is_busy(PROOF)
+
+
+def test_a_killed_server_s_backup_is_told_of_at_the_first_turn(watch: Watch) -> None:
+    with pytest.raises(KilledError):
+        watch.site.backups.create(MANUAL, Ending("copying", KilledError()))
+    watch.turn()
+
+    assert "backup.failed" in watch.site.kinds()
+
+
+def test_a_monitor_is_told_of_success_and_failure(watch: Watch) -> None:
+    asked: list[str] = []
+
+    class Monitor(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_args: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Monitor) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/ping?x=1"
+            watch.site.set(ping_url=url)
+            watch.making.hear(Pinger(watch.site.backups, Http()).tell)
+            watch.turn()
+            watch.program.failure = StorageError("the disk is full")
+            watch.turn(days=1)
+        finally:
+            server.shutdown()
+            thread.join()
+
+    assert asked == ["/ping?x=1", "/ping/fail?x=1"]
