@@ -139,7 +139,7 @@ class Site:
 def form(headers: dict[str, str] | None = None, **fields: str) -> dict[str, Any]:
     """What a request has that carries these fields."""
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    return {"body": urlencode(fields), "headers": kind | (headers or {})}
+    return {"body": urlencode(fields, errors="surrogatepass"), "headers": kind | (headers or {})}
 
 
 def multipart(*parts: tuple[str, str | None, bytes]) -> bytes:
