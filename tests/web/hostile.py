@@ -398,6 +398,6 @@ REFUSE = frozenset(
         *("password", "path of a file", "path of a machine", "path of a page", "path of nothing"),
         *("path of an image", "progress bytes", "progress key", "progress phase", "release tag"),
         *("query of a kernel", "status key", "status word", "token end", "token scope"),
-        "warmed src",
+        "upload name",
     }
 )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from tests.docs import routes
 from tests.web.site import MAC, REF
 
+_UNFIT = re.compile(r"([^a-z]|\b[0-9a-f]{2}\b|\b[0-9a-f]{64}\b)+")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 # What stands for a part of an address where a test has nothing of its own.
 EXAMPLES: Mapping[str, str] = {
@@ -46,3 +47,9 @@ def filled(path: str, known: Mapping[str, str] | None = None) -> str:
     parts = {**EXAMPLES, **(known or {})}
     address = _PLACE.sub(lambda place: parts[place[1]], path)
     return f"{address}?{QUERIES[path]}" if path in QUERIES else address
+
+
+def named(address: str) -> str:
+    """What a picture of the page is called."""
+    place = _UNFIT.sub("-", address.partition("?")[0].removeprefix("/ui/"))
+    return place.strip("-")
