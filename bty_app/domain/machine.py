@@ -34,6 +34,17 @@ class BootMode(StrEnum):
     TUI = "bty-tui"
 
 
+class State(StrEnum):
+    """How a machine is at a glance. `store/machine_pages.py` tells it from the record."""
+
+    RESTS = "rests"
+    WAITS = "waits"
+    LIVE = "live"
+    FLASHING = "flashing"
+    DONE = "done"
+    FAULT = "fault"
+
+
 class Phase(StrEnum):
     """Where a machine is in its cycle (domain/boot.py says what leads where)."""
 

@@ -114,6 +114,7 @@ def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Page
         services.doctor,
         services.jobs,
         services.audit,
+        services.account,
         services.revisions,
     )
     state = dashboard.DashboardState(pages, knowledge)

@@ -97,9 +97,9 @@ class Site:
         """Somebody who has not logged in."""
         return falcon.testing.TestClient(self.app)
 
-    def token(self) -> str:
+    def token(self, password: str = PASSWORD) -> str:
         """The cookie's value of a new session."""
-        answer = self.client().simulate_post("/ui/login", **form(password=PASSWORD))
+        answer = self.client().simulate_post("/ui/login", **form(password=password))
         token = answer.cookies["bty-token"].value
         assert token is not None
         return token

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from bty_app.domain.boot import Decision, FirmwareExit, LiveEnv, LocalDisk, Purpose, Reason, Wait
-from bty_app.domain.machine import FLASH_MODES, BootMode, Machine, Phase
+from bty_app.domain.machine import FLASH_MODES, BootMode, Machine, Phase, State
 from bty_app.services.machines import Progress
 from bty_app.web.pages import human_size
 
@@ -25,6 +25,14 @@ PHASE_NAMES = {
     Phase.HELD: "held",
     Phase.DONE: "done",
     Phase.RELEASED: "done, sent to its disk",
+}
+STATE_NAMES = {
+    State.RESTS: "idle",
+    State.WAITS: "waiting for the box",
+    State.LIVE: "in the live environment",
+    State.FLASHING: "flashing",
+    State.DONE: "done",
+    State.FAULT: "in fault",
 }
 HELD_BACK_WORDS = {
     Reason.PROTECTED_LABEL.value: "never flashed: its label",
@@ -49,6 +57,16 @@ class Tone(StrEnum):
     WORK = "work"
     GOOD = "good"
     FAULT = "fault"
+
+
+STATE_TONES = {
+    State.RESTS: Tone.REST,
+    State.WAITS: Tone.WAIT,
+    State.LIVE: Tone.WORK,
+    State.FLASHING: Tone.WORK,
+    State.DONE: Tone.GOOD,
+    State.FAULT: Tone.FAULT,
+}
 
 
 @dataclass(frozen=True, slots=True)
