@@ -80,6 +80,7 @@ def test_no_secret_has_a_default() -> None:
 
     assert {key.name for key in secrets} == {
         *("admin.password", "server.session_secret", "registry.credentials", "withcache.password"),
+        "power.url",
     }
     assert not any(key.default for key in secrets)
 
