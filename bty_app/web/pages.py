@@ -15,6 +15,7 @@ from bty_app import __version__
 from bty_app.services.sessions import Sessions
 from bty_app.web.assets import Assets
 from bty_app.web.ui.alerts import Alerts
+from bty_app.web.ui.kind_words import actor_words, kind_words
 from bty_app.web.ui.said import exact, said, seen
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -138,6 +139,8 @@ def environment(assets: Assets) -> Environment:
     made.globals["asset"] = assets.url
     made.globals["version"] = __version__
     made.filters["moment"] = moment
+    made.filters["kind_words"] = kind_words
+    made.filters["actor_words"] = actor_words
     made.filters["exact"] = exact
     made.filters["said"] = said
     made.filters["said_long"] = partial(said, longest=2000)

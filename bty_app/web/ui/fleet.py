@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from bty_app.domain.machine import BootMode, Phase, State
+from bty_app.domain.machine import MODE_NAMES, BootMode, Phase, State
 from bty_app.services.machines import Count
 from bty_app.web.pages import human_size
-from bty_app.web.ui.words import MODE_NAMES, STATE_NAMES, STATE_TONES, Tone
+from bty_app.web.ui.words import STATE_NAMES, STATE_TONES, Tone
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from bty_app.domain import hardware
 from bty_app.domain.boot_timeline import Kind
 from bty_app.domain.events import Query
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import FLASH_MODES, BootMode
+from bty_app.domain.machine import FLASH_MODES, MODE_NAMES, BootMode
 from bty_app.domain.moments import stamp
 from bty_app.domain.reported_disks import disks_of, name_of
 from bty_app.services.audit import Audit
@@ -27,7 +27,6 @@ from bty_app.web.ui.machine_form import Checked, Choices, Entered
 from bty_app.web.ui.words import (
     AGAIN,
     MODE_HELP,
-    MODE_NAMES,
     Subject,
     progress_words,
     remedy,

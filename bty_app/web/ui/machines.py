@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import falcon
 
-from bty_app.domain.machine import BootMode, Machine, Phase, State
+from bty_app.domain.machine import MODE_NAMES, BootMode, Machine, Phase, State
 from bty_app.domain.reported_disks import Disk, disks_of, with_serial
 from bty_app.services.catalog import Catalog
 from bty_app.services.clock import Clock, utc_now
@@ -17,7 +17,7 @@ from bty_app.web.address import PAGE_SIZES
 from bty_app.web.machine_query import SEEN, SORTS, MachineQuery, query_of
 from bty_app.web.pages import Answer, Pages
 from bty_app.web.ui.shared import Shared
-from bty_app.web.ui.words import MODE_NAMES, PHASE_NAMES, STATE_NAMES, Status, Subject, short
+from bty_app.web.ui.words import PHASE_NAMES, STATE_NAMES, Status, Subject, short
 
 TOPICS = ("machines", "catalog", "events")
 TEMPLATE = "machines_list.html"
