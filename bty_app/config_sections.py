@@ -180,9 +180,25 @@ class Power:
         "Run for each machine of a power act, {mac} replaced by its MAC: a program and its"
         " arguments; no shell reads it. None: there is no such act.",
     )
-    timeout_seconds: int = _key(
-        30, values.integer(1, 600), "seconds", "After this time the command is ended."
+    url: str = _key(
+        "",
+        values.secret,
+        "URL",
+        "Called instead, with POST, for each machine of a power act: {mac} in it is replaced by its"
+        " MAC, and the body is JSON with it. Any 2xx is success; a redirect is not followed.",
+        secret=True,
     )
+    timeout_seconds: int = _key(
+        30,
+        values.integer(1, 600),
+        "seconds",
+        "After this time the command is ended, or the call given up.",
+    )
+
+    @property
+    def hook(self) -> tuple[str, str, int]:
+        """The command, the URL and the seconds."""
+        return self.command, self.url, self.timeout_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,9 +32,10 @@ MAX_VALUE: Final = 2000  # characters of one value; a request's path may be far 
 MAX_TRACEBACK: Final = 16_000
 
 _BARE = re.compile(r"[A-Za-z0-9_./:+@%,~^*?&#!;()\[\]{}<>|$-]+")
-# All that a terminal or a reader of lines takes for more than a character, bidi marks included.
+# All that a terminal or a reader of lines takes for more than a character, or does not show at all.
 _CONTROL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _NOT_IN_A_KEY = re.compile(r"[^A-Za-z0-9_.]")
 _OWN_NAMES = frozenset({"time", "level", "at"})
@@ -200,4 +201,5 @@ def _key(key: str) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+    number = ord(found[0])
+    return f"\\u{number:04x}" if number < 0x10000 else json.dumps(found[0])[1:-1]

@@ -158,7 +158,7 @@ def services(
             database,
             settings,
             jobs,
-            Sender(wake, power.hook(config.power.command, config.power.timeout_seconds)),
+            Sender(wake, power.hook(*config.power.hook, http)),
             clock,
             on_bound=keeper.bound,
         ),

@@ -85,6 +85,7 @@ def test_no_secret_has_a_default() -> None:
             "registry.credentials",
             "withcache.password",
             "offsite.password",
+            "power.url",
         ),
     }
     assert not any(key.default for key in secrets)

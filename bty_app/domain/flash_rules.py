@@ -128,14 +128,20 @@ def parse_hours(text: str) -> Hours:
     return Hours(time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4])))
 
 
+def ends_at(
+    rules: Rules, armed_at: datetime | None, expires_at: datetime | None
+) -> datetime | None:
+    """Until when an order counts that was given at `armed_at`; `expires_at` is its own bound."""
+    ends = [expires_at] if expires_at else []
+    if rules.expires_hours and armed_at:
+        ends.append(armed_at + timedelta(hours=rules.expires_hours))
+    return min(ends) if ends else None
+
+
 def _expired(rules: Rules, facts: Facts) -> datetime | None:
     """When the order expired, if it has; a flash that was begun is tried again."""
-    if facts.is_retry:
-        return None
-    ends = [facts.expires_at] if facts.expires_at else []
-    if rules.expires_hours and facts.armed_at:
-        ends.append(facts.armed_at + timedelta(hours=rules.expires_hours))
-    return min(ends) if ends and min(ends) <= facts.at else None
+    ends = None if facts.is_retry else ends_at(rules, facts.armed_at, facts.expires_at)
+    return ends if ends and ends <= facts.at else None
 
 
 def _local(rules: Rules, now: datetime) -> time:

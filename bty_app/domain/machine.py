@@ -34,6 +34,27 @@ class BootMode(StrEnum):
     TUI = "bty-tui"
 
 
+# For people, on pages and in the sentences of events.
+MODE_NAMES = {
+    BootMode.IPXE_EXIT: "Boot from disk",
+    BootMode.INVENTORY: "Inventory",
+    BootMode.FLASH_ONCE: "Flash once",
+    BootMode.FLASH_ALWAYS: "Flash at every boot",
+    BootMode.TUI: "Wizard",
+}
+
+
+class State(StrEnum):
+    """How a machine is at a glance. `store/machine_pages.py` tells it from the record."""
+
+    RESTS = "rests"
+    WAITS = "waits"
+    LIVE = "live"
+    FLASHING = "flashing"
+    DONE = "done"
+    FAULT = "fault"
+
+
 class Phase(StrEnum):
     """Where a machine is in its cycle (domain/boot.py says what leads where)."""
 

@@ -9,7 +9,7 @@ from bty_app.domain.events import Actor, Event, Kind, machine_subject
 from bty_app.domain.image_target import Cached
 from bty_app.domain.inventory import Inventory
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import Assignment, BootMode, Machine
+from bty_app.domain.machine import MODE_NAMES, Assignment, BootMode, Machine
 from bty_app.domain.offers import offer_details
 
 MAX_TOLD = 4  # changes in a summary; the details have them all
@@ -25,7 +25,7 @@ def discovered(mac: Mac, ip: str | None) -> Event:
 def saved(mac: Mac, wanted: Assignment, *, created: bool, ip: str | None) -> Event:
     """An operator saved a machine; its cycle begins anew."""
     kind = Kind.MACHINE_CREATED if created else Kind.MACHINE_UPSERTED
-    summary = f"{mac} was saved in mode {wanted.boot_mode.value}; its cycle starts anew"
+    summary = f"{mac} was saved in mode “{MODE_NAMES[wanted.boot_mode]}”; its cycle starts anew"
     return Event(kind, Actor.OPERATOR, summary, machine_subject(mac), ip, _assigned(wanted))
 
 

@@ -64,7 +64,7 @@ def targets(text: str) -> tuple[Target, ...]:
     found = []
     for part in filter(None, map(str.strip, text.split(";"))):
         words = part.split()
-        if len(words) != 2 or not _KINDS.fullmatch(words[0]) or not _is_url(words[1]):
+        if len(words) != 2 or not _KINDS.fullmatch(words[0]) or not is_url(words[1]):
             raise ValueError(_RULE)
         found.append(Target(tuple(words[0].split(",")), words[1]))
     if len(found) > MAX_TARGETS or len(text) > MAX_TEXT:
@@ -151,7 +151,8 @@ def recovered(target: Target) -> Event:
     return Event(Kind.WEBHOOK_RECOVERED, Actor.SYSTEM, summary, Subject("webhook", target.id))
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Whether it is an http or https URL, in ASCII."""
     if not text.isascii() or not text.isprintable():
         return False
     try:

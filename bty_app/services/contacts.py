@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import assert_never
 
 from bty_app.domain import machine_events
@@ -21,13 +22,14 @@ from bty_app.services.decisions import (
     Moment,
     decided,
     enter_next_phase,
+    order_ends,
     remember_rules,
     stored_or_unknown,
     without_a_record,
 )
 from bty_app.services.discovery import Bounds, seen
 from bty_app.services.settings import Settings
-from bty_app.store import events
+from bty_app.store import events, machines
 from bty_app.store.database import Database, Tx
 
 
@@ -94,6 +96,16 @@ class Contacts:
         return self._read(
             mac, Moment(self._clock(), self._settings.limits(), rules=self._settings.rules())
         )
+
+    def order_ends(self, mac: Mac) -> datetime | None:
+        """Until when the machine's order to flash counts, if it ends by itself."""
+        rules = self._settings.rules()
+
+        def query(tx: Tx) -> datetime | None:
+            machine = machines.get(tx, mac)
+            return order_ends(tx, machine, rules) if machine else None
+
+        return self._database.read(query)
 
     def _read(self, mac: Mac, moment: Moment) -> Decided:
         def query(tx: Tx) -> Decided:

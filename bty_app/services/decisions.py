@@ -113,6 +113,16 @@ def enter_next_phase(tx: Tx, what: Decided, *, at: str) -> None:
         machines.set_phase(tx, what.machine.mac, what.decision.next_phase, at=at)
 
 
+def order_ends(tx: Tx, machine: Machine, rules: Rules) -> datetime | None:
+    """Until when the machine's order to flash counts; None when it has none, or it stays."""
+    if machine.boot_mode not in FLASH_MODES or machine.phase is not Phase.IDLE:
+        return None
+    order = orders.get(tx, machine.mac)
+    expires = order.expires_at if order else None
+    own = datetime.fromisoformat(expires) if expires else None
+    return flash_rules.ends_at(rules, _armed_at(machine, order), own)
+
+
 def _hold(tx: Tx, machine: Machine, moment: Moment) -> Hold | None:
     """The rule that would keep the machine from being flashed now."""
     if machine.boot_mode not in FLASH_MODES:

@@ -15,6 +15,7 @@ from bty_app.domain.machine import (
     BootMode,
     Machine,
     Phase,
+    State,
     assigned,
     changes_labels_alone,
 )
@@ -121,6 +122,14 @@ class Machines:
         """How many there are of each mode and phase that there is."""
         rows = self._database.read(machines.counts_by_mode_and_phase)
         return [Count(BootMode(mode), Phase(phase), count) for mode, phase, count in rows]
+
+    def states(self) -> tuple[dict[State, int], int]:
+        """How many are in each state that there is, and the bytes a second of all flashes."""
+        return self._database.read(lambda tx: (machine_pages.states(tx), machine_pages.rate(tx)))
+
+    def has_booted(self) -> bool:
+        """Whether any machine has been here again after a flash of it was complete."""
+        return self._database.read(machine_pages.has_booted)
 
     def save(
         self, mac: Mac, wanted: Assignment, *, ip: str | None, seen: Assignment | None = None

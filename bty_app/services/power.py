@@ -1,7 +1,8 @@
-"""The power hook: a command of the site's own that switches a machine off and on."""
+"""The power hook: a command or a URL of the site's own that switches a machine off and on."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -9,21 +10,29 @@ import subprocess
 from collections.abc import Callable
 
 from bty_app.domain.mac import Mac
-from bty_app.errors import ConfigError, UnavailableError
+from bty_app.domain.webhooks import is_url, shown_url
+from bty_app.errors import BtyError, ConfigError, UnavailableError
+from bty_app.upstream.http import Http, Request
 
 MAC_WORD = "{mac}"
+ANSWER_BYTES = 64 * 1024
 
 
-def hook(command: str, seconds: int) -> Callable[[Mac], None] | None:
-    """What runs `command` for a machine, each `{mac}` in its words replaced; None for no command.
-
-    No shell reads it, and it is ended after `seconds` with all that it started.
+def hook(command: str, url: str, seconds: int, http: Http) -> Callable[[Mac], None] | None:
+    """What switches a machine off and on, by the configured command or URL; None for neither.
 
     Raises:
-        ConfigError: its quotes do not match, or it does not say which machine.
+        ConfigError: both are configured, or one that cannot work.
     """
-    if not command:
-        return None
+    if command and url:
+        raise ConfigError("power.command and power.url: configure one of them")
+    if url:
+        return _by_url(url, seconds, http)
+    return _by_command(command, seconds) if command else None
+
+
+def _by_command(command: str, seconds: int) -> Callable[[Mac], None]:
+    """No shell reads it, and it is ended after `seconds` with all that it started."""
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -31,6 +40,26 @@ def hook(command: str, seconds: int) -> Callable[[Mac], None] | None:
     if not any(MAC_WORD in word for word in words[1:]):
         raise ConfigError(f"power.command must have {MAC_WORD} among its arguments")
     return lambda mac: _run([word.replace(MAC_WORD, mac) for word in words], seconds)
+
+
+def _by_url(url: str, seconds: int, http: Http) -> Callable[[Mac], None]:
+    if not is_url(url):
+        raise ConfigError("power.url must be an http or https URL, such as https://host/{mac}")
+    shown = shown_url(url)  # its path is often a secret
+
+    def call(mac: Mac) -> None:
+        body = json.dumps({"mac": mac, "act": "power-cycle"}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = Request(url.replace(MAC_WORD, mac), "POST", headers, body)
+        try:
+            answer = http.ask(request, limit=ANSWER_BYTES, seconds=float(seconds))
+        except BtyError as error:
+            why = "it does not answer in time, or cannot be reached"
+            raise UnavailableError(f"the power hook {shown}: {why}") from error
+        if not 200 <= answer.status < 300:
+            raise UnavailableError(f"the power hook {shown} answers {answer.status}")
+
+    return call
 
 
 def _run(words: list[str], seconds: int) -> None:

@@ -5,11 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import Machine
+from bty_app.domain.machine import Machine, State
 from bty_app.store.database import Tx
 from bty_app.store.machines import COLUMNS, machine_of
 
 SORTS = ("mac", "bty_image_ref", "boot_mode", "last_seen_at", "last_seen_ip", "last_flashed_at")
+
+
+_FLASHES = "boot_mode IN ('bty-flash-once', 'bty-flash-always')"
+# The first that holds. What the page of machines calls a fault is one here.
+_STATE = f"""CASE
+    WHEN boot_mode = 'ipxe-exit' THEN '{State.RESTS}'
+    WHEN boot_mode = 'bty-tui' THEN '{State.WAITS}'
+    WHEN {_FLASHES} AND (bty_image_ref IS NULL OR target_disk_serial IS NULL OR bty_image_ref
+        NOT IN (SELECT bty_image_ref FROM catalog_entries)) THEN '{State.FAULT}'
+    WHEN phase IN ('failed', 'held') THEN '{State.FAULT}'
+    WHEN phase = 'booted' AND {_FLASHES}
+        AND mac IN (SELECT mac FROM machine_progress) THEN '{State.FLASHING}'
+    WHEN phase = 'booted' THEN '{State.LIVE}'
+    WHEN phase IN ('done', 'released') THEN '{State.DONE}'
+    ELSE '{State.WAITS}' END"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +37,7 @@ class Page:
     search: str | None = None
     boot_mode: str | None = None
     phase: str | None = None
+    state: str | None = None
     label: str | None = None
     bound: bool | None = None
     image_ref: str | None = None
@@ -58,6 +74,29 @@ def count(tx: Tx, page: Page) -> int:
     return int(tx.value(f"SELECT count(*) FROM machines {where}", *values))
 
 
+def states(tx: Tx) -> dict[State, int]:
+    """How many machines are in each state that there is."""
+    rows = tx.rows(f"SELECT {_STATE} AS state, count(*) FROM machines GROUP BY state")
+    return {State(name): count for name, count in rows}
+
+
+def rate(tx: Tx) -> int:
+    """How many bytes a second the flashes under way write, all together."""
+    # The modes and the phase are in an index, which finds those few first.
+    under_way = f"SELECT mac FROM machines WHERE {_FLASHES} AND phase = 'booted' AND {_STATE} = ?"
+    sql = f"SELECT sum(rate) FROM machine_progress WHERE mac IN ({under_way})"
+    return int(tx.value(sql, State.FLASHING) or 0)
+
+
+def has_booted(tx: Tx) -> bool:
+    """Whether any machine has been here again after a flash of it was complete."""
+    sql = (
+        "SELECT 1 FROM machines WHERE last_flashed_at > ''"
+        " AND last_seen_at > last_flashed_at LIMIT 1"
+    )
+    return tx.value(sql) is not None
+
+
 def matching(tx: Tx, page: Page, after: str, *, limit: int) -> list[Mac]:
     """The MACs that match and follow `after`, in their order; the page's own order and slice
     do not count.
@@ -76,6 +115,9 @@ def _conditions(page: Page) -> tuple[str, list[object]]:
         if value:
             parts.append(f"{column} = ?")
             values.append(value)
+    if page.state:
+        parts.append(f"{_STATE} = ?")
+        values.append(page.state)
     if page.bound is not None:
         parts.append(f"bty_image_ref IS {'NOT ' * page.bound}NULL")
     if page.label:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from bty_app.domain.image_source import IMAGE_REF
-from bty_app.domain.machine import BootMode, Phase
+from bty_app.domain.machine import BootMode, Phase, State
 from bty_app.domain.moments import stamp
 from bty_app.errors import ValidationError
 from bty_app.services.machines import Page
@@ -68,6 +68,7 @@ class MachineQuery:
     filter: str = ""
     mode: str = ""
     phase: str = ""
+    state: str = ""
     label: str = ""
     image: str = ""
     seen: str = ""
@@ -110,6 +111,7 @@ class MachineQuery:
             search=self.q.replace("-", ":") if _DASHED_MAC.fullmatch(self.q) else self.q or None,
             boot_mode=self.mode or None,
             phase=self.phase or None,
+            state=self.state or None,
             label=self.label or None,
             image_ref=self.image or None,
             bound={"assigned": True, "discovered": False}.get(self.filter),
@@ -143,6 +145,7 @@ def query_of(req: Asked) -> MachineQuery:
         "filter": one_of(req.get_param("filter") or "", FILTERS, ""),
         "mode": mode if mode in set(BootMode) else "",
         "phase": one_of(req.get_param("phase") or "", tuple(Phase), ""),
+        "state": one_of(req.get_param("state") or "", tuple(State), ""),
         "seen": one_of(req.get_param("seen") or "", tuple(SEEN), ""),
         "label": text_of(req, "label"),
         "image": image if IMAGE_REF.fullmatch(image) else "",

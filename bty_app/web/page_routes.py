@@ -121,6 +121,7 @@ def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Page
         services.jobs,
         services.audit,
         services.health,
+        services.account,
         services.revisions,
         services.backup_schedule,
     )

@@ -15,7 +15,8 @@ from bty_app import __version__
 from bty_app.services.sessions import Sessions
 from bty_app.web.assets import Assets
 from bty_app.web.ui.alerts import Alerts
-from bty_app.web.ui.said import said
+from bty_app.web.ui.kind_words import actor_words, kind_words
+from bty_app.web.ui.said import exact, said, seen
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -121,7 +122,10 @@ def way_back(wanted: str | None, otherwise: str) -> str:
 
 
 def environment(assets: Assets) -> Environment:
-    """The template environment: escaping always, undefined names an error, nothing on disk."""
+    """The template environment: escaping always, undefined names an error, nothing on disk.
+
+    Whatever is shown is harmless to look at; a field whose value comes back says `|exact`.
+    """
     made = Environment(
         loader=FunctionLoader(_source),
         autoescape=True,
@@ -130,10 +134,14 @@ def environment(assets: Assets) -> Environment:
         bytecode_cache=None,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=seen,
     )
     made.globals["asset"] = assets.url
     made.globals["version"] = __version__
     made.filters["moment"] = moment
+    made.filters["kind_words"] = kind_words
+    made.filters["actor_words"] = actor_words
+    made.filters["exact"] = exact
     made.filters["said"] = said
     made.filters["said_long"] = partial(said, longest=2000)
     made.filters["size"] = human_size

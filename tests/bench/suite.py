@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app import __version__
-from tests.bench import figures, load, machines, programs, stored
+from tests.bench import figures, fleet, load, machines, programs, stored
 from tests.bench.load import Conversation, Outcome, Step
 
 
@@ -27,10 +27,11 @@ class Sizes:
     storm_connections: int = 64
     bundle_machines: int = 20_000
     starts: int = 5
+    fleet_machines: int = 100_000
 
 
 FULL = Sizes()
-QUICK = Sizes(seconds=1.0, rounds=2, bundle_machines=2000, starts=3)
+QUICK = Sizes(seconds=1.0, rounds=2, bundle_machines=2000, starts=3, fleet_machines=20_000)
 TINY = Sizes(
     machines=8,
     connections=(2,),
@@ -39,6 +40,7 @@ TINY = Sizes(
     storm_connections=4,
     bundle_machines=8,
     starts=1,
+    fleet_machines=60,
 )
 
 _HELLO = (Step("hello", load.request("GET", "/healthz"), holds=b"hello"),)
@@ -195,9 +197,15 @@ def cold_start(pyz: Path, scratch: Path, sizes: Sizes) -> dict[str, object]:
     }
 
 
+def pages(_pyz: Path, scratch: Path, sizes: Sizes) -> dict[str, object]:
+    """The machines page and the dashboard over a large fleet, each answer made anew."""
+    return fleet.report(sizes.fleet_machines, sizes.rounds, scratch)
+
+
 BENCHMARKS: dict[str, Callable[[Path, Path, Sizes], dict[str, object]]] = {
     "pxe": pxe,
     "storm": storm,
     "bundles": bundles,
     "cold_start": cold_start,
+    "pages": pages,
 }

@@ -67,6 +67,13 @@ def test_bundles_and_starts_are_measured(report: dict[str, Any]) -> None:
         assert report["cold_start"][start]["median_seconds"] > 0
 
 
+def test_the_pages_of_a_fleet_are_measured(report: dict[str, Any]) -> None:
+    assert report["pages"]["machines"] == TINY.fleet_machines
+    assert {"first", "in_fault", "dashboard"} <= report["pages"]["views"].keys()
+    for view in report["pages"]["views"].values():
+        assert view["max_ms"] >= view["middle_ms"] > 0
+
+
 def test_a_flash_is_measured_beside_the_pipe(scratch: Path) -> None:
     report: Any = json.loads(json.dumps(flash.measure(flash.TINY, scratch)))
 

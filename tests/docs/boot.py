@@ -18,8 +18,8 @@ from bty_app.domain.boot import (
     Wait,
     decide,
 )
-from bty_app.domain.machine import FLASH_MODES, BootMode, Phase
-from bty_app.web.ui.words import MODE_HELP, MODE_NAMES
+from bty_app.domain.machine import FLASH_MODES, MODE_NAMES, BootMode, Phase
+from bty_app.web.ui.words import MODE_HELP
 from tests.docs.tables import code, table
 
 LIMITS = Limits()

@@ -20,6 +20,9 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
+PHONE_DARK: dict[str, Any] = SHAPES["phone"] | {"color_scheme": "dark"}
+
+
 def complaints_of(page: Page) -> list[str]:
     """What the browser finds wrong from now on: script errors, refused loads, failed answers."""
     found: list[str] = []

@@ -19,17 +19,22 @@ from waitress.wasyncore import close_all
 
 from bty_app import runtime, runtime_parts
 from bty_app.config import Admin, Config, Netboot, Paths, Server, Tuning
+from bty_app.domain import bulk
+from bty_app.domain.bulk import Act
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.events import Actor, Event, Kind
 from bty_app.domain.image_source import ImageRef
 from bty_app.domain.inventory import canonical_json
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment
+from bty_app.services.bulk_plan import Selection
+from bty_app.services.machines import Page
 from bty_app.services.revisions import Revisions
 from bty_app.store import catalog, events, machines
 from bty_app.store.database import Database
 from bty_app.web.app import Services, create_app
 from tests.fresh_state import make_state
+from tests.netboot_set import made_set, packed
 
 PASSWORD = "pässwört 1"
 AT = "2026-11-22T19:07:18.570473+00:00"
@@ -92,9 +97,9 @@ class Site:
         """Somebody who has not logged in."""
         return falcon.testing.TestClient(self.app)
 
-    def token(self) -> str:
+    def token(self, password: str = PASSWORD) -> str:
         """The cookie's value of a new session."""
-        answer = self.client().simulate_post("/ui/login", **form(password=PASSWORD))
+        answer = self.client().simulate_post("/ui/login", **form(password=password))
         token = answer.cookies["bty-token"].value
         assert token is not None
         return token
@@ -130,6 +135,20 @@ class Site:
 
         self.database.write(change)
 
+    def add_bulk(self, act_id: str = "act-00001") -> None:
+        """An act on all machines that are here."""
+        every, act = Selection(page=Page()), Act(bulk.Kind.ADD_LABELS, labels=("bulk",))
+        digest = self.services.bulk.preview(every, act).digest
+        self.services.bulk.confirm(act_id, every, act, digest, ip=None)
+
+    def add_artifacts(self, *versions: str) -> None:
+        """Sets of netboot artifacts; the last is the current one, that before it can come back."""
+        visit = self.visit()
+        token = ("csrf_token", None, visit.csrf_token().encode())
+        for version in versions:
+            file = ("file", f"bty-netboot-{version}.tar.gz", packed(made_set(version)))
+            visit.upload("/ui/netboot/upload", token, file)
+
     def add_event(self, kind: Kind, summary: str, **more: Any) -> int:
         """An audit row."""
         event = Event(kind, Actor.SYSTEM, summary, **more)
@@ -139,7 +158,7 @@ class Site:
 def form(headers: dict[str, str] | None = None, **fields: str) -> dict[str, Any]:
     """What a request has that carries these fields."""
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    return {"body": urlencode(fields), "headers": kind | (headers or {})}
+    return {"body": urlencode(fields, errors="surrogatepass"), "headers": kind | (headers or {})}
 
 
 def multipart(*parts: tuple[str, str | None, bytes]) -> bytes:

@@ -14,50 +14,28 @@ from bty_app import __version__
 from bty_app.domain.jobs import Quiet
 from bty_app.services.backups import Order
 from bty_app.services.boot_servers import Name
-from tests.netboot_set import made_set, put
-from tests.web.browsing import HOST, SHAPES, complaints_of, log_in
-from tests.web.site import MAC, REF, Site, served, site
+from tests.web import walk
+from tests.web.browsing import HOST, SHAPES, complaints_of, log_in, shoot
+from tests.web.site import Site, served, site
 from tests.web.test_browser import _a_lively_rack
 
 pytestmark = pytest.mark.browser
 
 AXE = resources.files("axe_playwright_python") / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-BACKUP = "2026-05-24T08-00-00Z"
-PAGES = (
-    "/ui/dashboard",
-    "/ui/doctor",
-    "/ui/machines",
-    f"/ui/machines/{MAC}",
-    f"/ui/machines/{MAC}/delete",
-    f"/ui/machines/{MAC}/again",
-    f"/ui/machines/{MAC}/hardware",
-    f"/ui/machines/bulk?macs={MAC}",
-    "/ui/catalog",
-    f"/ui/catalog/entries/{REF}",
-    f"/ui/catalog/entries/{REF}/delete",
-    "/ui/catalog/fetch",
-    "/ui/netboot",
-    "/ui/netboot/rollback",
-    "/ui/backups",
-    f"/ui/backups/{BACKUP}/remove",
-    "/ui/events",
-    "/ui/settings",
-    "/ui/account",
-    "/ui/nowhere",
-)
+PAGES = (*map(walk.filled, walk.pages()), "/ui/nowhere")
 
 
 @pytest.fixture
 def running(quick_dir: Path) -> Iterator[Site]:
     with site(quick_dir / "state") as made:
         _a_lively_rack(made)
+        made.add_bulk()
+        made.add_artifacts("7.0", __version__)
         made.services.boot_servers.starts(Name.TFTP, "UDP port 69 of every interface")
         detail = {"file": "ipxe.efi", "bytes": 996864}
         made.services.boot_servers.seen("tftp.done", made.hands.now, "52:54:00:12:34:56", detail)
-        for version in ("7.0", __version__):
-            put(quick_dir / "state" / "boot", made_set(version))
-        made.services.backup_jobs.backups.create(Order("manual", BACKUP), Quiet())
+        made.services.backup_jobs.backups.create(Order("manual", walk.BACKUP), Quiet())
         yield made
 
 
@@ -83,7 +61,11 @@ def test_axe_finds_nothing(running: Site, chromium: Browser, shape: str) -> None
         found = {"/ui/login": violations(page)}
         log_in(page, base)
         for path in PAGES:
-            page.goto(f"{base}{path}")
+            answer = page.goto(f"{base}{path}")
+            assert answer is not None
+            assert answer.url.endswith(path), "a page that a test never reaches"
+            shoot(page, f"{walk.named(path)}-{shape}")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
             for summary in page.locator("summary").all():
                 summary.click()
             found[path] = violations(page)

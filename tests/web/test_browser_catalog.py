@@ -63,7 +63,7 @@ def test_a_catalog_is_fetched_checked_edited_and_an_image_removed(
         page.get_by_label("Search").type("nightly")
         expect(page.locator("tbody tr")).to_have_count(1)
         assert "q=nightly" in page.url
-        page.get_by_role("link", name="Edit a.img").click()
+        page.get_by_role("link", name="a.img", exact=True).click()
         page.get_by_label("Name", exact=True).fill("Débian")
         page.get_by_label("Digest").fill("nonsense")
         page.get_by_role("button", name="Save").click()

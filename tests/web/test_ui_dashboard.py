@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,14 +17,17 @@ from bty_app.domain.events import Kind
 from bty_app.domain.findings import Finding, Level
 from bty_app.domain.jobs import Teller
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import Assignment, BootMode, Phase
-from bty_app.services.machines import Count
+from bty_app.domain.machine import Assignment, BootMode, Phase, Serial, State
+from bty_app.services.machines import Count, Page
+from bty_app.store import machines
+from bty_app.store.database import Tx
+from bty_app.web.pages import human_size
 from bty_app.web.ui import fleet
 from bty_app.web.ui.activity import activity
 from bty_app.web.ui.dashboard import Step, needs
-from bty_app.web.ui.words import Tone
+from bty_app.web.ui.words import STATE_TONES, Subject, Tone, short
 from tests.netboot_set import made_set, put
-from tests.web.site import REF, Site, site
+from tests.web.site import AT, MAC, REF, Site, Visit, mac, site
 
 PATH = "/ui/dashboard"
 
@@ -70,15 +74,103 @@ def test_a_first_start_shows_the_next_step_and_each_checks_itself(
         )
         return [str(mark) for mark in found]
 
-    assert marks() == ["next", "later", "later", "later"]
+    assert marks() == ["here", "next", "later", "later", "later", "later"], "of the password"
     put(state_dir / "boot", made_set("7.0"))
-    assert marks() == ["here", "next", "later", "later"]
+    assert marks() == ["here", "here", "next", "later", "later", "later"]
     house.add_image()
-    assert marks() == ["here", "here", "next", "later"]
+    assert marks() == ["here", "here", "here", "next", "later", "later"]
+    put(state_dir / "ipxe", {"undionly.kpxe": b"x", "ipxe.efi": b"x"})
+    house.hands.forward(minutes=10)
+    assert marks() == ["here", "here", "here", "here", "next", "later"]
     house.add_machine()
-    assert marks() == ["here", "here", "here", "next"]
-    house.add_event(Kind.MACHINE_FLASHED, "it went well")
+    assert marks() == ["here", "here", "here", "here", "here", "next"]
+    house.services.reports.done(MAC, ip=None)
+    assert marks()[-1] == "next", "nobody knows that it boots"
+    assert "It is written." in visit.get(PATH).text
+    house.hands.forward(minutes=10)
+    house.services.contacts.answer(MAC, ip=None)
     assert marks() == []
+
+
+def test_a_system_that_says_that_it_is_up_ends_the_first_steps(house: Site) -> None:
+    house.add_machine()
+    assert "First steps" in house.visit().get(PATH).text
+
+    house.services.reports.booted(MAC, ip=None)
+
+    assert "First steps" not in house.visit().get(PATH).text
+
+
+def test_a_password_that_the_server_made_is_the_first_step(quick_dir: Path) -> None:
+    with site(quick_dir / "state", password="") as house:
+        made = (quick_dir / "state" / "admin-password").read_text().strip()
+        visit = Visit(house, house.token(made))
+        assert re.search("A password of your own</strong> <span[^>]*>next", visit.get(PATH).text)
+
+        house.add_event(Kind.PASSWORD_CHANGED, "the password was changed")
+
+        assert re.search("A password of your own</strong> <span[^>]*>here", visit.get(PATH).text)
+
+
+def test_the_states_are_counted_as_the_list_filters_and_words_them(house: Site) -> None:
+    house.add_image()
+    number = 0
+    for mode, phase, ref, serial, flashing in itertools.product(
+        BootMode, Phase, (None, REF, "c" * 64), (None, Serial("S1")), (False, True)
+    ):
+        house.add_machine(mac(number), Assignment(mode, ref, serial))
+        _set(house, mac(number), phase, flashing=flashing)
+        number += 1
+    visit = house.visit()
+    text = visit.get(PATH).text
+
+    counts, rate = house.services.machines.states()
+
+    assert sum(counts.values()) == number
+    assert set(counts) == set(State)
+    assert f"{human_size(rate)}/s" in text
+    for state, count in counts.items():
+        assert f'<a href="/ui/machines?state={state.value}"><strong>{count}</strong>' in text
+        rows = house.services.machines.listed(Page(state=state.value, limit=1000))
+        assert len(rows) == count
+        names = {REF: "debian.img"}
+        tones = {
+            short(Subject(r.machine, names.get(r.machine.image_ref or ""), None, r.progress)).tone
+            for r in rows
+        }
+        assert tones <= {STATE_TONES[state]}, state
+        shown = visit.get(f"/ui/machines?state={state.value}").text
+        assert f"{count} machine" in shown
+
+
+def _set(house: Site, which: Mac, phase: Phase, *, flashing: bool) -> None:
+    def change(tx: Tx) -> None:
+        if flashing:
+            report = machines.Progress(AT, "writing", 1, 2, 1000, None)
+            machines.set_progress(tx, which, report)
+        tx.run("UPDATE machines SET phase = ? WHERE mac = ?", phase.value, which)
+
+    house.database.write(change)
+
+
+def test_failures_are_acknowledged_one_by_one_or_all(house: Site) -> None:
+    visit = house.visit()
+    for number in range(7):
+        house.add_event(Kind.MACHINE_FLASH_FAILED, f"failure {number}")
+    house.add_event(Kind.SCHEMA_RESET, "the database was set aside")
+    text = visit.get(PATH).text
+    assert "Acknowledge all 8" in text
+    assert text.count('formaction="/ui/events/acknowledge"') == 5, "the newest"
+    newest = re.search(r'name="up_to" value="(\d+)"', text)
+    assert newest is not None
+
+    visit.post("/ui/events/acknowledge", ids=newest[1], return_to=PATH)
+    assert house.services.audit.open_failures() == 7
+    house.add_event(Kind.MACHINE_FLASH_FAILED, "nobody has seen this one")
+    back = visit.post("/ui/events/acknowledge-matching", open="1", up_to=newest[1], return_to=PATH)
+
+    assert back.headers["location"] == PATH
+    assert house.services.audit.open_failures() == 1
 
 
 @pytest.mark.parametrize("kind", [Kind.MACHINES_IMPORTED, Kind.SCHEMA_RESET])

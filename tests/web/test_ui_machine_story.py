@@ -334,3 +334,20 @@ def test_deleting_says_that_history_and_timeline_go(house: Site) -> None:
     assert house.services.hardware.history(MAC) == []
     assert visit.get(f"/api/v1/machines/{MAC}/timeline").status_code == 404
     assert len(changed_events(house)) == 1
+
+
+def test_an_order_that_ends_by_itself_says_when(house: Site) -> None:
+    house.add_image()
+    house.add_machine()
+    wanted = Assignment(BootMode.FLASH_ONCE, REF, Serial("S64ENX0T123456"))
+    house.services.machines.save(MAC, wanted, ip=None)
+    visit = house.visit()
+    assert "ends by itself" not in visit.get(f"/ui/machines/{MAC}").text
+
+    visit.post("/ui/settings", **{"flash.order_expires_hours": "3"})
+
+    text = visit.get(f"/ui/machines/{MAC}").text
+    assert re.search(r"ends by itself <time [^>]*>2026-11-22 23:00<", text)
+    house.hands.forward(hours=4)
+    text = house.visit().get(f"/ui/machines/{MAC}").text
+    assert re.search(r"ended by itself <time [^>]*>2026-11-22 23:00<", text)

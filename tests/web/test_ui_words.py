@@ -10,11 +10,10 @@ import pytest
 
 from bty_app.domain.boot import Ask, Limits, decide, situation
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import FLASH_MODES, BootMode, Machine, Phase, Serial
+from bty_app.domain.machine import FLASH_MODES, MODE_NAMES, BootMode, Machine, Phase, Serial
 from bty_app.services.machines import Progress
 from bty_app.web.ui.words import (
     MODE_HELP,
-    MODE_NAMES,
     Subject,
     Tone,
     duration,

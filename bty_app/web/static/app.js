@@ -53,11 +53,17 @@ document.addEventListener("input", (event) => {
   }
 });
 
-// "/" goes to the search field.
+// "/" goes to the search field, "?" shows the keys.
 document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.target.matches("input, select, textarea")) return;
   const search = document.getElementById("search");
-  if (event.key === "/" && search && !event.target.matches("input, select, textarea")) {
+  if (event.key === "/" && search) {
     event.preventDefault();
     search.select();
+  } else if (event.key === "?") {
+    event.preventDefault();
+    const keys = document.getElementById("keys");
+    if (keys && !keys.open) keys.showModal();
   }
 });

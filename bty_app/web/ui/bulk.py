@@ -12,7 +12,7 @@ import falcon
 from bty_app.domain.bulk import Act, Kind, parse_act
 from bty_app.domain.disk_policy import Policy
 from bty_app.domain.mac import parse_mac
-from bty_app.domain.machine import BootMode
+from bty_app.domain.machine import MODE_NAMES, BootMode
 from bty_app.errors import ConflictError, ValidationError
 from bty_app.services.bulk import Bulk, Progress
 from bty_app.services.bulk_plan import Selection
@@ -22,7 +22,6 @@ from bty_app.services.revisions import Revisions
 from bty_app.web.forms import Form, form_of
 from bty_app.web.machine_query import QueryString, query_of
 from bty_app.web.pages import Answer, Pages, see_other
-from bty_app.web.ui.words import MODE_NAMES
 
 ACTS = {
     Kind.SET: "Set mode, image, target disk",

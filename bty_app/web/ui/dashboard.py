@@ -10,6 +10,7 @@ import falcon
 
 from bty_app.domain.events import Kind, Query
 from bty_app.domain.findings import Finding, Level
+from bty_app.services.account import AccountKeeper
 from bty_app.services.audit import Audit
 from bty_app.services.backup_schedule import BackupSchedule
 from bty_app.services.boot_files import BootFiles
@@ -27,7 +28,8 @@ from bty_app.web.ui.words import Tone, sentence
 
 TOPICS = ("machines", "catalog", "events", "jobs", "settings")
 EVENTS_SHOWN = 10
-_KNOWS_THE_WAY = (Kind.MACHINE_FLASHED, Kind.MACHINES_IMPORTED, Kind.SCHEMA_RESET)
+FAILURES_SHOWN = 5
+_KNOWS_THE_WAY = (Kind.MACHINE_BOOTED, Kind.MACHINES_IMPORTED, Kind.SCHEMA_RESET)
 
 # Where what a check finds can be mended.
 _PLACES = {
@@ -72,6 +74,7 @@ class Knowledge:
     jobs: Jobs
     audit: Audit
     health: Health
+    account: AccountKeeper
     revisions: Revisions
     schedule: BackupSchedule
 
@@ -109,7 +112,9 @@ class DashboardState:
             "total": total,
             "steps": steps,
             "next": next((step for step in steps if not step.done), None),
+            "shares": fleet.shares(*known.machines.states()),
             "failures": known.audit.open_failures(),
+            "open": known.audit.listed(Query(open_failures=True, limit=FAILURES_SHOWN)),
             # With machines it is more than a step to come.
             "needs": [
                 *(unwell(problem) for problem in known.health.problems()),
@@ -130,19 +135,36 @@ class DashboardState:
     def _steps(self, machines: int) -> list[Step]:
         """Up to the first flash; who has brought machines along knows the way."""
         known = self._knowledge
-        if known.audit.has_any(*_KNOWS_THE_WAY):
+        if known.audit.has_any(*_KNOWS_THE_WAY) or known.machines.has_booted():
             return []
-        images = known.catalog.published().entries
+        account, findings = known.account, known.doctor.cheap_findings()
         return first_steps(
+            has_password=bool(account.fixed_by) or known.audit.has_any(Kind.PASSWORD_CHANGED),
             has_live=not known.files.live_now().not_ready,
-            has_image=bool(images),
+            has_image=bool(known.catalog.published().entries),
+            has_loader=not any(f.check == "ipxe" and f.level.needs_an_act for f in findings),
             has_machine=machines > 0,
+            has_flash=known.audit.has_any(Kind.MACHINE_FLASHED),
         )
 
 
-def first_steps(*, has_live: bool, has_image: bool, has_machine: bool) -> list[Step]:
-    """From a new server to its first flash."""
+def first_steps(
+    *,
+    has_password: bool,
+    has_live: bool,
+    has_image: bool,
+    has_loader: bool,
+    has_machine: bool,
+    has_flash: bool,
+) -> list[Step]:
+    """From a new server to the first machine that has booted what was flashed."""
     return [
+        Step(
+            has_password,
+            "A password of your own",
+            "The one in use was made by the server, and is in a file beside its state.",
+            *("/ui/account#password", "Choose one"),
+        ),
         Step(
             has_live,
             "A live environment",
@@ -156,6 +178,12 @@ def first_steps(*, has_live: bool, has_image: bool, has_machine: bool) -> list[S
             *("/ui/catalog", "Follow a catalog, or add one"),
         ),
         Step(
+            has_loader or has_machine,
+            "Network boot",
+            "The program that firmware loads first: this server must have it, and DHCP name it.",
+            *("/ui/netboot#network-boot", "What is missing"),
+        ),
+        Step(
             has_machine,
             "A machine",
             "Let one boot from the network, with this server as its boot server: it appears"
@@ -164,9 +192,12 @@ def first_steps(*, has_live: bool, has_image: bool, has_machine: bool) -> list[S
         ),
         Step(
             False,
-            "A flash",
-            "Choose an image and a disk for the machine; it is flashed at its next network boot.",
-            *("/ui/machines", "Choose the machine"),
+            "A flash that has booted",
+            "It is written. The machine has yet to come up from it: let it boot."
+            if has_flash
+            else "Choose an image and a disk for the machine; it is flashed at its next network"
+            " boot, and comes up from it.",
+            *("/ui/machines", "Look at the machine" if has_flash else "Choose the machine"),
         ),
     ]
 

@@ -130,7 +130,7 @@ class EventMarksMatching:
         filters = filters_of(form.text)
         up_to = _ids((form.text("up_to") or "",))
         self._audit.acknowledge_matching(filters, up_to=up_to[0] if up_to else 0)
-        see_other(resp, f"/ui/events?{filters.address()}")
+        see_other(resp, way_back(form.text("return_to"), f"/ui/events?{filters.address()}"))
 
 
 class EventMarks:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from bty_app.domain.machine import BootMode, Phase
+from bty_app.domain.machine import MODE_NAMES, BootMode, Phase, State
 from bty_app.services.machines import Count
-from bty_app.web.ui.words import MODE_NAMES, Tone
+from bty_app.web.pages import human_size
+from bty_app.web.ui.words import STATE_NAMES, STATE_TONES, Tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,32 @@ class Group:
     def count(self) -> int:
         """How many there are."""
         return sum(part.count for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Machines in the same state; `more` is what else is to be said of them all."""
+
+    state: State
+    tone: Tone
+    words: str
+    count: int
+    more: str = ""
+
+
+def shares(counts: Mapping[State, int], rate: int) -> list[Share]:
+    """The states that machines are in, in their order; `rate` is the bytes a second of all."""
+    return [
+        Share(
+            state,
+            STATE_TONES[state],
+            STATE_NAMES[state],
+            counts[state],
+            f"{human_size(rate)}/s" if state is State.FLASHING and rate else "",
+        )
+        for state in State
+        if counts.get(state)
+    ]
 
 
 def groups(counts: Iterable[Count]) -> list[Group]:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import falcon
 
 from bty_app.domain.mac import Mac, parse_mac
-from bty_app.domain.machine import assigned
+from bty_app.domain.machine import MODE_NAMES, assigned
 from bty_app.errors import ConflictError, NotFoundError
 from bty_app.services.machines import Shown
 from bty_app.services.revisions import Revisions
@@ -100,7 +100,12 @@ class MachinePage:
         checked = machine_form.checked(again, self._view.choices(shown))
         values = self._view.form(shown, again, checked)
         changed = machine_form.differences(seen, now) if seen else ()
-        what = {**values, "overtaken": changed or ("something",), "now": now}
+        what = {
+            **values,
+            "overtaken": changed or ("something",),
+            "now": now,
+            "mode_now": MODE_NAMES[now.boot_mode],
+        }
         self._page(req, resp, shown, what, status=409)
 
     def _page(

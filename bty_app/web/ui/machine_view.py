@@ -10,7 +10,8 @@ from bty_app.domain import hardware
 from bty_app.domain.boot_timeline import Kind
 from bty_app.domain.events import Query
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import FLASH_MODES, BootMode
+from bty_app.domain.machine import FLASH_MODES, MODE_NAMES, BootMode
+from bty_app.domain.moments import stamp
 from bty_app.domain.reported_disks import disks_of, name_of
 from bty_app.services.audit import Audit
 from bty_app.services.boot_stages import BootStages
@@ -26,7 +27,6 @@ from bty_app.web.ui.machine_form import Checked, Choices, Entered
 from bty_app.web.ui.words import (
     AGAIN,
     MODE_HELP,
-    MODE_NAMES,
     Subject,
     progress_words,
     remedy,
@@ -121,11 +121,15 @@ class MachineView:
         cure = remedy(subject)
         query = Query(subject_kind="machine", subject_id=mac, limit=EVENTS_SHOWN)
         boots = self.knows.stages.timeline(mac)
+        ends = self.knows.contacts.order_ends(mac)
         values: dict[str, object] = {
             "machine": shown.machine,
             "status": whole(subject, decided.decision),
             "remedy": cure,
             "remedy_acts": cure is not None and cure.place == AGAIN,
+            "order": shown.order,
+            "order_ends": stamp(ends) if ends else None,
+            "order_is_over": ends is not None and ends <= self.knows.machines.now(),
             "progress": shown.progress,
             "progress_words": sentence(progress_words(shown.progress)) if shown.progress else "",
             "script": self._scripts.of(decided, base_url),

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import falcon
 
-from bty_app.domain.machine import BootMode, Machine, Phase
+from bty_app.domain.machine import MODE_NAMES, BootMode, Machine, Phase, State
 from bty_app.domain.reported_disks import Disk, disks_of, with_serial
 from bty_app.services.catalog import Catalog
 from bty_app.services.clock import Clock, utc_now
@@ -17,7 +17,7 @@ from bty_app.web.address import PAGE_SIZES
 from bty_app.web.machine_query import SEEN, SORTS, MachineQuery, query_of
 from bty_app.web.pages import Answer, Pages
 from bty_app.web.ui.shared import Shared
-from bty_app.web.ui.words import MODE_NAMES, PHASE_NAMES, Status, Subject, short
+from bty_app.web.ui.words import PHASE_NAMES, STATE_NAMES, Status, Subject, short
 
 TOPICS = ("machines", "catalog", "events")
 TEMPLATE = "machines_list.html"
@@ -123,6 +123,7 @@ class MachinesPage:
             "table": self._table.html(query),
             "modes": [(mode.value, MODE_NAMES[mode]) for mode in BootMode],
             "phases": [(phase.value, PHASE_NAMES[phase]) for phase in Phase],
+            "states": [(state.value, STATE_NAMES[state]) for state in State],
             "seen": [(value, words) for value, (words, _hours) in SEEN.items()],
             "images": sorted(self._table.images().items(), key=lambda item: item[1]),
             "sizes": PAGE_SIZES,

@@ -7,17 +7,10 @@ from enum import StrEnum
 from typing import assert_never
 
 from bty_app.domain.boot import Decision, FirmwareExit, LiveEnv, LocalDisk, Purpose, Reason, Wait
-from bty_app.domain.machine import FLASH_MODES, BootMode, Machine, Phase
+from bty_app.domain.machine import FLASH_MODES, BootMode, Machine, Phase, State
 from bty_app.services.machines import Progress
 from bty_app.web.pages import human_size
 
-MODE_NAMES = {
-    BootMode.IPXE_EXIT: "Boot from disk",
-    BootMode.INVENTORY: "Inventory",
-    BootMode.FLASH_ONCE: "Flash once",
-    BootMode.FLASH_ALWAYS: "Flash at every boot",
-    BootMode.TUI: "Wizard",
-}
 PHASE_NAMES = {
     Phase.IDLE: "waits for its boot",
     Phase.BOOTED: "under way",
@@ -25,6 +18,14 @@ PHASE_NAMES = {
     Phase.HELD: "held",
     Phase.DONE: "done",
     Phase.RELEASED: "done, sent to its disk",
+}
+STATE_NAMES = {
+    State.RESTS: "idle",
+    State.WAITS: "waiting for the box",
+    State.LIVE: "in the live environment",
+    State.FLASHING: "flashing",
+    State.DONE: "done",
+    State.FAULT: "in fault",
 }
 HELD_BACK_WORDS = {
     Reason.PROTECTED_LABEL.value: "never flashed: its label",
@@ -49,6 +50,16 @@ class Tone(StrEnum):
     WORK = "work"
     GOOD = "good"
     FAULT = "fault"
+
+
+STATE_TONES = {
+    State.RESTS: Tone.REST,
+    State.WAITS: Tone.WAIT,
+    State.LIVE: Tone.WORK,
+    State.FLASHING: Tone.WORK,
+    State.DONE: Tone.GOOD,
+    State.FAULT: Tone.FAULT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +156,14 @@ def progress_words(progress: Progress) -> str:
         if progress.bytes_total and progress.bytes_done is not None:
             left = max(0, progress.bytes_total - progress.bytes_done) // progress.rate
             parts.append(f"about {duration(left)} left")
-    said = f"{progress.phase}: {', '.join(parts)}" if parts else progress.phase
+    phase = phase_words(progress.phase)
+    said = f"{phase}: {', '.join(parts)}" if parts else phase
     return f"{said}; error: {progress.error}" if progress.error else said
+
+
+def phase_words(phase: str) -> str:
+    """A phase of a flash as its client spells it on the wire: `reading-ahead`."""
+    return phase.replace("-", " ").replace("_", " ")
 
 
 def duration(seconds: int) -> str:
@@ -202,7 +219,7 @@ def _flashing(progress: Progress | None) -> Status:
         return Status(Tone.WORK, "in the live environment")
     percent = percent_of(progress)
     if percent is None:
-        return Status(Tone.WORK, f"flashing: {progress.phase}")
+        return Status(Tone.WORK, f"flashing: {phase_words(progress.phase)}")
     rate = f", {human_size(progress.rate)}/s" if progress.rate else ""
     return Status(Tone.WORK, f"flashing, {percent} %{rate}", percent=percent)
 
