@@ -17,8 +17,9 @@ import apsw
 from bty_app import __version__, logs, runtime, runtime_parts, state_dir
 from bty_app.cli import options
 from bty_app.config import Config
-from bty_app.errors import BtyError, StorageError
+from bty_app.errors import BtyError, MovedError, StorageError
 from bty_app.services import passwords
+from bty_app.services.arrival import check_finished
 from bty_app.services.backup_files import back_up_before_rotation
 from bty_app.services.revisions import Revisions
 from bty_app.store import locks
@@ -63,6 +64,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
     with contextlib.ExitStack() as stack:
         stack.callback(listener.close)
         stack.enter_context(locks.serving(place, about=about))
+        check_finished(place)
         opening = open_state(
             place,
             version=__version__,
@@ -75,7 +77,10 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         secrets = runtime.secrets(config)
         services = runtime.services(config, database, revisions, known=secrets)
         stack.callback(_write_the_last, services)
-        services.imports.import_catalog_file()
+        if why := services.departure.refusal():
+            _tell(why)
+        else:
+            services.imports.import_catalog_file()
         app = create_app(services, runtime_parts.options(config))
         worker = http.HttpWorker(
             app,
@@ -86,27 +91,36 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         )
         watch = Scheduler(tasks(services), seconds=SCHEDULER_SECONDS)
         hooks = Scheduler(
-            {"webhooks": services.webhooks.turn}, seconds=WEBHOOK_SECONDS, name="webhooks"
+            {"webhooks": services.departure.serving(services.webhooks.turn)},
+            seconds=WEBHOOK_SECONDS,
+            name="webhooks",
         )
         stages = Scheduler(
-            {"stages": services.stages.flush}, seconds=STAGES_SECONDS, name="boot-stages"
+            {"stages": services.departure.serving(services.stages.flush)},
+            seconds=STAGES_SECONDS,
+            name="boot-stages",
         )
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         _announce(host, port, config, secrets.password)
         _supervise(Supervisor([worker, watch, hooks, stages, *jobs]))
-        with contextlib.suppress(StorageError):
+        with contextlib.suppress(StorageError, MovedError):
             services.tokens.note_uses()
     return 0
 
 
 def tasks(services: Services) -> dict[str, Callable[[], object]]:
     """What is looked at now and then: each is done within seconds, one after the other."""
-    return {
+    done_here = {
         "silence": services.reports.report_silence,
         "cache": services.keeper.turn,
         "tokens": services.tokens.note_uses,
         "late-events": services.late.flush,
+    }
+    serving = services.departure.serving
+    return {
+        "departure": services.departure.look,
+        **{name: serving(task) for name, task in done_here.items()},
     }
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import apsw
 
 from bty_app.domain.events import Event
-from bty_app.errors import ConflictError, StorageError
+from bty_app.errors import ConflictError, MovedError, StorageError
 from bty_app.store.sqlite import readable, translated, writable
 
 T = TypeVar("T")
@@ -129,6 +129,7 @@ class Database:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
+        self._refusal: Callable[[], str] = lambda: ""
         try:
             self._writer = writable(path)
         except apsw.Error as error:
@@ -143,10 +144,19 @@ class Database:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    def write(self, change: Callable[[Tx], T]) -> T:
+    def refuse_when(self, refusal: Callable[[], str]) -> None:
+        """Ask `refusal` before each change: what it says, where it says something, refuses it."""
+        self._refusal = refusal
+
+    def write(self, change: Callable[[Tx], T], *, always: bool = False) -> T:
         """Run `change` in the writer thread; return its result once it is durable.
 
+        Args:
+            change: what to do.
+            always: also where changes are refused.
+
         Raises:
+            MovedError: changes are refused, as `refuse_when` said.
             StorageError: the change could not be made durable; nothing of it stays.
             ConflictError: another process held the database for longer than the time-out.
             BtyError: whatever `change` itself raised; nothing of it stays.
@@ -155,6 +165,9 @@ class Database:
         with self._closing:
             if self._closed:
                 raise StorageError("the database is closed: the server is stopping")
+            # Asked under the lock: a change that passed is in the queue before the next write is.
+            if not always and (why := self._refusal()):
+                raise MovedError(why)
             self._queue.put(job)
         job.waiting.acquire()
         if job.error is not None:

@@ -17,6 +17,7 @@ from bty_app.web.api import catalog_v1, events_v1, machines_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
+from bty_app.web.api import migration as migration_api
 from bty_app.web.api import settings as settings_api
 from bty_app.web.api import timeline as timeline_api
 from bty_app.web.api import webhooks as webhooks_api
@@ -46,7 +47,8 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     cookies = Cookies(secure=options.public_url.startswith("https://"))
     check = SessionCheck(services.sessions, services.tokens, cookies)
     assets = Assets()
-    pages = Pages(assets, services.sessions, Alerts(services.audit, services.revisions))
+    alerts = Alerts(services.audit, services.revisions, services.departure.refusal)
+    pages = Pages(assets, services.sessions, alerts)
     app: falcon.App[Any, Any] = falcon.App(
         middleware=[front, check, ErrorPages(pages)], independent_middleware=True
     )
@@ -73,9 +75,12 @@ def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Opti
     app.add_route("/version", health.Version())
     app.add_route("/metrics", health.MetricsText(services.health))
     app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap(services.stages.note))
-    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, Scripts(files, services.client)))
+    app.add_route(
+        "/pxe/{mac}",
+        pxe.Script(services.contacts, Scripts(files, services.client), services.departure.mark),
+    )
     app.add_route("/client.pyz", pxe.ClientFile(services.client, services.stages.note))
-    app.add_route("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
+    app.add_route("/pxe/{mac}/plan", pxe.PlanOf(services.plans, services.departure.mark))
     app.add_route(
         "/pxe/{mac}/inventory", pxe.InventoryOf(reports, max_bytes=options.inventory_max_bytes)
     )
@@ -147,6 +152,12 @@ def _access_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) 
     app.add_route("/api/v1/settings", settings_api.SettingList(services.settings))
     app.add_route("/api/v1/webhooks", webhooks_api.WebhookList(services.webhooks))
     app.add_route("/api/v1/webhooks/test", webhooks_api.WebhookTest(services.webhooks))
+    departure, here = services.departure, "/api/v1/migration"
+    app.add_route(here, migration_api.Migration(departure))
+    app.add_route(f"{here}/leaving", migration_api.MigrationLeaving(departure))
+    app.add_route(f"{here}/moved", migration_api.MigrationMoved(departure))
+    app.add_route(f"{here}/copy/{{name}}", migration_api.MigrationCopy(departure))
+    app.add_route(f"{here}/boot/{{name:path}}", migration_api.MigrationBoot(departure))
     view = account_page.AccountView(pages, account, tokens)
     app.add_route("/ui/account", account_page.AccountPage(view))
     app.add_route("/ui/account/password", account_page.AccountPassword(view))
