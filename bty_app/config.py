@@ -14,6 +14,7 @@ from typing import Any, Final
 from bty_app import config_values as values
 from bty_app.config_sections import (
     Admin,
+    Litestream,
     Log,
     Nbdmux,
     Netboot,
@@ -37,6 +38,7 @@ __all__ = [
     "Admin",
     "Config",
     "Key",
+    "Litestream",
     "Log",
     "Nbdmux",
     "Netboot",
@@ -75,6 +77,7 @@ class Config:
     power: Power = field(default_factory=Power)
     tuning: Tuning = field(default_factory=Tuning)
     webhooks: Webhooks = field(default_factory=Webhooks)
+    litestream: Litestream = field(default_factory=Litestream)
     log: Log = field(default_factory=Log)
     provenance: Mapping[str, str] = field(
         default_factory=lambda: dict.fromkeys(KEYS_BY_NAME, DEFAULT)
@@ -100,6 +103,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "power": Power,
     "tuning": Tuning,
     "webhooks": Webhooks,
+    "litestream": Litestream,
     "log": Log,
 }
 

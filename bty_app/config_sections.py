@@ -295,6 +295,25 @@ class Webhooks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Litestream:
+    """Continuous replication of the database, by a program beside the server."""
+
+    url: str = _key(
+        "",
+        values.replica,
+        "URL",
+        "Where Litestream replicates the database to: s3://bucket/path, file:///directory, ..."
+        " None: it is not replicated.",
+    )
+    endpoint: str = _key(
+        "",
+        values.s3_endpoint,
+        "URL",
+        "The server that speaks S3, where it is not Amazon's: http://host:port.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
     """The log on stderr."""
 

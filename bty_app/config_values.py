@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bty_app.domain.release import check_source, check_tag
+from bty_app.domain.replication import check_endpoint, check_target
 from bty_app.domain.signature import parse_key
 from bty_app.errors import ConfigError, InvalidInputError
 
@@ -135,6 +136,23 @@ def url(value: object) -> str:
     if address and not _is_base_url(address):
         raise ConfigError("must be a URL such as http://192.0.2.1:8081")
     return address
+
+
+def replica(value: object) -> str:
+    """A target of Litestream, or nothing."""
+    return _checked(check_target, value)
+
+
+def s3_endpoint(value: object) -> str:
+    """A server that speaks S3, or nothing."""
+    return _checked(check_endpoint, value)
+
+
+def _checked(check: Callable[[str], str], value: object) -> str:
+    try:
+        return check(text(value))
+    except InvalidInputError as error:
+        raise ConfigError(error.message) from error
 
 
 def networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:

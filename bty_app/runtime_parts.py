@@ -104,6 +104,8 @@ def doctor(
             catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
             withcache=Withcache(http),
             deep=deep,
+            public_url=config.server.public_url,
+            replica=config.litestream.url,
         )
     )
 

@@ -72,7 +72,7 @@ class Appliance:
 
     def answers(self) -> bool:
         try:
-            return self.ask("GET", "/healthz").status == 200
+            return bool(self.ask("GET", "/healthz").status == 200)
         except urllib3.exceptions.HTTPError:
             return False
 

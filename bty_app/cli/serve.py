@@ -17,12 +17,15 @@ import apsw
 from bty_app import __version__, logs, runtime, runtime_parts, state_dir
 from bty_app.cli import options
 from bty_app.config import Config
+from bty_app.domain.replication import LOCAL_DIRECTORY
 from bty_app.errors import BtyError, MovedError, StorageError
+from bty_app.services import host as hosts
 from bty_app.services import passwords
 from bty_app.services.arrival import check_finished
 from bty_app.services.backup_files import back_up_before_rotation
 from bty_app.services.revisions import Revisions
 from bty_app.store import locks
+from bty_app.store.publish import make_directories
 from bty_app.store.rotation import open_state
 from bty_app.web.app import Services, create_app
 from bty_app.workers import http
@@ -73,6 +76,8 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         )
         _tell(opening.sentence)
         revisions = Revisions()
+        if config.litestream.url:  # before its first start, checkpoints are left to it
+            make_directories(place / LOCAL_DIRECTORY)
         database = stack.enter_context(runtime.opened(place, revisions))
         secrets = runtime.secrets(config)
         services = runtime.services(config, database, revisions, known=secrets)
@@ -80,6 +85,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         if why := services.departure.refusal():
             _tell(why)
         else:
+            hosts.note(database, hosts.this_host())
             services.imports.import_catalog_file()
         app = create_app(services, runtime_parts.options(config))
         worker = http.HttpWorker(

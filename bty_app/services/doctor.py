@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 
 from bty_app.domain.findings import Finding, Level
 from bty_app.errors import BtyError
-from bty_app.services import doctor_boot, doctor_state, doctor_upstream, doctor_webhooks
+from bty_app.services import (
+    doctor_boot,
+    doctor_move,
+    doctor_state,
+    doctor_upstream,
+    doctor_webhooks,
+)
 from bty_app.services.premises import Premises
 
 
@@ -29,6 +35,11 @@ CHECKS = (
     Check("ipxe", doctor_boot.ipxe),
     Check("catalog", doctor_state.catalog),
     Check("webhooks", doctor_webhooks.receivers),
+    Check("moved", doctor_move.moved),
+    Check("new-host", doctor_move.new_host),
+    Check("clock", doctor_move.clock),
+    Check("public-url", doctor_move.public_url, asks_others=True),
+    Check("replication", doctor_move.replication, asks_others=True),
     Check("upstream-catalog", doctor_upstream.followed_catalog, asks_others=True),
     Check("withcache", doctor_upstream.withcache, asks_others=True),
 )

@@ -30,3 +30,5 @@ class Premises:
     catalogs: CatalogSource
     withcache: Withcache
     deep: bool = False
+    public_url: str = ""
+    replica: str = ""

@@ -19,7 +19,7 @@ import apsw
 
 from bty_app.domain.events import Event
 from bty_app.errors import ConflictError, MovedError, StorageError
-from bty_app.store.sqlite import readable, translated, writable
+from bty_app.store.sqlite import bound_log, is_replicated, readable, translated, writable
 
 T = TypeVar("T")
 
@@ -189,7 +189,9 @@ class Database:
             raise translated(error) from error
 
     def close(self) -> None:
-        """Finish the queued changes, empty the write-ahead log, close every connection."""
+        """Finish the queued changes, empty the write-ahead log (unless that is Litestream's to do),
+        close every connection.
+        """
         with self._closing:
             if self._closed:
                 return
@@ -202,7 +204,8 @@ class Database:
             self._readers.clear()
         with contextlib.suppress(apsw.Error):  # the log stays and is replayed at the next start
             self._writer.pragma("optimize")
-            self._writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            if not is_replicated(self.path):
+                self._writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._writer.close()
 
     def _reader(self) -> apsw.Connection:
@@ -314,6 +317,7 @@ class Database:
     def _notice_other_writers(self) -> None:
         """A command beside the server may have written: tell the pages."""
         with contextlib.suppress(apsw.Error):  # looked at again in two seconds
+            bound_log(self._writer, self.path)  # Litestream may have begun
             version = self._writer.pragma("data_version")
             if version != self._seen_version:
                 self._seen_version = version
