@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     place = config.paths.state_dir.absolute()
     if args.act == "config":
         url = config.litestream.url if args.to is None else check_target(args.to)
-        sys.stdout.write(configuration(Replica(url, config.litestream.endpoint), place))
+        sys.stdout.write(configuration(Replica(url, config.litestream.endpoint), str(place)))
         return 0
     number = litestream.sync(place / SOCKET_FILE, place / "state.db")
     told = json.dumps({"transaction": number}) if args.json else f"up to date: transaction {number}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Final
+from urllib.parse import quote
 
 from bty_app.errors import InvalidInputError
 
@@ -58,7 +58,7 @@ def check_endpoint(text: str) -> str:
     return endpoint
 
 
-def configuration(replica: Replica, state_dir: PurePath) -> str:
+def configuration(replica: Replica, state_dir: str) -> str:
     """The text of litestream.yml. Credentials are not in it: Litestream takes them from its
     environment.
 
@@ -67,10 +67,10 @@ def configuration(replica: Replica, state_dir: PurePath) -> str:
     """
     if not replica.url:
         raise InvalidInputError("where to? --to URL, or litestream.url in the configuration")
-    socket = str(state_dir / SOCKET_FILE)
+    socket = f"{state_dir}/{SOCKET_FILE}"
     if len(socket.encode()) > MAX_SOCKET_PATH:
         raise InvalidInputError(f"{state_dir}: is too long a path for Litestream's control socket")
-    if f"{replica.url}/".startswith(f"{state_dir.as_uri()}/"):
+    if f"{replica.url}/".startswith(f"file://{quote(state_dir)}/"):
         raise InvalidInputError(f"{replica.url}: a replica in the state directory saves nothing")
     lines = [
         "# Made by `bty litestream config`. Run Litestream with -no-expand-env.",
@@ -82,7 +82,7 @@ def configuration(replica: Replica, state_dir: PurePath) -> str:
         f"  interval: {SNAPSHOT_INTERVAL}",
         f"  retention: {RETENTION}",
         "dbs:",
-        f"  - path: {_quoted(str(state_dir / 'state.db'))}",
+        f"  - path: {_quoted(f'{state_dir}/state.db')}",
         "    replica:",
         f"      url: {_quoted(replica.url)}",
         *([f"      endpoint: {_quoted(replica.endpoint)}"] if replica.endpoint else []),
