@@ -82,6 +82,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         secrets = runtime.secrets(config)
         services = runtime.services(config, database, revisions, known=secrets)
         stack.callback(_write_the_last, services)
+        stack.callback(services.departure.end)
         if why := services.departure.refusal():
             _tell(why)
         else:

@@ -203,6 +203,11 @@ class Departure:
             event = migration_events.given_up(lease.to, "the new host gave it up")
             record_if_possible(self._database, event, at=stamp(self._clock()))
 
+    def end(self) -> None:
+        """Forget the copy: this process ends."""
+        with self._lock:
+            self._drop()
+
     def move(self, copy: str, *, ip: str | None) -> Mark:
         """The other host is the appliance from now on; asked again, it says so again.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,30 +13,51 @@ from pathlib import Path
 
 import pytest
 
+from bty_app.config import Paths
+from bty_app.domain.catalog_events import By
+from bty_app.domain.events import Actor
+from bty_app.domain.mac import Mac
+from bty_app.domain.machine import parse_assignment
+from bty_app.services import host as hosts
+from bty_app.services.artifacts import Artifacts
+from bty_app.services.machines import Machines
+from bty_app.services.revisions import Revisions
+from bty_app.services.settings import Settings
+from bty_app.store import catalog, instance
+from bty_app.store.database import Database
+from bty_app.upstream.http import Http
 from tests.appliances import REPOSITORY, Appliance, appliance
 from tests.fresh_state import make_state
-from tests.netboot_set import made_set, put
+from tests.netboot_set import Listener, made_set, put
+from tests.serving import ENTRY, REF
 
-MAC = "52:54:00:12:34:56"
+MAC = Mac("52:54:00:12:34:56")
 LARGE = 96 * 2**20
-LIVE = "9.9"
 
 
 @pytest.fixture
 def old(quick_dir: Path) -> Iterator[Appliance]:
     """A running appliance with a bound machine, two sets of boot files and a catalog."""
     with appliance(quick_dir / "old") as made:
-        sets = put(quick_dir / "set-1", made_set("1.0")), put(quick_dir / "set-2", made_set("2.0"))
+        furnish(made.state)
         made.start()
-        for place in sets:
-            made.bty("artifacts", "install", str(place))
-        (quick_dir / "c.toml").write_text(
-            'version = 1\n[[images]]\nname = "debian"\nsrc = "http://images.test/d.img.zst"\n'
-        )
-        made.bty("catalog", "import", str(quick_dir / "c.toml"))
-        made.ask("GET", f"/pxe/{MAC}")
-        made.bty("machine", "set", MAC, "--mode", "bty-inventory", "--label", "rack 1")
         yield made
+
+
+def furnish(state: Path) -> None:
+    """A machine with an image and a label, and two sets of netboot artifacts."""
+    paths = Paths(state_dir=state, boot_dir=state / "boot", catalog_file=state / "catalog.toml")
+    operator = By(Actor.OPERATOR, None)
+    with Database(make_state(state)) as database:
+        database.write(lambda tx: catalog.insert(tx, ENTRY))
+        machine = Machines(database)
+        given = {"boot_mode": "bty-inventory", "bty_image_ref": REF, "labels": ["rack 1"]}
+        machine.save(MAC, parse_assignment(given), ip=None)
+        sets = Artifacts(database, Settings(database, Revisions()), Http(), paths.boot_dir)
+        for version in ("1.0", "2.0"):
+            place = put(state.parent / f"set-{version}", made_set(version))
+            sets.install_directory(place, Listener(), operator)
+    (state / "catalog.toml").write_text("version = 1\n")
 
 
 @pytest.fixture
@@ -255,3 +277,46 @@ def test_an_appliance_is_fenced_by_hand(old: Appliance) -> None:
 
     assert "chain --replace http://192.0.2.20:8080/pxe/" in old.script(MAC)
     assert old.ask("GET", "/readyz").status == 503
+
+
+# -- the other way: a stopped server, its directory copied -----------------------------------------
+
+
+def test_a_copied_directory_serves_elsewhere_and_the_doctor_says_what_is_left(
+    old: Appliance, new: Appliance, quick_dir: Path
+) -> None:
+    (old.state / "backups" / "2026-11-22T08-00-00Z").mkdir(parents=True)
+    (old.state / "backups" / "2026-11-22T08-00-00Z" / "inventory.json").write_text("{}")
+    token = old.token()
+    had = old.ask("GET", f"/machines/{MAC}", token=token).json()
+    assert "sound" in old.bty("verify").stdout
+    old.stop()
+    shutil.copytree(old.state, new.state, symlinks=True)
+    new.more["BTY_SERVER_PUBLIC_URL"] = "http://192.0.2.10:8080"
+    with Database(new.state / "state.db") as database:  # as another host would have left it
+        database.write(lambda tx: instance.put(tx, "host", "old-host (000000000000)"))
+
+    new.start()
+
+    assert new.ask("GET", f"/machines/{MAC}", token=token).json() == had
+    for name in ("current", "previous"):
+        link = new.state / "boot" / name
+        assert link.readlink() == (old.state / "boot" / name).readlink()
+        assert not link.readlink().is_absolute()
+    for path in old.state.rglob("*"):
+        if path.name not in ("state.db", "state.db-wal", "state.db-shm", "serve.lock"):
+            copy = new.state / path.relative_to(old.state)
+            assert copy.lstat().st_mode == path.lstat().st_mode, copy
+            if path.is_file():
+                assert copy.read_bytes() == path.read_bytes(), copy
+    assert (new.state / "state.db").stat().st_mode & 0o777 == 0o600
+    found = json.loads(new.bty("doctor", "--json", status=1).stdout)["findings"]
+    left = {finding["check"]: finding["sentence"] for finding in found if finding["remedy"]}
+    if hosts.this_host():  # a container has none
+        assert "was served by old-host" in left["new-host"]
+        assert "192.0.2.10:8080, which is no address of this host" in left["public-url"]
+        new.ask("GET", f"/pxe/{MAC}")
+        found = json.loads(new.bty("doctor", "--json", status=1).stdout)["findings"]
+        assert "new-host" not in {finding["check"] for finding in found}
+        assert events(new).count("system.host.changed") == 1
+    assert "clock" not in left
