@@ -14,10 +14,15 @@ _MAX_BYTES = 4096
 
 def get(state_dir: Path) -> Mark | None:
     """The mark, or None. One that cannot be read is a mark all the same."""
+    path = state_dir / MARK_FILE
     try:
-        descriptor = os.open(state_dir / MARK_FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        path.lstat()  # asked before each change: it needs no descriptor, so that is never missing
     except FileNotFoundError:
         return None
+    except OSError:
+        return Mark("")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return Mark("")
     try:
