@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bty_app.domain.migration import LEASE_SECONDS, MARK_FILE, State
+from bty_app.domain.migration import LEASE_SECONDS, MARK_FILE, Mark, State
 from bty_app.domain.migration_events import cancelled
 from bty_app.errors import (
     ConfigError,
@@ -19,7 +19,7 @@ from bty_app.errors import (
 from bty_app.services.arrival import check_finished, finish
 from bty_app.services.departure import Departure
 from bty_app.services.publication import Places, Publication
-from bty_app.store import events, settings
+from bty_app.store import events, move_mark, settings
 from bty_app.store.boot_tree import BootTree
 from bty_app.store.database import Database
 from tests.acknowledging import AT
@@ -252,3 +252,10 @@ def test_a_database_that_came_in_between_is_left_as_it_is(tmp_path: Path) -> Non
 
 def _killed(*_arguments: object, **_more: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_mark_that_cannot_be_looked_for_counts_as_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    assert move_mark.get(tmp_path) is None
+    assert move_mark.get(tmp_path / "file") == Mark("")
