@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from bty_app import config_values as values
-from bty_app.config_elsewhere import Nbdmux, Offsite, Registry, Upstream, Webhooks, Withcache
+from bty_app.config_elsewhere import (
+    Litestream,
+    Nbdmux,
+    Offsite,
+    Registry,
+    Upstream,
+    Webhooks,
+    Withcache,
+)
 from bty_app.config_sections import Admin, Log, Netboot, Network, Paths, Power, Server, Tuning
 
 __all__ = [
@@ -24,6 +32,7 @@ __all__ = [
     "Admin",
     "Config",
     "Key",
+    "Litestream",
     "Log",
     "Nbdmux",
     "Netboot",
@@ -64,6 +73,7 @@ class Config:
     offsite: Offsite = field(default_factory=Offsite)
     tuning: Tuning = field(default_factory=Tuning)
     webhooks: Webhooks = field(default_factory=Webhooks)
+    litestream: Litestream = field(default_factory=Litestream)
     log: Log = field(default_factory=Log)
     provenance: Mapping[str, str] = field(
         default_factory=lambda: dict.fromkeys(KEYS_BY_NAME, DEFAULT)
@@ -90,6 +100,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "offsite": Offsite,
     "tuning": Tuning,
     "webhooks": Webhooks,
+    "litestream": Litestream,
     "log": Log,
 }
 

@@ -128,3 +128,22 @@ class Webhooks:
     command_kinds: str = _key(
         "*failed", values.text, "patterns", "Which kinds of events the program gets."
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Litestream:
+    """Continuous replication of the database, by a program beside the server."""
+
+    url: str = _key(
+        "",
+        values.replica,
+        "URL",
+        "Where Litestream replicates the database to: s3://bucket/path, file:///directory, ..."
+        " None: it is not replicated.",
+    )
+    endpoint: str = _key(
+        "",
+        values.s3_endpoint,
+        "URL",
+        "The server that speaks S3, where it is not Amazon's: http://host:port.",
+    )

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from bty_app.domain.offsite import parse_target
 from bty_app.domain.release import check_source, check_tag
+from bty_app.domain.replication import check_endpoint, check_target
 from bty_app.domain.signature import parse_key
 from bty_app.errors import ConfigError, InvalidInputError
 
@@ -190,6 +191,23 @@ def file_name(value: object) -> str:
     if name and not name.startswith("/"):
         raise ConfigError("must be a path that begins with /")
     return name
+
+
+def replica(value: object) -> str:
+    """A target of Litestream, or nothing."""
+    return _checked(check_target, value)
+
+
+def s3_endpoint(value: object) -> str:
+    """A server that speaks S3, or nothing."""
+    return _checked(check_endpoint, value)
+
+
+def _checked(check: Callable[[str], str], value: object) -> str:
+    try:
+        return check(text(value))
+    except InvalidInputError as error:
+        raise ConfigError(error.message) from error
 
 
 def networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -59,6 +59,12 @@ class PreconditionError(ConflictError):
     code = "precondition"
 
 
+class MovedError(ConflictError):
+    """Nothing can be changed here: the appliance is being moved, or has moved, to another host."""
+
+    code = "moved"
+
+
 class CancelledError(BtyError):
     """The work was ended before it was done, because somebody asked for that."""
 

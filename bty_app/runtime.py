@@ -95,6 +95,7 @@ def services(
 ) -> Services:
     """The use cases over one open database; `known` are the secrets, if they were read already."""
     known = known or secrets(config)
+    departure = parts.departure(config, database, clock)
     sessions = _sessions(known, database, clock)
     settings = parts.settings_of(config, database, revisions, clock)
     settings.stored()  # from now on they are known, whatever becomes of the disk
@@ -195,6 +196,7 @@ def services(
         settings=settings,
         tokens=Tokens(database, clock),
         webhooks=parts.webhooks(config, database, settings, clock),
+        departure=departure,
         account=AccountKeeper(database, sessions, password_place, clock),
     )
 

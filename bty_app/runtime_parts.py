@@ -27,6 +27,7 @@ from bty_app.services.catalog_checks import CatalogChecks, Checked
 from bty_app.services.catalog_source import CatalogSource
 from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.clock import Clock, utc_now
+from bty_app.services.departure import Departure
 from bty_app.services.doctor import Doctor
 from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
 from bty_app.services.image_origins import ImageOrigins
@@ -40,6 +41,7 @@ from bty_app.services.settings import Settings
 from bty_app.services.webhooks import Webhooks
 from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.backup_shelf import Shelf
+from bty_app.store.boot_tree import BootTree
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Login, Registry
@@ -63,6 +65,13 @@ def webhooks(
         command=Target(patterns, command=words) if words else None,
         clock=clock,
     )
+
+
+def departure(config: Config, database: Database, clock: Clock = utc_now) -> Departure:
+    """The way to another host."""
+    paths = config.paths
+    tree = BootTree(paths.boot_dir)
+    return Departure(database, paths.state_dir, tree, paths.catalog_file, clock)
 
 
 def boot_files(config: Config) -> BootFiles:
@@ -111,6 +120,8 @@ def doctor(
             network=network or listens(config),
             deep=deep,
             backups=_backups_of(config, database) if database else None,
+            public_url=config.server.public_url,
+            replica=config.litestream.url,
         )
     )
 

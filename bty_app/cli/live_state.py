@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import apsw
 
 from bty_app import __version__
 from bty_app.errors import ConflictError, NotFoundError
-from bty_app.store import locks
+from bty_app.store import locks, move_mark
 from bty_app.store.database import Database
 from bty_app.store.sqlite import connect, translated
 from bty_app.store.version import stored_version
@@ -31,6 +32,7 @@ def live_database(state_dir: Path) -> Iterator[Database]:
     with locks.shared(state_dir):
         _check_version(path)
         with Database(path) as database:
+            database.refuse_when(partial(move_mark.refused, state_dir))
             yield database
 
 

@@ -74,6 +74,10 @@ COMMANDS: Mapping[str, Command] = {
     "settings": Command("bty_app.cli.settings", "list and change what a running server takes up"),
     "token": Command("bty_app.cli.token", "create, list and revoke the API tokens of scripts"),
     "webhook": Command("bty_app.cli.webhook", "list and test the receivers of events"),
+    "litestream": Command(
+        "bty_app.cli.litestream", "configure and check the continuous replication of the database"
+    ),
+    "migrate": Command("bty_app.cli.migrate", "take the place of an appliance on another host"),
     "flash": Command(
         "bty_app.cli.flash", "write an image onto a disk, or do what a server wants of this machine"
     ),

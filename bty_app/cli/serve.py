@@ -17,11 +17,15 @@ import apsw
 from bty_app import __version__, logs, runtime, runtime_netboot, runtime_parts, state_dir
 from bty_app.cli import options
 from bty_app.config import Config
-from bty_app.errors import BtyError, StorageError
+from bty_app.domain.replication import LOCAL_DIRECTORY
+from bty_app.errors import BtyError, MovedError, StorageError
+from bty_app.services import host as hosts
 from bty_app.services import passwords
+from bty_app.services.arrival import check_finished
 from bty_app.services.backup_files import back_up_before_rotation
 from bty_app.services.revisions import Revisions
 from bty_app.store import locks
+from bty_app.store.publish import make_directories
 from bty_app.store.rotation import open_state
 from bty_app.web.app import Services, create_app
 from bty_app.workers import http
@@ -72,6 +76,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         stack.callback(listener.close)
         sockets = runtime_netboot.bound(config, stack)
         stack.enter_context(locks.serving(place, about=about))
+        check_finished(place)
         opening = open_state(
             place,
             version=__version__,
@@ -80,11 +85,18 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         )
         _tell(opening.sentence)
         revisions = Revisions()
+        if config.litestream.url:  # before its first start, checkpoints are left to it
+            make_directories(place / LOCAL_DIRECTORY)
         database = stack.enter_context(runtime.opened(place, revisions))
         secrets = runtime.secrets(config)
         services = runtime.services(config, database, revisions, known=secrets)
         stack.callback(_write_the_last, services)
-        services.imports.import_catalog_file()
+        stack.callback(services.departure.end)
+        if why := services.departure.refusal():
+            _tell(why)
+        else:
+            hosts.note(database, hosts.this_host())
+            services.imports.import_catalog_file()
         app = create_app(services, runtime_parts.options(config))
         worker = http.HttpWorker(
             app,
@@ -95,13 +107,19 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         )
         watch = Scheduler(tasks(services), seconds=SCHEDULER_SECONDS)
         hooks = Scheduler(
-            {"webhooks": services.webhooks.turn}, seconds=WEBHOOK_SECONDS, name="webhooks"
+            {"webhooks": services.departure.serving(services.webhooks.turn)},
+            seconds=WEBHOOK_SECONDS,
+            name="webhooks",
         )
         stages = Scheduler(
-            {"stages": services.stages.flush}, seconds=STAGES_SECONDS, name="boot-stages"
+            {"stages": services.departure.serving(services.stages.flush)},
+            seconds=STAGES_SECONDS,
+            name="boot-stages",
         )
         backups = Scheduler(
-            {"backups": services.backup_schedule.turn}, seconds=BACKUP_SECONDS, name="backups"
+            {"backups": services.departure.serving(services.backup_schedule.turn)},
+            seconds=BACKUP_SECONDS,
+            name="backups",
         )
         revisions.listen("settings", backups.wake)
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
@@ -109,19 +127,24 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         boot = runtime_netboot.workers(config, sockets, services, http_port=port)
         _announce(host, port, config, secrets.password, [worker.name for worker in boot])
         _supervise(Supervisor([worker, watch, hooks, stages, backups, *boot, *jobs]))
-        with contextlib.suppress(StorageError):
+        with contextlib.suppress(StorageError, MovedError):
             services.tokens.note_uses()
     return 0
 
 
 def tasks(services: Services) -> dict[str, Callable[[], object]]:
     """What is looked at now and then: each is done within seconds, one after the other."""
-    return {
+    done_here = {
         "silence": services.reports.report_silence,
         "cache": services.keeper.turn,
         "tokens": services.tokens.note_uses,
         "offsite": services.offsite.turn,
         "late-events": services.late.flush,
+    }
+    serving = services.departure.serving
+    return {
+        "departure": services.departure.look,
+        **{name: serving(task) for name, task in done_here.items()},
     }
 
 

@@ -94,6 +94,12 @@ class Kind(StrEnum):
     WEBHOOK_RECOVERED = "webhook.recovered"
     AUDIT_FAILED = "system.audit.failed"
     SCHEMA_RESET = "system.schema.reset"
+    MIGRATION_LEAVING = "system.migration.leaving"
+    MIGRATION_GIVEN_UP = "system.migration.given_up"
+    MIGRATION_MOVED = "system.migration.moved"
+    MIGRATION_CANCELLED = "system.migration.cancelled"
+    MIGRATION_ARRIVED = "system.migration.arrived"
+    HOST_CHANGED = "system.host.changed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,23 @@ def script(offer: Offer, context: Context, *, because: str) -> str:
     return "\n".join(["#!ipxe", f"set {_ANSWERED} yes", *lines, ""])
 
 
+def moved(base_url: str, mac: Mac, to: str) -> str:
+    """Go on to the appliance at `to`, for as long as it takes to answer: this one decides nothing,
+    and the firmware would go on to a disk that may be half written. Without an address: come back.
+    """
+    context = Context(to or base_url, mac)
+    where = f"this server has moved to {to}" if to else "this server has moved"
+    lines = [
+        "#!ipxe",
+        f"set {_ANSWERED} yes",
+        f"echo bty: {mac}: {_echoed(where)}",
+        *([f"chain --replace {_script_of(context)} || goto again"] if to else []),
+        *_ask_again(context, RETRY_SECONDS),
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def _live(context: Context) -> list[str]:
     if context.live.not_ready:
         return _not_ready(context)
@@ -180,5 +197,9 @@ def _ask_again(context: Context, seconds: int) -> list[str]:
     return [
         ":again",
         f"sleep {seconds}",
-        f"chain --replace {context.base_url}/pxe/{context.mac.replace(':', '-')} || goto again",
+        f"chain --replace {_script_of(context)} || goto again",
     ]
+
+
+def _script_of(context: Context) -> str:
+    return f"{context.base_url}/pxe/{context.mac.replace(':', '-')}"

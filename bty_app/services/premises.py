@@ -51,3 +51,5 @@ class Premises:
     network: Network = field(default_factory=Network)
     deep: bool = False
     backups: Backups | None = None
+    public_url: str = ""
+    replica: str = ""

@@ -68,7 +68,7 @@ class Sessions:
             settings.put(tx, FINGERPRINT, now, at=stamp(self._clock()))
             return known is not None
 
-        return self._database.write(change)
+        return self._database.write(change, always=True)
 
     def log_in(self, password: str, visitor: Visitor) -> str | None:
         """The token of a new session, or None: the password is wrong.
@@ -99,7 +99,7 @@ class Sessions:
         )
         at = stamp(self._clock())
         with contextlib.suppress(StorageError):  # the answer is no, written down or not
-            self._database.write(lambda tx: events.record(tx, event, at=at))
+            self._database.write(lambda tx: events.record(tx, event, at=at), always=True)
         return False
 
     def take_password(self, tx: Tx, password: str, *, keep: Session | None) -> int:
@@ -131,7 +131,8 @@ class Sessions:
             self._database.write(
                 lambda tx: sessions.note_use(
                     tx, token_hash, seen_at=longer.seen_at, expires_at=longer.expires_at
-                )
+                ),
+                always=True,
             )
         except (StorageError, ConflictError):  # a full disk must not lock the operator out
             return session, False
@@ -145,7 +146,7 @@ class Sessions:
             if sessions.delete(tx, session.token_hash):
                 events.record(tx, _event(Kind.LOGOUT, "the operator logged out", ip), at=at)
 
-        self._database.write(change)
+        self._database.write(change, always=True)
 
     def form_token(self, session: Session | None) -> str:
         """What a form on a page must carry: of this session, or of the login page."""
@@ -195,7 +196,7 @@ class Sessions:
             sessions.insert(tx, session)
             events.record(tx, event, at=stamp(now))
 
-        self._database.write(change)
+        self._database.write(change, always=True)
 
 
 def _event(

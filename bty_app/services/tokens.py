@@ -151,4 +151,4 @@ class Tokens:
             refused, self._refused = self._refused, 0
         event = auth_events.token_refused(token_id, why, refused, ip)
         with contextlib.suppress(StorageError, ConflictError):  # the answer is no in any case
-            self._database.write(lambda tx: events.record(tx, event, at=stamp(now)))
+            self._database.write(lambda tx: events.record(tx, event, at=stamp(now)), always=True)

@@ -19,9 +19,9 @@ import apsw
 
 from bty_app.domain.events import Event
 from bty_app.domain.tokens import Token
-from bty_app.errors import ConflictError, StorageError
+from bty_app.errors import ConflictError, MovedError, StorageError
 from bty_app.store.acting import acting
-from bty_app.store.sqlite import readable, translated, writable
+from bty_app.store.sqlite import bound_log, is_replicated, readable, translated, writable
 
 T = TypeVar("T")
 
@@ -138,6 +138,7 @@ class Database:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
+        self._refusal: Callable[[], str] = lambda: ""
         try:
             self._writer = writable(path)
         except apsw.Error as error:
@@ -152,10 +153,19 @@ class Database:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    def write(self, change: Callable[[Tx], T]) -> T:
+    def refuse_when(self, refusal: Callable[[], str]) -> None:
+        """Ask `refusal` before each change: what it says, where it says something, refuses it."""
+        self._refusal = refusal
+
+    def write(self, change: Callable[[Tx], T], *, always: bool = False) -> T:
         """Run `change` in the writer thread; return its result once it is durable.
 
+        Args:
+            change: what to do.
+            always: also where changes are refused.
+
         Raises:
+            MovedError: changes are refused, as `refuse_when` said.
             StorageError: the change could not be made durable; nothing of it stays.
             ConflictError: another process held the database for longer than the time-out.
             BtyError: whatever `change` itself raised; nothing of it stays.
@@ -164,6 +174,9 @@ class Database:
         with self._closing:
             if self._closed:
                 raise StorageError("the database is closed: the server is stopping")
+            # Asked under the lock: a change that passed is in the queue before the next write is.
+            if not always and (why := self._refusal()):
+                raise MovedError(why)
             self._queue.put(job)
         job.waiting.acquire()
         if job.error is not None:
@@ -185,7 +198,9 @@ class Database:
             raise translated(error) from error
 
     def close(self) -> None:
-        """Finish the queued changes, empty the write-ahead log, close every connection."""
+        """Finish the queued changes, empty the write-ahead log (unless that is Litestream's to do),
+        close every connection.
+        """
         with self._closing:
             if self._closed:
                 return
@@ -198,7 +213,8 @@ class Database:
             self._readers.clear()
         with contextlib.suppress(apsw.Error):  # the log stays and is replayed at the next start
             self._writer.pragma("optimize")
-            self._writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            if not is_replicated(self.path):
+                self._writer.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._writer.close()
 
     def _reader(self) -> apsw.Connection:
@@ -310,6 +326,7 @@ class Database:
     def _notice_other_writers(self) -> None:
         """A command beside the server may have written: tell the pages."""
         with contextlib.suppress(apsw.Error):  # looked at again in two seconds
+            bound_log(self._writer, self.path)  # Litestream may have begun
             version = self._writer.pragma("data_version")
             if version != self._seen_version:
                 self._seen_version = version

@@ -128,6 +128,18 @@ def newest_id(tx: Tx) -> int:
     return int(tx.value("SELECT max(id) FROM events") or 0)
 
 
+def newest_ts(tx: Tx) -> str | None:
+    """When the last row was written."""
+    found = tx.value("SELECT ts FROM events ORDER BY id DESC LIMIT 1")
+    return None if found is None else str(found)
+
+
+def newest_of_facts(tx: Tx) -> int:
+    """The id of the newest row that is not of a login or a credential; 0 when there is none."""
+    sql = "SELECT id FROM events WHERE kind NOT LIKE 'auth.%' ORDER BY id DESC LIMIT 1"
+    return int(tx.value(sql) or 0)
+
+
 def bounds(tx: Tx, query: Query) -> tuple[int, int]:
     """Between which ids the rows that match can be, both included."""
     low, high = _window(tx, query)

@@ -76,6 +76,12 @@ def count_all(tx: Tx) -> int:
     return int(tx.value("SELECT count(*) FROM machines"))
 
 
+def last_contact(tx: Tx) -> str | None:
+    """When a machine was last seen."""
+    found = tx.value("SELECT max(last_seen_at) FROM machines")
+    return None if found is None else str(found)
+
+
 def counts_by_mode_and_phase(tx: Tx) -> list[tuple[str, str, int]]:
     """(mode, phase, how many machines)."""
     sql = "SELECT boot_mode, phase, count(*) FROM machines GROUP BY boot_mode, phase ORDER BY 1, 2"

@@ -12,6 +12,8 @@ from bty_app.errors import BtyError, ConflictError, StorageError
 APPLICATION_ID = 0x62747931  # "bty1", shown by file(1)
 SCHEMA_NUMBER = 2
 BUSY_TIMEOUT_MS = 5000
+LOG_PAGES = 1000
+REPLICATED_LOG_PAGES = 65_536  # 256 MiB: a bound for as long as Litestream is down
 _RETRY_SECONDS = 0.02
 
 
@@ -39,9 +41,24 @@ def writable(path: Path) -> apsw.Connection:
             f"{path}: this file system cannot hold a write-ahead log; use a local disk"
         )
     connection.pragma("synchronous", 2)
-    connection.pragma("wal_autocheckpoint", 1000)
+    bound_log(connection, path)
     connection.pragma("journal_size_limit", 64 * 1024 * 1024)
     return connection
+
+
+def is_replicated(path: Path) -> bool:
+    """Whether Litestream looks after this database: it has a directory of its own beside it.
+
+    Then checkpoints are its own. One of ours, in the moment in which it changes its locks for one,
+    gives a replica that is restored damaged (seen with 0.5.17).
+    """
+    return path.with_name(f".{path.name}-litestream").is_dir()
+
+
+def bound_log(connection: apsw.Connection, path: Path) -> None:
+    """Have commits empty the write-ahead log at a size that it never has while Litestream works."""
+    pages = REPLICATED_LOG_PAGES if is_replicated(path) else LOG_PAGES
+    connection.pragma("wal_autocheckpoint", pages)
 
 
 def readable(path: Path) -> apsw.Connection:

@@ -19,6 +19,7 @@ from bty_app.web.api import events as events_api
 from bty_app.web.api import hardware as hardware_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
+from bty_app.web.api import migration as migration_api
 from bty_app.web.api import settings as settings_api
 from bty_app.web.api import timeline as timeline_api
 from bty_app.web.api import webhooks as webhooks_api
@@ -51,7 +52,8 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     cookies = Cookies(secure=options.public_url.startswith("https://"))
     check = SessionCheck(services.sessions, services.tokens, cookies)
     assets = Assets()
-    pages = Pages(assets, services.sessions, Alerts(services.audit, services.revisions))
+    alerts = Alerts(services.audit, services.revisions, services.departure.refusal)
+    pages = Pages(assets, services.sessions, alerts)
     app: falcon.App[Any, Any] = falcon.App(
         middleware=[front, check, ErrorPages(pages)], independent_middleware=True
     )
@@ -65,6 +67,7 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     _machine_routes(routes, services, options)
     _operator_routes(routes, services, options)
     _backup_routes(routes, services)
+    _migration_routes(routes, services)
     _access_routes(routes, services)
     document.publish(routes.every)
     _account_routes(app, services, pages)
@@ -83,9 +86,10 @@ def _machine_routes(routes: Routes, services: Services, options: Options) -> Non
     routes.add("/version", health.Version())
     routes.add("/metrics", health.MetricsText(services.health))
     routes.add("/pxe-bootstrap.ipxe", pxe.Bootstrap(services.stages.note))
-    routes.add("/pxe/{mac}", pxe.Script(services.contacts, Scripts(files, services.client)))
+    scripts = Scripts(files, services.client)
+    routes.add("/pxe/{mac}", pxe.Script(services.contacts, scripts, services.departure.mark))
     routes.add("/client.pyz", pxe.ClientFile(services.client, services.stages.note))
-    routes.add("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
+    routes.add("/pxe/{mac}/plan", pxe.PlanOf(services.plans, services.departure.mark))
     routes.add(
         "/pxe/{mac}/inventory", pxe.InventoryOf(reports, max_bytes=options.inventory_max_bytes)
     )
@@ -172,6 +176,16 @@ def _access_routes(routes: Routes, services: Services) -> None:
     routes.add("/api/v1/settings", settings_api.SettingList(services.settings))
     routes.add("/api/v1/webhooks", webhooks_api.WebhookList(services.webhooks))
     routes.add("/api/v1/webhooks/test", webhooks_api.WebhookTest(services.webhooks))
+
+
+def _migration_routes(routes: Routes, services: Services) -> None:
+    """Behind a token of scope admin: another host that takes over."""
+    departure, here = services.departure, "/api/v1/migration"
+    routes.add(here, migration_api.Migration(departure))
+    routes.add(f"{here}/leaving", migration_api.MigrationLeaving(departure))
+    routes.add(f"{here}/moved", migration_api.MigrationMoved(departure))
+    routes.add(f"{here}/copy/{{name}}", migration_api.MigrationCopy(departure))
+    routes.add(f"{here}/boot/{{name:path}}", migration_api.MigrationBoot(departure))
 
 
 def _account_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:

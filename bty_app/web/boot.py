@@ -16,7 +16,6 @@ import falcon
 
 from bty_app import logs
 from bty_app.domain.boot_stages import Stage
-from bty_app.domain.byte_range import Span, span_of
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.errors import BtyError, InvalidInputError, NotFoundError, TooLargeError
 from bty_app.netboot import ipxe
@@ -25,6 +24,7 @@ from bty_app.services.boot_stages import Note
 from bty_app.services.reports import Reports
 from bty_app.web.operations import BYTES as ANY_BYTES
 from bty_app.web.operations import Answer, Body, Operation, answers, declared
+from bty_app.web.ranges import send_file
 from bty_app.web.records import parameters, record
 from bty_app.web.sent import Sent
 from bty_app.web.shapes import Text, Whole
@@ -147,28 +147,7 @@ class BootFile:
 
     def _send(self, req: falcon.Request, resp: falcon.Response, name: str, file: BinaryIO) -> None:
         size = _describe(resp, name, file)
-        etag = resp.get_header("ETag")
-        if req.get_header("If-None-Match") == etag:
-            resp.status = 304
-            resp.delete_header("Content-Type")
-            file.close()
-            return
-        wanted = req.get_header("Range")
-        if req.get_header("If-Range") not in (None, etag):
-            wanted = None
-        span = span_of(wanted, size)
-        if span is not None and span.length == 0:
-            resp.set_header("Content-Range", f"bytes */{size}")
-            resp.status = 416
-            file.close()
-            return
-        if span is not None:
-            last = span.start + span.length - 1
-            resp.set_header("Content-Range", f"bytes {span.start}-{last}/{size}")
-            resp.status = 206
-        whole = span or Span(0, size)
-        file.seek(whole.start)
-        resp.set_stream(file, whole.length)
+        send_file(req, resp, file, size)
 
 
 def _lead_on(req: falcon.Request, resp: falcon.Response, name: str) -> None:

@@ -22,6 +22,7 @@ STATUS: tuple[tuple[type[errors.BtyError], int], ...] = (
     (errors.NotAllowedError, 403),
     (errors.NotFoundError, 404),
     (errors.PreconditionError, 412),
+    (errors.MovedError, 503),
     (errors.ConflictError, 409),
     (errors.TooLargeError, 413),
     (errors.ThrottledError, 429),

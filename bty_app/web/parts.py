@@ -21,6 +21,7 @@ from bty_app.services.catalog_jobs import CatalogJobs
 from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
+from bty_app.services.departure import Departure
 from bty_app.services.doctor import Doctor
 from bty_app.services.doctor_jobs import DoctorJobs
 from bty_app.services.hardware import Hardware
@@ -79,6 +80,7 @@ class Services:
     account: AccountKeeper
     webhooks: Webhooks
     offsite: OffsiteJobs
+    departure: Departure
 
 
 @dataclass(frozen=True, slots=True)

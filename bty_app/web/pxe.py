@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import falcon
 
 from bty_app.domain.boot import Wait
 from bty_app.domain.boot_stages import Stage
 from bty_app.domain.inventory import parse_inventory
-from bty_app.domain.mac import parse_mac
+from bty_app.domain.mac import Mac, parse_mac
+from bty_app.domain.migration import Mark, State, refusal
 from bty_app.domain.progress import parse_progress, parse_reason
-from bty_app.errors import ThrottledError, TooLargeError, ValidationError
+from bty_app.errors import MovedError, ThrottledError, TooLargeError, ValidationError
 from bty_app.netboot import ipxe
 from bty_app.services.boot_stages import Note
 from bty_app.services.client import Client
@@ -81,13 +84,19 @@ class Script:
     open_to_all = True
     operations = declared(GET=Operation(_SCRIPT, query=_PREVIEW))
 
-    def __init__(self, contacts: Contacts, scripts: Scripts) -> None:
+    def __init__(
+        self, contacts: Contacts, scripts: Scripts, moved: Callable[[], Mark | None]
+    ) -> None:
         self._contacts = contacts
         self._scripts = scripts
+        self._moved = moved
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """A contact; with `?preview=1` a look that changes nothing."""
         machine = parse_mac(mac)
+        if mark := self._moved():
+            self._send_on(req, resp, machine, mark)
+            return
         if _is_preview(req):
             self._show(req, resp, self._contacts.preview(machine))
             return
@@ -101,7 +110,19 @@ class Script:
 
     def on_head(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """What a GET would answer; changes nothing."""
-        self._show(req, resp, self._contacts.preview(parse_mac(mac)))
+        machine = parse_mac(mac)
+        if mark := self._moved():
+            self._send_on(req, resp, machine, mark)
+        else:
+            self._show(req, resp, self._contacts.preview(machine))
+
+    @staticmethod
+    def _send_on(req: falcon.Request, resp: falcon.Response, mac: Mac, mark: Mark) -> None:
+        """Nothing is decided here any more: the new host alone knows what this machine boots."""
+        resp.content_type = SCRIPT_TYPE
+        resp.text = ipxe.moved(req.context.base_url, mac, mark.to)
+        resp.cache_control = ["no-store"]
+        req.context.note["offer"] = "moved"
 
     def _show(self, req: falcon.Request, resp: falcon.Response, what: Decided) -> None:
         decision = what.decision
@@ -120,12 +141,15 @@ class PlanOf:
         GET=Operation(answers("The plan.", box_shapes.PLAN), query=_PREVIEW, refuses=(429,))
     )
 
-    def __init__(self, plans: Plans) -> None:
+    def __init__(self, plans: Plans, moved: Callable[[], Mark | None]) -> None:
         self._plans = plans
+        self._moved = moved
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """The plan; with `?preview=1` a look that changes nothing."""
         machine, base_url = parse_mac(mac), req.context.base_url
+        if mark := self._moved():
+            raise MovedError(refusal(State.MOVED, mark.to))
         if _is_preview(req):
             plan = self._plans.preview(machine, base_url=base_url)
         else:

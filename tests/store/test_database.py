@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from bty_app.errors import BtyError, ConflictError, NotFoundError, StorageError
+from bty_app.errors import BtyError, ConflictError, MovedError, NotFoundError, StorageError
 from bty_app.store import database as store_database
-from bty_app.store import sqlite
+from bty_app.store import hardware, sqlite
 from bty_app.store.creation import create
 from bty_app.store.database import ALL_TOPICS, Database, Tx
+from tests.fresh_state import make_state
 
 ROOT = Path(__file__).parents[2]
 AT = "2026-11-22T19:07:18.570473+00:00"
@@ -404,3 +405,32 @@ def test_readers_of_many_threads_each_have_their_own_connection(path: Path) -> N
             connections = {future.result() for future in futures}
 
     assert len(connections) == 4
+
+
+def test_where_litestream_replicates_checkpoints_are_left_to_it(tmp_path: Path) -> None:
+    """One of ours at the wrong moment gives a replica that restores damaged."""
+    path = make_state(tmp_path)
+    with Database(path) as db:
+        assert db._writer.pragma("wal_autocheckpoint") == sqlite.LOG_PAGES
+        path.with_name(".state.db-litestream").mkdir()
+        db._notice_other_writers()
+        assert db._writer.pragma("wal_autocheckpoint") == sqlite.REPLICATED_LOG_PAGES
+    with Database(path) as db, hardware.opened(path) as other:
+        assert db._writer.pragma("wal_autocheckpoint") == sqlite.REPLICATED_LOG_PAGES
+        db.write(lambda tx: tx.run("INSERT INTO settings VALUES ('a', 'b', 'c')"))
+        db.close()
+
+        assert path.with_name("state.db-wal").stat().st_size > 0
+        assert other.execute("SELECT value FROM settings").fetchall() == [("b",)]
+
+
+def test_what_is_refused_is_refused_before_it_is_begun_but_what_is_always_done(
+    tmp_path: Path,
+) -> None:
+    with Database(make_state(tmp_path)) as db:
+        db.refuse_when(lambda: "moved")
+        with pytest.raises(MovedError, match="moved"):
+            db.write(lambda tx: tx.run("INSERT INTO settings VALUES ('a', 'b', 'c')"))
+        db.write(lambda tx: tx.run("INSERT INTO settings VALUES ('d', 'e', 'f')"), always=True)
+
+        assert db.read(lambda tx: tx.value("SELECT group_concat(key) FROM settings")) == "d"

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from bty_app import __version__
 from bty_app.domain.jobs import Quiet
+from bty_app.domain.migration import MARK_FILE
 from bty_app.services.backups import Order
 from bty_app.services.boot_servers import Name
 from tests.web import walk
@@ -72,6 +73,22 @@ def test_axe_finds_nothing(running: Site, chromium: Browser, shape: str) -> None
 
     assert {path: rows for path, rows in found.items() if rows} == {}
     assert [line for line in complaints if "404" not in line] == []
+
+
+def test_axe_finds_nothing_where_the_appliance_has_moved(
+    running: Site, chromium: Browser, quick_dir: Path
+) -> None:
+    (quick_dir / "state" / MARK_FILE).write_text('{"to": "http://192.0.2.20:8080"}')
+    with served(running.app) as port:
+        base = f"http://{HOST}:{port}"
+        page = chromium.new_context(**SHAPES["phone"]).new_page()
+        log_in(page, base)
+        page.goto(f"{base}/ui/machines")
+        shown = page.locator('[role="alert"]').first.inner_text()
+        found = violations(page)
+
+    assert shown.startswith("This appliance has moved to http://192.0.2.20:8080")
+    assert found == []
 
 
 def test_axe_would_find_something(running: Site, chromium: Browser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bty_app.domain.events import Kind, Query, StoredEvent
@@ -12,17 +13,23 @@ from bty_app.web.ui.shared import Shared
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """How many failures are open, and the reset among them that was not acknowledged."""
+    """How many failures are open, the reset among them that was not acknowledged, and why nothing
+    can be changed, where that is so.
+    """
 
     failures: int
     reset: StoredEvent | None
+    refusal: str = ""
 
 
 class Alerts:
     """The alert of the moment."""
 
-    def __init__(self, audit: Audit, revisions: Revisions) -> None:
+    def __init__(
+        self, audit: Audit, revisions: Revisions, refusal: Callable[[], str] = lambda: ""
+    ) -> None:
         self._audit = audit
+        self._refusal = refusal
         self._revisions = revisions
         self._shared: Shared[Alert] = Shared()
 
@@ -34,4 +41,4 @@ class Alerts:
         resets = self._audit.listed(
             Query(kind=Kind.SCHEMA_RESET.value, open_failures=True, limit=1)
         )
-        return Alert(self._audit.open_failures(), resets[0] if resets else None)
+        return Alert(self._audit.open_failures(), resets[0] if resets else None, self._refusal())
