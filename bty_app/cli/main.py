@@ -57,6 +57,7 @@ COMMANDS: Mapping[str, Command] = {
     "export": Command("bty_app.cli.export", "write the hardware identity of all machines"),
     "import": Command("bty_app.cli.import_", "take over the machines of a bundle"),
     "verify": Command("bty_app.cli.verify", "check a bundle or a database"),
+    "restore": Command("bty_app.cli.restore", "put a backup back, shown row by row first"),
     "doctor": Command("bty_app.cli.doctor", "check the installation, each finding with its remedy"),
     "machine": Command("bty_app.cli.machine", "list, show, change and forget machines"),
     "catalog": Command("bty_app.cli.catalog", "list, import, add and remove images"),

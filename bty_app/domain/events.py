@@ -65,6 +65,8 @@ class Kind(StrEnum):
     ARTIFACTS_ROLLED_BACK = "netboot.artifacts.rolled_back"
     BACKUP_CREATED = "backup.created"
     BACKUP_FAILED = "backup.failed"
+    BACKUP_RESTORED = "backup.restored"
+    BACKUP_RESTORE_FAILED = "backup.restore.failed"
     SETTINGS_UPDATED = "settings.updated"
     LOGIN_SUCCEEDED = "auth.login.succeeded"
     LOGIN_FAILED = "auth.login.failed"
