@@ -124,7 +124,8 @@ class OldDatabase:
 
 
 def _meaning(path: Path, error: apsw.Error) -> BtyError:
-    if isinstance(error, apsw.NotADBError | apsw.CorruptError | apsw.FormatError):
+    is_damaged = isinstance(error, apsw.NotADBError | apsw.CorruptError | apsw.FormatError)
+    if is_damaged or "unsupported file format" in str(error):  # what a garbled header is called
         return DamagedError(f"{path.name} cannot be read ({error})")
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return ConflictError(_busy(path))
