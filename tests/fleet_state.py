@@ -100,7 +100,8 @@ def bind(
     serial: str = "S",
 ) -> object:
     """An operator saves a machine."""
-    wanted = Assignment(mode, ref, Serial(serial), None, tuple(sorted(labels)), labels_given=True)
+    disk = Serial(serial) if serial else None
+    wanted = Assignment(mode, ref, disk, None, tuple(sorted(labels)), labels_given=True)
 
     def change(tx: Tx) -> None:
         machines.assign(tx, mac(number), wanted, at=AT)

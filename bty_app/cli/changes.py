@@ -16,7 +16,7 @@ def told_changes(rows: Iterable[RowChange]) -> Iterator[str]:
         )
         place = "" if row.table == "machines" else f"{row.table} "
         disarmed = " (disarmed)" if row.disarmed else ""
-        shown = f": {fields}" if row.kind == "changed" else ""
+        shown = f": {fields}" if fields and row.kind not in {"added", "removed"} else ""
         yield one_line(f"  {row.kind:8}{place}{row.key}{disarmed}{shown}")
 
 

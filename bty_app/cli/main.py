@@ -58,6 +58,7 @@ COMMANDS: Mapping[str, Command] = {
     "import": Command("bty_app.cli.import_", "take over the machines of a bundle"),
     "verify": Command("bty_app.cli.verify", "check a bundle or a database"),
     "restore": Command("bty_app.cli.restore", "put a backup back, shown row by row first"),
+    "recover": Command("bty_app.cli.recover", "carry over what an old database still holds"),
     "doctor": Command("bty_app.cli.doctor", "check the installation, each finding with its remedy"),
     "machine": Command("bty_app.cli.machine", "list, show, change and forget machines"),
     "catalog": Command("bty_app.cli.catalog", "list, import, add and remove images"),

@@ -67,6 +67,7 @@ class Kind(StrEnum):
     BACKUP_FAILED = "backup.failed"
     BACKUP_RESTORED = "backup.restored"
     BACKUP_RESTORE_FAILED = "backup.restore.failed"
+    STATE_RECOVERED = "state.recovered"
     SETTINGS_UPDATED = "settings.updated"
     LOGIN_SUCCEEDED = "auth.login.succeeded"
     LOGIN_FAILED = "auth.login.failed"
@@ -79,6 +80,7 @@ class Kind(StrEnum):
     WEBHOOK_FAILED = "webhook.delivery.failed"
     WEBHOOK_RECOVERED = "webhook.recovered"
     SCHEMA_RESET = "system.schema.reset"
+    SCHEMA_RETURNED = "system.schema.returned"
 
 
 @dataclass(frozen=True, slots=True)

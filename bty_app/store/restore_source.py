@@ -24,6 +24,7 @@ from bty_app.store.place import free_bytes, size_of
 
 MAX_BYTES = 64 * 1024**3
 SCRATCH = "restore"
+_LOGS = ("-wal", "-journal")
 _HEADER = b"SQLite format 3\0"
 _CHUNK = 1024 * 1024
 _ROOM = 16 * 1024 * 1024  # for the log of the transaction, at the least
@@ -38,8 +39,8 @@ class Staged:
 
 
 @contextmanager
-def staged(state_dir: Path, source: Path) -> Iterator[Staged]:
-    """Copy the database file `source` below `state_dir` for the block.
+def staged(state_dir: Path, source: Path, *, with_logs: bool = False) -> Iterator[Staged]:
+    """Copy the database file `source` below `state_dir` for the block; also its logs, if wanted.
 
     Raises:
         NotFoundError: there is no such file.
@@ -47,15 +48,25 @@ def staged(state_dir: Path, source: Path) -> Iterator[Staged]:
         StorageError: it cannot be read, or is not whole without its log; or there is no room.
     """
     with _opened(source) as descriptor:
-        _check_file(source, descriptor, state_dir)
+        _check_file(source, descriptor, state_dir, with_logs=with_logs)
         with publish.scratch_directory(state_dir, SCRATCH) as scratch:
             path = scratch / "source.db"
-            digest = hashlib.sha256()
-            with publish.create_file(path) as file:
-                while chunk := _read(source, descriptor):
-                    digest.update(chunk)
-                    file.write(chunk)
-            yield Staged(path, digest.hexdigest())
+            digest = _copied(source, descriptor, path)
+            for suffix in _LOGS if with_logs else ():
+                log = creation.sidecar(source, suffix)
+                if size_of(log):
+                    with _opened(log) as log_descriptor:
+                        _copied(log, log_descriptor, creation.sidecar(path, suffix))
+            yield Staged(path, digest)
+
+
+def _copied(source: Path, descriptor: int, path: Path) -> str:
+    digest = hashlib.sha256()
+    with publish.create_file(path) as file:
+        while chunk := _read(source, descriptor):
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()
 
 
 def attach(connection: apsw.Connection, path: Path) -> None:
@@ -150,7 +161,7 @@ def _opened(source: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _check_file(source: Path, descriptor: int, state_dir: Path) -> None:
+def _check_file(source: Path, descriptor: int, state_dir: Path, *, with_logs: bool) -> None:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise InvalidInputError(f"{source}: is not a file")
@@ -158,7 +169,7 @@ def _check_file(source: Path, descriptor: int, state_dir: Path) -> None:
         raise InvalidInputError(f"{source}: is larger than any database of bty")
     if os.pread(descriptor, len(_HEADER), 0) != _HEADER:
         raise InvalidInputError(f"{source}: this is not an SQLite database")
-    for suffix in ("-wal", "-journal"):
+    for suffix in () if with_logs else _LOGS:
         beside = creation.sidecar(source, suffix)
         if size_of(beside):
             raise StorageError(f"{source}: is not whole without {beside.name}, which belongs to it")
