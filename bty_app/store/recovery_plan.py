@@ -236,11 +236,8 @@ def _change(tx: Tx, choice: Choice, part: str, key: str, kind: str) -> RowChange
         row = tx.row(_bindings_sql(" WHERE a.mac = ?"), key)
         if row:
             is_disarmed = bool(row[8]) and not choice.keep_boot_modes and kind != CONFLICT
-            fields = _fields(BINDING, row[:4], row[4:8])
-            if is_disarmed:
-                fields = tuple(
-                    Field(f.name, f.old, INVENTORY) if f.name == "boot_mode" else f for f in fields
-                )
+            mode = INVENTORY if is_disarmed else row[4]
+            fields = _fields(BINDING, row[:4], (mode, *row[5:8]))
     elif part == "catalog":
         fields = _of_two(tx, "catalog_entries", "old_images", ("name", "disk_image_sha"), key)
     elif part == "settings":
