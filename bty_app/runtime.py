@@ -169,6 +169,8 @@ def services(
         settings=settings,
         tokens=Tokens(database, clock),
         webhooks=parts.webhooks(config, database, settings, clock),
+        restore=parts.restore(config, revisions, clock),
+        recover=parts.recover(config, revisions, clock),
         account=AccountKeeper(database, sessions, password_place, clock),
     )
 

@@ -24,11 +24,13 @@ from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
 from bty_app.services.premises import Premises
+from bty_app.services.recover import Recover
+from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings
 from bty_app.services.webhooks import Webhooks
 from bty_app.store.artifact_sets import ArtifactSets
-from bty_app.store.database import Database
+from bty_app.store.database import ALL_TOPICS, Database
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Login, Registry
 from bty_app.upstream.withcache import Withcache
@@ -131,6 +133,27 @@ def settings_of(
         configured={s.configured: spelled(config.value(s.configured)) for s in UPSTREAM},
         provenance=config.provenance,
         clock=clock,
+    )
+
+
+def restore(config: Config, revisions: Revisions, clock: Clock = utc_now) -> Restore:
+    """What puts backups back."""
+    return Restore(
+        config.paths.state_dir,
+        config.paths.backup_dir,
+        version=__version__,
+        clock=clock,
+        on_change=lambda: revisions.bump(ALL_TOPICS),
+    )
+
+
+def recover(config: Config, revisions: Revisions, clock: Clock = utc_now) -> Recover:
+    """What reads old databases."""
+    return Recover(
+        config.paths.state_dir,
+        version=__version__,
+        clock=clock,
+        on_change=lambda: revisions.bump(ALL_TOPICS),
     )
 
 

@@ -20,6 +20,7 @@ from bty_app.services.clock import Clock, utc_now
 from bty_app.store import (
     creation,
     events,
+    hardware,
     locks,
     old_state,
     publish,
@@ -105,6 +106,21 @@ class Recover:
         if not is_archive_name(name) or path.is_symlink() or not path.is_file():
             raise NotFoundError(f"there is no archive {name[:80]!r}")
         return path
+
+    def waiting(self, name: str) -> int:
+        """How many bindings wait in the archive of this name: those of machines with an image.
+
+        Raises:
+            NotFoundError: there is no such archive.
+            StorageError: it cannot be read.
+        """
+        path = self.path_of(name)
+        with hardware.opened_archive(path) as archive:
+            if not {"mac", "bty_image_ref"} <= hardware.columns(archive, "machines"):
+                return 0
+            sql = "SELECT count(*) FROM machines WHERE bty_image_ref IS NOT NULL"
+            (found,) = archive.execute(sql).fetchall()[0]
+        return int(str(found))
 
     def preview(self, path: Path, choice: Choice, reading: Reading = _PLAIN) -> Offer:
         """What would come over from the database at `path`. Nothing does.

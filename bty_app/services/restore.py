@@ -17,8 +17,9 @@ from pathlib import Path
 from bty_app.domain import restoring
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Kind, Query
+from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
-from bty_app.domain.restoring import Effect, RowChange, Wanted, WayBack
+from bty_app.domain.restoring import Effect, Known, RowChange, Wanted, WayBack
 from bty_app.errors import BtyError, ConflictError, NotFoundError, StorageError
 from bty_app.services import restore_sources
 from bty_app.services.backup_files import BackupPlan, write_backup
@@ -111,6 +112,7 @@ class Restore:
         self._version = version
         self._clock = clock
         self._on_change = on_change
+        self._sound = restore_sources.Sound()
 
     def path_of(self, backup_id: str) -> Path:
         """Where the backup of this name is.
@@ -152,6 +154,22 @@ class Restore:
                     problem=problem or "",
                 )  # fmt: skip
 
+    def machine(self, path: Path, mac: Mac) -> Known:
+        """What the backup at `path` knows of one machine, beside what is known now.
+
+        Raises:
+            NotFoundError: neither knows it.
+            BtyError: as `preview`.
+        """
+        source = restore_sources.found(path)
+        with self._proven(source) as proven:
+            live = self._state_db if self._problem() is None else None
+            with restoration.looking(live, proven.copy) as tx:
+                known = restore_plan.known(tx, mac)
+        if not known.then and not known.now:
+            raise NotFoundError(f"{source.name}: knows nothing of {mac}, and neither does anybody")
+        return known
+
     def apply(self, path: Path, wanted: Wanted, *, by: By, digest: str | None = None) -> Restored:
         """Put the backup at `path` back; with a `digest` only if that is still what was shown.
 
@@ -192,7 +210,7 @@ class Restore:
 
     @contextmanager
     def _proven(self, source: Source) -> Iterator[Proven]:
-        with restore_sources.proven(self._state_dir, source, self._version) as proven:
+        with restore_sources.proven(self._state_dir, source, self._version, self._sound) as proven:
             yield proven
 
     def _apply(

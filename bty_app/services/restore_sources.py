@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _BACKUP_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LIMIT = 1024 * 1024
 _MOST_SAID = 3
+_MOST_KNOWN = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,26 @@ class Proven:
 
     copy: Path
     origin: Origin
+
+
+class Sound:
+    """The digests of databases that were looked at in full, so that once is enough."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, None] = {}
+
+    def has(self, sha256: str) -> bool:
+        """Whether this very content was found to be sound."""
+        with self._lock:
+            return sha256 in self._known
+
+    def add(self, sha256: str) -> None:
+        """It was; the oldest of many is forgotten."""
+        with self._lock:
+            self._known[sha256] = None
+            if len(self._known) > _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
 
 
 def backup_path(backups_dir: Path, backup_id: str) -> Path:
@@ -83,7 +105,7 @@ def found(path: Path) -> Source:
 
 
 @contextmanager
-def proven(state_dir: Path, source: Source, version: str) -> Iterator[Proven]:
+def proven(state_dir: Path, source: Source, version: str, sound: Sound) -> Iterator[Proven]:
     """A copy of the database for the block: whole, of this release, with rows that can be ours.
 
     Raises:
@@ -96,8 +118,10 @@ def proven(state_dir: Path, source: Source, version: str) -> Iterator[Proven]:
                 f"{source.path}: its digest is not the one in {SUMS}: the file has changed;"
                 " take another backup, or rescue what is readable: bty recover --salvage"
             )
-        _check_release(source, staged.path, version)
-        _check_whole(source, staged.path, version)
+        if not sound.has(staged.sha256):
+            _check_release(source, staged.path, version)
+            _check_whole(source, staged.path, version)
+            sound.add(staged.sha256)
         yield Proven(staged.path, Origin(source.name, staged.sha256, source.created_at))
 
 

@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bty_app.domain.mac import Mac
 from bty_app.domain.machine import BootMode
-from bty_app.domain.restoring import Counts, Effect, Field, RowChange, Wanted
+from bty_app.domain.restoring import Counts, Effect, Field, Known, RowChange, Wanted
 from bty_app.store.database import Row, Tx
 
 LONGEST = 200  # characters of a value that is shown
@@ -31,6 +32,7 @@ _RECORD = (
 _OF_THE_BOX = ("last_seen_at", "last_seen_ip", "disk_suspect")
 COLUMNS = (*("mac", *_OPERATORS, *_CYCLE, "last_flashed_at", *_OF_THE_BOX, "updated_at", *_RECORD),)
 _DIFFERING = tuple(c for c in COLUMNS if c not in {"mac", "updated_at", *_OF_THE_BOX})
+_TIMES = ("last_seen_at", "last_seen_ip", "discovered_at", "known_disks_at", "hw_lshw_at")
 _SHOWN = (*_OPERATORS, "phase", "last_flashed_at", "known_disks_at", "hw_lshw_at", "created_at")
 
 # It would be flashed at one of its next boots.
@@ -45,8 +47,9 @@ _SAME = (
 )
 _LABELS = (
     "(SELECT group_concat(label, ', ') FROM (SELECT label FROM {0}.machine_labels"
-    " WHERE mac = p.mac ORDER BY label))"
+    " WHERE mac = {1}.mac ORDER BY label))"
 )
+_LABELS_NOW, _LABELS_THEN = (_LABELS.format(schema, "p") for schema in ("main", "backup"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def make(tx: Tx, wanted: Wanted) -> None:
     tx.run(
         "UPDATE temp.plan AS p SET kind = iif(EXISTS (SELECT 1 FROM backup.machines AS b,"
         f" main.machines AS n WHERE b.mac = p.mac AND n.mac = p.mac AND ({differs}))"
-        f" OR {_LABELS.format('main')} IS NOT {_LABELS.format('backup')}, 'changed', 'same')"
+        f" OR {_LABELS_NOW} IS NOT {_LABELS_THEN}, 'changed', 'same')"
         " WHERE kind = 'here'"
     )
     if not wanted.macs:
@@ -177,11 +180,29 @@ def count(tx: Tx, containing: str = "") -> int:
     return int(tx.value(sql, containing))
 
 
+def known(tx: Tx, mac: Mac) -> Known:
+    """What both databases know of one machine."""
+    return Known(then=_record(tx, "backup", mac), now=_record(tx, "main", mac))
+
+
+def _record(tx: Tx, schema: str, mac: Mac) -> dict[str, str | None]:
+    labels = _LABELS.format(schema, "m")
+    disks = "(SELECT group_concat(coalesce(value ->> 'model', value ->> 'path')"
+    disks += " || coalesce(' ' || (value ->> 'serial'), ''), '; ') FROM json_each(m.known_disks))"
+    names = (*_OPERATORS, "phase", "last_flashed_at", *_TIMES)
+    columns = ", ".join(f"m.{name}" for name in names)
+    sql = f"SELECT {columns}, {labels}, {disks} FROM {schema}.machines AS m WHERE mac = ?"
+    row = tx.row(sql, mac)
+    if row is None:
+        return {}
+    return dict(zip((*names, "labels", "disks"), map(shown, row), strict=True))
+
+
 def _rows_sql(columns: tuple[str, ...]) -> str:
     old = ", ".join(f"n.{c}" for c in columns)
     new = ", ".join(target(c, "n.") for c in columns)
     return (
-        f"SELECT p.mac, p.kind, p.disarm, {_LABELS.format('main')}, {_LABELS.format('backup')},"
+        f"SELECT p.mac, p.kind, p.disarm, {_LABELS_NOW}, {_LABELS_THEN},"
         f" b.known_disks IS NOT n.known_disks, b.hw_lshw IS NOT n.hw_lshw, {old}, {new}"
         " FROM temp.plan AS p LEFT JOIN main.machines AS n ON n.mac = p.mac"
         " LEFT JOIN backup.machines AS b ON b.mac = p.mac WHERE p.kind <> 'same'"

@@ -13,7 +13,7 @@ from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import access as access_api
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
-from bty_app.web.api import catalog_v1, events_v1, machines_v1
+from bty_app.web.api import catalog_v1, events_v1, machines_v1, restore_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
@@ -46,7 +46,9 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     cookies = Cookies(secure=options.public_url.startswith("https://"))
     check = SessionCheck(services.sessions, services.tokens, cookies)
     assets = Assets()
-    pages = Pages(assets, services.sessions, Alerts(services.audit, services.revisions))
+    pages = Pages(
+        assets, services.sessions, Alerts(services.audit, services.recover, services.revisions)
+    )
     app: falcon.App[Any, Any] = falcon.App(
         middleware=[front, check, ErrorPages(pages)], independent_middleware=True
     )
@@ -147,6 +149,9 @@ def _access_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) 
     app.add_route("/api/v1/settings", settings_api.SettingList(services.settings))
     app.add_route("/api/v1/webhooks", webhooks_api.WebhookList(services.webhooks))
     app.add_route("/api/v1/webhooks/test", webhooks_api.WebhookTest(services.webhooks))
+    app.add_route("/api/v1/backups/{backup_id}/restore", restore_v1.BackupRestore(services.restore))
+    app.add_route("/api/v1/restore/undo", restore_v1.RestoreUndo(services.restore))
+    app.add_route("/api/v1/archives/{name}/recover", restore_v1.ArchiveRecover(services.recover))
     view = account_page.AccountView(pages, account, tokens)
     app.add_route("/ui/account", account_page.AccountPage(view))
     app.add_route("/ui/account/password", account_page.AccountPassword(view))

@@ -26,7 +26,9 @@ from bty_app.services.last_checks import LastChecks
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
+from bty_app.services.recover import Recover
 from bty_app.services.reports import Reports
+from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Sessions
 from bty_app.services.settings import Settings
@@ -67,6 +69,8 @@ class Services:
     tokens: Tokens
     account: AccountKeeper
     webhooks: Webhooks
+    restore: Restore
+    recover: Recover
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def test_it_is_shown_first_and_done_when_picked(
     assert run(fleet, archive, "--yes") == 0  # nothing was picked
     assert fleet.rows("SELECT bty_image_ref FROM machines") == [(None,), (None,)]
     assert run(fleet, archive, "--bindings", "--labels", "--yes") == 0
-    done = capsys.readouterr().out.splitlines()[-5:]
+    done = capsys.readouterr().out.splitlines()[-6:-1]
     assert run(fleet, archive, "--all", "--yes", "--json") == 0
     again = json.loads(capsys.readouterr().out)
 

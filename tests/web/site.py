@@ -202,6 +202,7 @@ def site(
         paths=Paths(
             state_dir=state_dir,
             boot_dir=state_dir / "boot",
+            backup_dir=state_dir / "backups",
             catalog_file=state_dir / "catalog.toml",
         ),
         # Tests do not depend on the packages of the host that they run on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from bty_app import __version__
+from bty_app.domain.machine import BootMode
+from bty_app.domain.restoring import Wanted
+from bty_app.services.backup_files import BackupPlan, write_backup
+from tests.fleet_state import BEGIN, BY, bind, forget
 from tests.netboot_set import made_set, put
 from tests.web.browsing import HOST, SHAPES, complaints_of, log_in
 from tests.web.site import MAC, REF, Site, served, site
@@ -20,6 +25,7 @@ pytestmark = pytest.mark.browser
 
 AXE = resources.files("axe_playwright_python") / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+ARCHIVE = "state.db.0.1.0.20261122T190718Z.bak"
 PAGES = (
     "/ui/dashboard",
     "/ui/machines",
@@ -34,6 +40,12 @@ PAGES = (
     "/ui/catalog/fetch",
     "/ui/netboot",
     "/ui/netboot/rollback",
+    "/ui/backups/then/compare",
+    f"/ui/backups/then/machines/{MAC}",
+    "/ui/backups/then/restore",
+    "/ui/restore/undo",
+    "/ui/recover",
+    f"/ui/recover/{ARCHIVE}",
     "/ui/events",
     "/ui/settings",
     "/ui/account",
@@ -47,7 +59,20 @@ def running(quick_dir: Path) -> Iterator[Site]:
         _a_lively_rack(made)
         for version in ("7.0", __version__):
             put(quick_dir / "state" / "boot", made_set(version))
+        _a_past(made, quick_dir / "state")
         yield made
+
+
+def _a_past(made: Site, state: Path) -> None:
+    """A backup from before changes, a restore to undo, and an archive."""
+    made.database.write(bind(1, BootMode.FLASH_ALWAYS, labels=["a"]))  # type: ignore[arg-type]
+    plan = BackupPlan("then", "manual", __version__, BEGIN)
+    path = write_backup(state / "state.db", state / "backups", plan).path
+    shutil.copy(path / "state.db", state / ARCHIVE)
+    made.database.write(lambda tx: tx.run("UPDATE machines SET bty_image_ref = NULL"))
+    made.services.restore.apply(path, Wanted(), by=BY)
+    made.database.write(lambda tx: tx.run("UPDATE machines SET bty_image_ref = NULL"))
+    made.database.write(forget(1))  # type: ignore[arg-type]
 
 
 def violations(page: Page) -> list[str]:
