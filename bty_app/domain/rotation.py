@@ -11,6 +11,7 @@ from enum import StrEnum
 UNKNOWN = "unknown"
 _LONGEST_VERSION = 64
 _VERSION = re.compile(r"[ -.0-\[\]-~]{1,64}", re.ASCII)  # printable, no path separator
+_RELEASE = re.compile(r"\d{1,9}(\.\d{1,9}){0,5}", re.ASCII)
 _ARCHIVE = re.compile(r"state\.db\.[0-9A-Za-z_.-]{1,64}\.\d{8}T\d{6}Z(\.\d+)?\.bak", re.ASCII)
 
 # Settings that configure how bty is run, and say nothing of any machine.
@@ -40,6 +41,14 @@ def verdict(found: Stamp, running: Stamp) -> Verdict:
     if found.version is None:
         return Verdict.REPLACE
     return Verdict.KEEP if found == running else Verdict.ROTATE
+
+
+def is_newer(found: str, running: str) -> bool:
+    """Is `found` a later release than `running`? Only what is numbers and dots can be compared."""
+    if not (_RELEASE.fullmatch(found) and _RELEASE.fullmatch(running)):
+        return False
+    one, other = ([int(part) for part in text.split(".")] for text in (found, running))
+    return one > other
 
 
 def sane_version(text: str) -> str:

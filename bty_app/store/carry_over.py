@@ -67,10 +67,10 @@ def last_chain_value(old: apsw.Connection) -> str | None:
         apsw.Error: it cannot be read.
     """
     if "chain" not in columns_of(old, "events"):
-        return _instance(old, "chain_start")
+        return instance_value(old, "chain_start")
     for (value,) in old.execute("SELECT chain FROM events ORDER BY rowid DESC LIMIT 1"):
         return value if isinstance(value, str) and len(value) == 64 else None
-    return _instance(old, "chain_start")
+    return instance_value(old, "chain_start")
 
 
 def identity(old: apsw.Connection) -> tuple[str | None, int]:
@@ -79,9 +79,9 @@ def identity(old: apsw.Connection) -> tuple[str | None, int]:
     Raises:
         apsw.Error: it cannot be read.
     """
-    rotations = _instance(old, "rotations") or ""
+    rotations = instance_value(old, "rotations") or ""
     known = rotations.isascii() and rotations.isdigit() and len(rotations) <= 9
-    return _instance(old, "instance_id"), int(rotations) if known else 0
+    return instance_value(old, "instance_id"), int(rotations) if known else 0
 
 
 def _machines(old: apsw.Connection, new: apsw.Connection, *, at: str) -> tuple[int, int]:
@@ -172,7 +172,12 @@ def _carried(rows: apsw.Cursor) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def _instance(connection: apsw.Connection, key: str) -> str | None:
+def instance_value(connection: apsw.Connection, key: str) -> str | None:
+    """What a database says of itself under `key`, if its schema has that.
+
+    Raises:
+        apsw.Error: it cannot be read.
+    """
     if not {"key", "value"} <= columns_of(connection, "bty_instance"):
         return None
     sql = "SELECT value FROM bty_instance WHERE key = ?"

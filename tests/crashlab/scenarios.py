@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app.store import creation
-from tests.crashlab import actions, checks, netboot, publications
+from tests.crashlab import actions, checks, netboot, publications, restorations
 from tests.crashlab.originals import (
     OLD_VERSION,
     ORIGINAL_VERSION,
@@ -127,6 +127,23 @@ SCENARIOS = (
         lambda d: checks.published(d, "bundle"),
     ),
     Scenario("backup", "publications:back_up", current, lambda d: checks.published(d, "backup")),
+    Scenario("restore", "restorations:restore", restorations.changed, restorations.restored),
+    Scenario(
+        "restore in place of a damaged database",
+        "restorations:restore",
+        restorations.damaged,
+        restorations.replaced,
+        always_whole=False,
+    ),
+    Scenario("recovery", "restorations:recover", restorations.upgraded, restorations.recovered),
+    Scenario("return", "restorations:go_back", restorations.upgraded, restorations.returned),
+    Scenario(
+        "return without hard links",
+        "restorations:go_back",
+        restorations.upgraded,
+        restorations.returned,
+        standing=(_NO_LINKS,),
+    ),
     Scenario(
         "installation of netboot artifacts",
         "netboot:install",

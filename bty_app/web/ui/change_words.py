@@ -40,7 +40,14 @@ _TONES = {
     "conflict": Tone.WAIT,
     "replaced": Tone.FAULT,
 }
-_KINDS = {"conflict": "differs: stays as it is here", "replaced": "is replaced", "filled": "is set"}
+_KINDS = {
+    "conflict": "differs: stays as it is here",
+    "replaced": "is replaced",
+    "filled": "is set",
+    "added": "comes back",
+    "removed": "goes",
+}
+COMPARED = {"added": "only then", "removed": "only now", "changed": "differs"}
 _MODES = {mode.value: name for mode, name in MODE_NAMES.items()}
 _OF_MACHINES = frozenset({"machines", "hardware", "bindings", "labels"})
 
@@ -67,14 +74,16 @@ class Line:
     disarmed: bool
 
 
-def lines(rows: tuple[RowChange, ...], images: dict[str, str]) -> list[Line]:
-    """The rows in words; `images` has the name of each ref."""
+def lines(
+    rows: tuple[RowChange, ...], images: dict[str, str], kinds: dict[str, str] = _KINDS
+) -> list[Line]:
+    """The rows in words; `images` has the name of each ref, `kinds` the word for each change."""
     return [
         Line(
             key=row.key,
             mac=row.key[:17] if row.table in _OF_MACHINES else "",
             table=TABLES.get(row.table, row.table),
-            kind=_KINDS.get(row.kind, row.kind),
+            kind=kinds.get(row.kind, row.kind),
             tone=_TONES.get(row.kind, Tone.WORK),
             values=tuple(worded(field, images) for field in row.fields),
             disarmed=row.disarmed,

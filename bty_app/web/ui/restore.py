@@ -17,7 +17,7 @@ from bty_app.web.address import MAX_PAGE, number_of, text_of
 from bty_app.web.errors import status_of
 from bty_app.web.forms import Form, form_of
 from bty_app.web.pages import Answer, Pages, see_other
-from bty_app.web.ui.change_words import TABLES, lines, worded
+from bty_app.web.ui.change_words import COMPARED, TABLES, lines, worded
 
 SHOWN = 50
 MAX_MACS = 100
@@ -60,7 +60,12 @@ class ComparePage:
         path = view.restore.path_of(backup_id)
         asked = Page(SHOWN, (page - 1) * SHOWN, q)
         shown = view.restore.preview(path, Wanted(keep_boot_modes=True), asked)
-        more = {"q": q, "here": f"/ui/backups/{backup_id}", "backup_id": backup_id}
+        more: dict[str, object] = {
+            "lines": lines(shown.rows, view.images(), COMPARED),
+            "q": q,
+            "here": f"/ui/backups/{backup_id}",
+            "backup_id": backup_id,
+        }
         view.pages.render(req, resp, Answer("backup_compare.html", view.values(shown, page) | more))
 
 
