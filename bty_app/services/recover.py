@@ -12,8 +12,8 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.moments import stamp
 from bty_app.domain.recovering import Choice, Part, PartCounts
 from bty_app.domain.restoring import RowChange
-from bty_app.domain.rotation import is_archive_name
-from bty_app.errors import ConflictError, InvalidInputError, NotFoundError
+from bty_app.domain.rotation import is_archive_name, moment_in
+from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from bty_app.services.backup_files import STATE
 from bty_app.services.bundles import check_version
 from bty_app.services.clock import Clock, utc_now
@@ -91,9 +91,16 @@ class Recover:
         self._on_change = on_change
 
     def archives(self) -> list[str]:
-        """The archives that rotations left beside the database, the newest first."""
-        found = (path for path in self._state_dir.iterdir() if is_archive_name(path.name))
-        dated = ((path.name.rsplit(".bak", 1)[0].split(".")[-1], path.name) for path in found)
+        """The archives that rotations left beside the database, the newest first.
+
+        Raises:
+            StorageError: the directory cannot be read.
+        """
+        try:
+            names = [path.name for path in self._state_dir.iterdir()]
+        except OSError as error:
+            raise StorageError(f"{self._state_dir}: cannot be read: {error.strerror}") from error
+        dated = ((moment_in(name), name) for name in names if is_archive_name(name))
         return [name for _at, name in sorted(dated, reverse=True)]
 
     def path_of(self, name: str) -> Path:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from bty_app.domain.bundle import FILE_NAME
 from bty_app.domain.restoring import Origin
-from bty_app.errors import BtyError, InvalidInputError, NotFoundError
+from bty_app.errors import BtyError, InvalidInputError, NotFoundError, StorageError
 from bty_app.services.backup_files import MANIFEST, STATE, SUMS
 from bty_app.store import hardware, restore_source, soundness
+from bty_app.store.old_database import is_of_the_disk
 from bty_app.store.version import stamp
 
 _BACKUP_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,127}", re.ASCII)
@@ -130,6 +131,8 @@ def _check_release(source: Source, copy: Path, version: str) -> None:
         with hardware.opened_archive(copy) as connection:
             by = stamp(connection)
     except BtyError as error:
+        if is_of_the_disk(error.message):
+            raise
         raise _damaged(source, [error.message.replace(str(copy), source.path.name)]) from error
     if by.version != version:
         raise InvalidInputError(
@@ -150,12 +153,14 @@ def _check_whole(source: Source, copy: Path, version: str) -> None:
             restore_source.check_rows(copy)
     except BtyError as error:
         problems = [error.message.replace(str(copy), source.path.name)]
+    if any(map(is_of_the_disk, problems)):
+        raise StorageError(f"{source.path}: the disk refuses to read it back: try again")
     if problems:
         raise _damaged(source, problems)
 
 
 def _damaged(source: Source, problems: list[str]) -> InvalidInputError:
-    said = "; ".join(problems[:_MOST_SAID])
+    said = "; ".join(" ".join(problem.split()) for problem in problems[:_MOST_SAID])
     more = f"; and {len(problems) - _MOST_SAID} more" if len(problems) > _MOST_SAID else ""
     return InvalidInputError(
         f"{source.path}: cannot be put back: {said}{more}."

@@ -118,8 +118,10 @@ def build(state_db: Path, copy: Path, *, version: str, at: str, fill: Callable[[
             _take_identity(tx)
             result = fill(tx)
         _check(new)
-    except BaseException:
+    except BaseException as error:
         creation.remove_unfinished(new)
+        if isinstance(error, apsw.Error):
+            raise sqlite.translated(error) from error
         raise
     return result
 

@@ -8,6 +8,7 @@ database again. It is copied: the archive itself stays, and the swap is that of 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import apsw
 from bty_app.domain.events import Actor, Event, Kind
 from bty_app.domain.moments import stamp as moment_text
 from bty_app.domain.rotation import Stamp, is_archive_name, is_newer
-from bty_app.errors import BtyError, StorageError
+from bty_app.errors import NotFoundError, StorageError
 from bty_app.store import (
     carry_over,
     events,
@@ -30,6 +31,7 @@ from bty_app.store import (
 )
 from bty_app.store.creation import remove_unfinished, unfinished
 from bty_app.store.database import Tx
+from bty_app.store.old_database import is_of_the_disk
 from bty_app.store.succession import Succession, backed_up
 
 # To come in and look around is no act that could be lost.
@@ -151,22 +153,40 @@ def _reset_event(newer: apsw.Connection) -> tuple[int, dict[str, object]] | None
 
 
 def _is_it(archive: Path, told: dict[str, object], running: Stamp) -> bool:
-    """Is this the file that the event tells of, sound, and of the running release?"""
+    """Is this the file that the event tells of, sound, and of the running release?
+
+    Raises:
+        StorageError: the disk does not let it be read: nobody knows, and nothing was changed.
+    """
     try:
         status = archive.lstat()
         with hardware.opened_archive(archive) as connection:
-            chain = carry_over.last_chain_value(connection)
-            same = told.get("archived_inode") == status.st_ino
-            same = same or (chain is not None and told.get("archived_chain") == chain)
-            return (
-                same
-                and Path(str(told.get("archived_at"))).name == archive.name
-                and told.get("archived_bytes") == status.st_size
-                and version.stamp(connection) == running
-                and connection.pragma("quick_check") == "ok"
-            )
-    except (OSError, BtyError, apsw.Error):  # then a fresh database is the better one
+            return _is_told_of(connection, status, told) and _is_whole(connection, running)
+    except (FileNotFoundError, NotFoundError):
         return False
+    except OSError as error:
+        raise StorageError(f"{archive}: cannot be read: {error.strerror}") from error
+    except StorageError as error:
+        if isinstance(error.__cause__, apsw.NotADBError | apsw.CorruptError | apsw.SQLError):
+            return False  # then a fresh database is the better one
+        raise
+
+
+def _is_told_of(archive: apsw.Connection, status: os.stat_result, told: dict[str, object]) -> bool:
+    """The same file; or a copy of it, which ends with the same link of the audit chain."""
+    chain = carry_over.last_chain_value(archive)
+    same = told.get("archived_inode") == status.st_ino
+    same = same or (chain is not None and told.get("archived_chain") == chain)
+    return same and told.get("archived_bytes") == status.st_size
+
+
+def _is_whole(archive: apsw.Connection, running: Stamp) -> bool:
+    if version.stamp(archive) != running:
+        return False
+    found = " ".join(str(archive.pragma("quick_check")).split())
+    if is_of_the_disk(found):
+        raise StorageError(f"the archive of {running.version} cannot be read: try again")
+    return found == "ok"
 
 
 def _acts(newer: apsw.Connection, reset_id: int) -> int:
