@@ -89,13 +89,13 @@ class Known:
     """What is known of one machine: in the backup, and now; empty for a machine without record."""
 
     then: Mapping[str, str | None]
-    now: Mapping[str, str | None]
+    here: Mapping[str, str | None]
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """Each value, then and now: `old` is that of now."""
-        names = self.then or self.now
-        return tuple(Field(name, self.now.get(name), self.then.get(name)) for name in names)
+        names = self.then or self.here
+        return tuple(Field(name, self.here.get(name), self.then.get(name)) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ class Restore:
             live = self._state_db if self._problem() is None else None
             with restoration.looking(live, proven.copy) as tx:
                 known = restore_plan.known(tx, mac)
-        if not known.then and not known.now:
+        if not known.then and not known.here:
             raise NotFoundError(f"{source.name}: knows nothing of {mac}, and neither does anybody")
         return known
 

@@ -182,7 +182,7 @@ def count(tx: Tx, containing: str = "") -> int:
 
 def known(tx: Tx, mac: Mac) -> Known:
     """What both databases know of one machine."""
-    return Known(then=_record(tx, "backup", mac), now=_record(tx, "main", mac))
+    return Known(then=_record(tx, "backup", mac), here=_record(tx, "main", mac))
 
 
 def _record(tx: Tx, schema: str, mac: Mac) -> dict[str, str | None]:

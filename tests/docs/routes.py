@@ -28,6 +28,7 @@ _EXAMPLES = {
     "job_id": "1",
     "act_id": "act-00001",
     "mac": "52:54:00:12:34:56",
+    "backup_id": "2026-11-22T19-07-18Z",
     "name": "file",
     "event_id": "1",
     "number": "1",
