@@ -33,6 +33,8 @@ _OF_THE_BOX = ("last_seen_at", "last_seen_ip", "disk_suspect")
 COLUMNS = (*("mac", *_OPERATORS, *_CYCLE, "last_flashed_at", *_OF_THE_BOX, "updated_at", *_RECORD),)
 _DIFFERING = tuple(c for c in COLUMNS if c not in {"mac", "updated_at", *_OF_THE_BOX})
 _TIMES = ("last_seen_at", "last_seen_ip", "discovered_at", "known_disks_at", "hw_lshw_at")
+# Of the large values it is enough whether they differ, and of when they are.
+_DIGESTED = tuple(c for c in _DIFFERING if c not in {"known_disks", "hw_lshw"})
 _SHOWN = (*_OPERATORS, "phase", "last_flashed_at", "known_disks_at", "hw_lshw_at", "created_at")
 
 # It would be flashed at one of its next boots.
@@ -137,7 +139,7 @@ def effect(tx: Tx, wanted: Wanted, sha256: str) -> Effect:
     kinds: dict[str, int] = dict(tx.rows("SELECT kind, count(*) FROM temp.plan GROUP BY kind"))
     tables = {"machines": _counts(kinds)}
     digest = hashlib.sha256(repr((sha256, wanted)).encode())
-    for row in tx.rows(_rows_sql(_DIFFERING) + " ORDER BY p.mac"):
+    for row in tx.rows(_rows_sql(_DIGESTED) + " ORDER BY p.mac"):
         digest.update(repr(row).encode("utf-8", "backslashreplace"))
     if not wanted.macs:
         for table in keyed_tables(tx):

@@ -122,6 +122,21 @@ def test_one_machine_is_put_back(house: Site, backup: str) -> None:
     assert bound(house, 2) is None
 
 
+def test_orders_to_flash_come_back_when_that_is_asked_for(house: Site, backup: str) -> None:
+    visit = house.visit()
+    address = re.findall(r'href="([^"]+)">With orders', visit.get(f"{HERE}/restore").text)[0]
+
+    shown = visit.get(unescape(address)).text
+    answer = confirm(visit, unescape(address))
+
+    assert "Without orders to flash" in shown
+    assert "is flashed at the next network boot" in shown
+    assert answer.status_code == 303
+    machine = house.database.read(lambda tx: machines.get(tx, number(2)))
+    assert machine is not None
+    assert machine.boot_mode is BootMode.FLASH_ALWAYS
+
+
 def test_what_changed_meanwhile_is_shown_again(house: Site, backup: str) -> None:
     visit = house.visit()
     digest = re.findall(r'name="digest" value="(\w+)"', visit.get(f"{HERE}/restore").text)[0]

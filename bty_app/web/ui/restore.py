@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import falcon
 
@@ -131,6 +132,7 @@ class RestorePage:
             "action": f"/ui/backups/{backup_id}/restore",
             "back": f"/ui/backups/{backup_id}/compare",
             "wanted": wanted,
+            "other_way": _other_way(wanted),
             "is_undo": False,
             "done": "",
             "problem": problem.message if problem else "",
@@ -180,6 +182,12 @@ class UndoPage:
         }
         status = status_of(problem) if problem else 200
         view.pages.render(req, resp, Answer("restore.html", values, status))
+
+
+def _other_way(wanted: Wanted) -> str:
+    """The query of the same restore with orders to flash, or without."""
+    keep = [] if wanted.keep_boot_modes else [("keep", "1")]
+    return urlencode([*(("mac", mac) for mac in wanted.macs), *keep])
 
 
 def wanted_of(every: Callable[[str], tuple[str, ...]]) -> Wanted:
