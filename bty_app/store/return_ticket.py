@@ -72,7 +72,8 @@ def find(newer: apsw.Connection, state_db: Path, found: str, running: Stamp) -> 
         return None
     archive = state_db.with_name(name)
     reset = _reset_event(newer)
-    if reset is None or not _is_it(archive, reset[1], running):
+    # Twice: SQLite takes a read that the disk refused once for damage, too.
+    if reset is None or not any(_is_it(archive, reset[1], running) for _ in range(2)):
         return None
     return Ticket(archive, _acts(newer, reset[0]))
 

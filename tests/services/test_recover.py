@@ -330,6 +330,33 @@ def test_most_of_a_damaged_database_is_salvaged(
     assert verify_live(fleet.place).sound
 
 
+def test_a_row_without_its_large_values_is_better_than_none(
+    fleet: Fleet, recover: Recover, quick_dir: Path
+) -> None:
+    path = quick_dir / "damaged.bak"
+    make_original(path, version="0.65.18")
+    connection = apsw.Connection(str(path))
+    connection.executemany(
+        "INSERT INTO machines (mac, boot_mode, bty_image_ref, hw_lshw, created_at, updated_at)"
+        " VALUES (?, 'ipxe-exit', ?, ?, 'x', 'x')",
+        [(mac(n), REF, json.dumps({"pad": "abc"[n] * 14_000})) for n in range(3)],
+    )
+    connection.close()
+    content = bytearray(path.read_bytes())
+    for at in range(0, len(content), 4096):
+        if content[at + 8 : at + 1000] == b"b" * 992:
+            content[at : at + 4] = b"\xff" * 4  # where the value goes on
+    path.write_bytes(content)
+
+    done = recover.apply(path, EVERYTHING, SALVAGED, by=BY)
+
+    loss = next(loss for loss in done.findings.losses if loss.table == "machines")
+    assert (loss.read, loss.partial, loss.unread, loss.named) == (2, 1, 0, [])
+    assert fleet.rows("SELECT bty_image_ref, hw_lshw IS NULL FROM machines ORDER BY mac") == [
+        (REF, 0), (REF, 1), (REF, 0),
+    ]  # fmt: skip
+
+
 def test_salvage_of_a_sound_database_finds_all(fleet: Fleet, recover: Recover) -> None:
     fleet.write(*(bind(n, labels=["a", "b"]) for n in range(40)), image(REF, "one"))
     path = fleet.back_up() / "state.db"
