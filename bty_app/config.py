@@ -12,21 +12,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from bty_app import config_values as values
-from bty_app.config_sections import (
-    Admin,
-    Log,
-    Nbdmux,
-    Netboot,
-    Network,
-    Paths,
-    Power,
-    Registry,
-    Server,
-    Tuning,
-    Upstream,
-    Webhooks,
-    Withcache,
-)
+from bty_app.config_elsewhere import Nbdmux, Offsite, Registry, Upstream, Webhooks, Withcache
+from bty_app.config_sections import Admin, Log, Netboot, Network, Paths, Power, Server, Tuning
 
 __all__ = [
     "DEFAULT",
@@ -41,6 +28,7 @@ __all__ = [
     "Nbdmux",
     "Netboot",
     "Network",
+    "Offsite",
     "Paths",
     "Power",
     "Registry",
@@ -73,6 +61,7 @@ class Config:
     nbdmux: Nbdmux = field(default_factory=Nbdmux)
     netboot: Netboot = field(default_factory=Netboot)
     power: Power = field(default_factory=Power)
+    offsite: Offsite = field(default_factory=Offsite)
     tuning: Tuning = field(default_factory=Tuning)
     webhooks: Webhooks = field(default_factory=Webhooks)
     log: Log = field(default_factory=Log)
@@ -98,6 +87,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "nbdmux": Nbdmux,
     "netboot": Netboot,
     "power": Power,
+    "offsite": Offsite,
     "tuning": Tuning,
     "webhooks": Webhooks,
     "log": Log,

@@ -1,35 +1,22 @@
-"""The sections of the configuration: each key's type, default, parser and help.
+"""The sections of the configuration that are about this server: each key's type, default, parser
+and help.
 
 The fields are the table; `config.KEYS` is derived from them, and the program, the documentation
-and the tests read it.
+and the tests read it. What is about other hosts is in `config_elsewhere`.
 """
 # ruff: noqa: RUF009  the rows of the table are immutable
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TypeVar
 
 from bty_app import config_values as values
 from bty_app import logs, state_dir
+from bty_app.config_row import key as _key
 
 Network = IPv4Network | IPv6Network
-T = TypeVar("T")
-
-
-def _key(
-    default: T,
-    parse: Callable[[object], T],
-    kind: str,
-    help: str,  # noqa: A002  the table's column
-    **more: str | bool,
-) -> T:
-    """One row: `more` may have `flag` ("--port"), `shown_default`, and `secret`."""
-    row = {"parse": parse, "kind": kind, "help": help, **more}
-    return field(default=default, metadata=row, repr=not more.get("secret"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,81 +111,6 @@ class Paths:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Withcache:
-    """The image cache."""
-
-    url: str = _key(
-        "", values.url, "URL", "The withcache that images come from. None: from their origin."
-    )
-    password: str = _key(
-        "",
-        values.secret,
-        "text",
-        "withcache's own password, WITHCACHE_ADMIN_PASSWORD there: to have it fetch images.",
-        secret=True,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registry:
-    """OCI registries, where `oras://` images and catalogs come from."""
-
-    credentials: tuple[values.RegistryLogin, ...] = _key(
-        (),
-        values.registry_logins,
-        "host=user:password",
-        "Logins by registry: a list, or separated by commas: ghcr.io=me:token.",
-        secret=True,
-    )
-    plain_http: tuple[str, ...] = _key(
-        (),
-        values.registry_hosts,
-        "hosts",
-        "Registries that are spoken to without TLS: a list of host:port, or separated by commas.",
-    )
-    arch: str = _key(
-        "amd64",
-        values.choice(("amd64", "arm64")),
-        "amd64 or arm64",
-        "Which image to take of an index that has one for each architecture, where the catalog"
-        " entry does not say.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
-    """Where the catalog and the netboot artifacts come from, until a setting says otherwise."""
-
-    catalog_url: str = _key(
-        "https://github.com/safl/nosi/releases/latest/download/catalog.toml",
-        values.source,
-        "source",
-        "The catalog that is fetched: an http, https, oras or file URL, or a path.",
-    )
-
-    netboot_repo: str = _key(
-        "safl/bty",
-        values.netboot_repo,
-        "source",
-        "Where releases of netboot artifacts are: owner/repository, the http or https URL of a"
-        " mirror, or the path of a directory.",
-    )
-    netboot_tag: str = _key(
-        "latest",
-        values.netboot_tag,
-        "tag",
-        "The release to fetch; `latest` is that of the running version.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nbdmux:
-    """Accepted for the sake of existing files."""
-
-    url: str = _key("", values.text, "URL", "Accepted from existing files, and not used.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Netboot:
     """What machines boot over the network."""
 
@@ -215,6 +127,35 @@ class Netboot:
         "public key",
         "A minisign or Ed25519 public key: netboot artifacts are installed only when it signed"
         " their manifest.",
+    )
+    tftp: bool = _key(
+        False,
+        values.switch,
+        "true or false",
+        "Serve the boot files by TFTP as well, on UDP port 69.",
+        flag="--tftp",
+    )
+    proxy_dhcp: bool = _key(
+        False,
+        values.switch,
+        "true or false",
+        "Tell machines that boot from the network their boot file, beside the DHCP server of the"
+        " LAN: on UDP ports 67 and 4011. No address is leased.",
+        flag="--proxy-dhcp",
+    )
+    address: str = _key(
+        "",
+        values.ipv4,
+        "IPv4 address",
+        "The address of this server that machines are told by proxy DHCP and TFTP. None: the one"
+        " through which each of them has asked.",
+    )
+    interfaces: tuple[str, ...] = _key(
+        (),
+        values.interfaces,
+        "names",
+        "The network interfaces on which TFTP and proxy DHCP answer: a list, or separated by"
+        " commas. None: all.",
     )
     ipxe_dir: Path = _key(
         Path("/usr/lib/ipxe"),
@@ -275,22 +216,6 @@ class Tuning:
         values.integer(2**16, 2**30),
         "bytes",
         "The largest hardware report that is taken.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Webhooks:
-    """Who is told of events, beside the setting `webhook.targets`."""
-
-    command: tuple[str, ...] = _key(
-        (),
-        values.argument_vector,
-        "list",
-        "A program and its arguments, run without a shell for each event, which it gets as JSON on"
-        " standard input. Only a file can give it: a list.",
-    )
-    command_kinds: str = _key(
-        "*failed", values.text, "patterns", "Which kinds of events the program gets."
     )
 
 

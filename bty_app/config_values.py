@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bty_app.domain.offsite import parse_target
 from bty_app.domain.release import check_source, check_tag
 from bty_app.domain.signature import parse_key
 from bty_app.errors import ConfigError, InvalidInputError
@@ -24,6 +25,11 @@ _HOST_NAME = re.compile(
     re.ASCII,
 )
 _PORT = re.compile(r":[0-9]{1,5}\Z", re.ASCII)
+_INTERFACE = re.compile(r"[^\s/:,]{1,15}")  # dev_valid_name of Linux
+_SWITCH = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,63}", re.ASCII)
 
 
@@ -61,6 +67,36 @@ def integer(least: int, most: int) -> Callable[[object], int]:
         return value
 
     return parse
+
+
+def switch(value: object) -> bool:
+    """On or off: a truth value of TOML, or one of its usual words."""
+    if isinstance(value, bool):
+        return value
+    word = text(value).lower() if isinstance(value, str) else ""
+    if word not in _SWITCH:
+        raise ConfigError("must be true or false")
+    return _SWITCH[word]
+
+
+def ipv4(value: object) -> str:
+    """An IPv4 address that a machine can reach, or nothing."""
+    address = text(value)
+    try:
+        known = IPv4Address(address or "192.0.2.1")
+    except ValueError as error:
+        raise ConfigError("must be an IPv4 address such as 192.0.2.10") from error
+    if known.is_unspecified or known.is_multicast or known == IPv4Address(2**32 - 1):
+        raise ConfigError("must be the address of one host, such as 192.0.2.10")
+    return address
+
+
+def interfaces(value: object) -> tuple[str, ...]:
+    """Names of network interfaces, from a list or from text with commas."""
+    names = tuple(text(item) for item in _items(value))
+    if not all(_INTERFACE.fullmatch(name) for name in names):
+        raise ConfigError("must be names of network interfaces, such as eth0")
+    return names
 
 
 def choice(words: Sequence[str]) -> Callable[[object], str]:
@@ -135,6 +171,25 @@ def url(value: object) -> str:
     if address and not _is_base_url(address):
         raise ConfigError("must be a URL such as http://192.0.2.1:8081")
     return address
+
+
+def offsite_url(value: object) -> str:
+    """A place for copies of backups, or nothing."""
+    address = text(value)
+    if address:
+        try:
+            parse_target(address)
+        except InvalidInputError as error:
+            raise ConfigError(error.message) from error
+    return address
+
+
+def file_name(value: object) -> str:
+    """The absolute path of a file, or nothing."""
+    name = text(value)
+    if name and not name.startswith("/"):
+        raise ConfigError("must be a path that begins with /")
+    return name
 
 
 def networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -53,6 +53,12 @@ class ConflictError(BtyError):
     code = "conflict"
 
 
+class PreconditionError(ConflictError):
+    """It is not any more what the asker said that it must be."""
+
+    code = "precondition"
+
+
 class CancelledError(BtyError):
     """The work was ended before it was done, because somebody asked for that."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bty_app import runtime_offsite
 from bty_app import runtime_parts as parts
 from bty_app.client_zip import client_zip
 from bty_app.config import Config
@@ -14,7 +15,9 @@ from bty_app.domain.bounds import Rate
 from bty_app.services import passwords, power
 from bty_app.services.account import AccountKeeper, PasswordPlace
 from bty_app.services.artifact_jobs import ArtifactJobs
+from bty_app.services.aside import Aside
 from bty_app.services.audit import Audit, log_events
+from bty_app.services.boot_servers import BootServers
 from bty_app.services.boot_stages import BootStages
 from bty_app.services.bulk import Bulk
 from bty_app.services.bulk_work import Sender
@@ -28,13 +31,16 @@ from bty_app.services.clock import Clock, utc_now
 from bty_app.services.contacts import Contacts
 from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
+from bty_app.services.doctor_jobs import DoctorJobs
 from bty_app.services.hardware import Hardware
-from bty_app.services.health import Health
+from bty_app.services.health import Counts, Health
 from bty_app.services.image_cache import ImageCache
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
 from bty_app.services.jobs import Jobs
+from bty_app.services.last_answers import LastAnswers
 from bty_app.services.last_checks import LastChecks
+from bty_app.services.late_events import LateEvents
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.plans import Plans
@@ -90,6 +96,7 @@ def services(
     known = known or secrets(config)
     sessions = _sessions(known, database, clock)
     settings = parts.settings_of(config, database, revisions, clock)
+    settings.stored()  # from now on they are known, whatever becomes of the disk
     tuning = config.tuning
     bounds = Bounds(
         discovery=Rate(tuning.discovery_burst, tuning.discovery_per_minute / 60),
@@ -105,10 +112,12 @@ def services(
     origins = ImageOrigins(parts.registry(config, to_sources), to_sources)
     cache = ImageCache(settings, Withcache(to_cache), database, clock=clock)
     images = CurrentImages(database, origins.resolve, cache.look, clock=clock)
-    metrics = Metrics()
+    boot_servers = BootServers(revisions)
     stages = BootStages(database, revisions, clock)
+    aside = Aside(LastAnswers(), LateEvents(database, clock), stages.note)
     files = parts.boot_files(config)
     fetched = parts.artifacts(config, database, settings, http, clock)
+    doctor = parts.doctor(config, database, settings.text)
     memory = CacheMemory(settings, revisions)
     # Jobs and the scheduler wait for a place: operators who ask meanwhile do not take it.
     in_background = Http(agent=parts.AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
@@ -118,6 +127,8 @@ def services(
     )
     warm_jobs = WarmJobs(jobs, warming, memory, database, images.refreshed)
     keeper = CacheKeeper(database, memory, withcache, warm_jobs)
+    offsite_jobs = runtime_offsite.offsite_jobs(config, jobs, in_background, database, clock)
+    metrics = Metrics(offsite_jobs.gauges, boot_servers.counters)
     catalog = Catalog(database, http, registries, revisions, clock, state=keeper.state)
     tools = Tools(
         catalog,
@@ -131,8 +142,10 @@ def services(
     return Services(
         jobs=jobs,
         stages=stages,
-        contacts=Contacts(database, settings, bounds, clock, note=stages.note),
-        plans=Plans(database, settings, bounds, images, clock, note=stages.note),
+        boot_servers=boot_servers,
+        contacts=Contacts(database, settings, bounds, clock, aside=aside),
+        plans=Plans(database, settings, bounds, images, clock, aside=aside),
+        late=aside.late,
         reports=Reports(database, settings, bounds, clock, note=stages.note),
         hardware=Hardware(database),
         machines=Machines(database, clock, on_bound=keeper.bound),
@@ -159,13 +172,21 @@ def services(
         ),
         audit=Audit(database, clock),
         sessions=sessions,
-        health=Health(database, config.paths.state_dir, metrics, clock, images=keeper.counts),
+        offsite=offsite_jobs,
+        health=Health(
+            database,
+            config.paths.state_dir,
+            metrics,
+            clock,
+            counts=Counts(keeper.counts, aside.late.counts),
+        ),
         metrics=metrics,
         revisions=revisions,
         boot_files=files,
         client=Client(client_zip),
         artifacts=ArtifactJobs(fetched, files, jobs, settings),
-        doctor=parts.doctor(config, database, settings.text),
+        doctor=doctor,
+        doctor_jobs=DoctorJobs(doctor, jobs, clock),
         settings=settings,
         tokens=Tokens(database, clock),
         webhooks=parts.webhooks(config, database, settings, clock),

@@ -12,6 +12,7 @@ from bty_app.domain.settings import UPSTREAM, Setting
 from bty_app.domain.signature import parse_key
 from bty_app.domain.webhooks import Target
 from bty_app.errors import BtyError
+from bty_app.runtime_offsite import offsite
 from bty_app.services import passwords
 from bty_app.services.artifacts import Artifacts
 from bty_app.services.boot_files import BootFiles
@@ -23,7 +24,8 @@ from bty_app.services.doctor import Doctor
 from bty_app.services.doctor_upstream import SECONDS as SHORT_SECONDS
 from bty_app.services.image_origins import ImageOrigins
 from bty_app.services.image_warming import Warming
-from bty_app.services.premises import Premises
+from bty_app.services.offsite import Offsite
+from bty_app.services.premises import AskLan, Network, Premises
 from bty_app.services.recover import Recover
 from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
@@ -83,6 +85,7 @@ def doctor(
     *,
     unopened: BtyError | None = None,
     deep: bool = False,
+    network: Network | None = None,
 ) -> Doctor:
     """What looks at the installation; without a `setting`, what is configured counts."""
     http, files = outgoing(), boot_files(config)
@@ -96,9 +99,24 @@ def doctor(
             sets=ArtifactSets(files.directory),
             catalogs=CatalogSource(http, registry(config, http), seconds=SHORT_SECONDS),
             withcache=Withcache(http),
+            offsite=_offsite(config, http),
+            network=network or listens(config),
             deep=deep,
         )
     )
+
+
+def _offsite(config: Config, http: Http) -> Offsite | BtyError | None:
+    try:
+        return offsite(config, http)
+    except BtyError as error:  # `doctor` says it
+        return error
+
+
+def listens(config: Config, *, http_port: int = 0, ask_lan: AskLan | None = None) -> Network:
+    """What the server is configured to listen on."""
+    on = config.netboot
+    return Network(http_port=http_port, tftp=on.tftp, proxy_dhcp=on.proxy_dhcp, ask_lan=ask_lan)
 
 
 def _configured(config: Config, setting: Setting) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import serving
+from tests import places, serving
 
 # How long an example takes says nothing where tests share a machine.
 settings.register_profile("bty", deadline=None)
@@ -41,3 +41,20 @@ def own_tempdir() -> Iterator[None]:
     before = tempfile.tempdir
     yield
     tempfile.tempdir = before
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[places.S3]:
+    """A server that speaks S3, with one bucket for all tests: each takes a prefix of its own."""
+    with tempfile.TemporaryDirectory(prefix="bty-s3-") as path, places.s3_server(Path(path)) as at:
+        yield at
+
+
+@pytest.fixture(scope="session")
+def dav() -> Iterator[places.Dav]:
+    """A WebDAV server for all tests: each takes a folder of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bty-dav") as path,
+        places.dav_server(Path(path)) as at,
+    ):
+        yield at

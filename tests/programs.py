@@ -69,9 +69,16 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], log: Path, port: int, environment: dict[str, str] | None = None
+    command: Sequence[str],
+    log: Path,
+    port: int,
+    environment: dict[str, str] | None = None,
+    *,
+    at_once: bool = False,
 ) -> Iterator[None]:
-    """The program, until the block ends; it listens when the block begins."""
+    """The program, until the block ends; it listens when the block begins. `at_once`: it is killed
+    in the end, since it takes its time to stop.
+    """
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
     try:
@@ -82,6 +89,8 @@ def running(
             time.sleep(0.05)
         yield
     finally:
+        if at_once:
+            process.kill()
         process.terminate()
         try:
             process.wait(10)

@@ -23,7 +23,7 @@ from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.image_source import ImageRef
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Machine
-from bty_app.services.health import Health
+from bty_app.services.health import Counts, Health
 from bty_app.services.revisions import Revisions
 from bty_app.store import catalog, machines
 from bty_app.store.database import Database
@@ -212,7 +212,8 @@ def site(
         # Its pause between two probes is in the test's hands as well.
         counts = services.keeper.counts
         health = Health(
-            *(database, state_dir, services.metrics, clock, clock.steady), images=counts
+            *(database, state_dir, services.metrics, clock, clock.steady),
+            counts=Counts(counts, services.late.counts),
         )
         services = dataclasses.replace(services, health=health)
         if database.read(lambda tx: catalog.by_ref(tx, REF)) is None:

@@ -27,8 +27,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workers": {"logs"},
     "errors": set(),
     "logs": set(),
-    "config": {"config_sections", "config_values"},
-    "config_sections": {"config_values", "logs", "state_dir"},
+    "config": {"config_sections", "config_elsewhere", "config_values"},
+    "config_row": set(),
+    "config_sections": {"config_row", "config_values", "logs", "state_dir"},
+    "config_elsewhere": {"config_row", "config_values"},
     "config_values": {"logs", "domain"},  # a rule of the domain is the rule of its key
     "config_sources": {"config", "config_values", "state_dir"},
     "state_dir": set(),
@@ -36,13 +38,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client_zip": set(),
     "demo": set(),
     "live": {"client_zip", "domain", "store"},  # of the store, how files are published
-    "runtime_parts": TOP | {"domain", "store", "upstream", "services", "web"},
+    "runtime_parts": TOP | {"runtime_offsite", "domain", "store", "upstream", "services", "web"},
+    "runtime_offsite": TOP | {"domain", "store", "upstream", "services"},
     "runtime": TOP
-    | {"runtime_parts", "domain", "store", "upstream", "netboot", "services", "web", "workers"},
+    | {
+        "runtime_parts",
+        "runtime_offsite",
+        "domain",
+        "store",
+        "upstream",
+        "netboot",
+        "services",
+        "web",
+        "workers",
+    },
+    "runtime_netboot": TOP | {"netboot", "services", "web", "workers"},
     "cli": TOP
     | {
         "runtime",
+        "runtime_netboot",
         "runtime_parts",
+        "runtime_offsite",
         "live",
         "demo",
         "flasher",

@@ -79,7 +79,13 @@ def test_no_secret_has_a_default() -> None:
     secrets = [key for key in KEYS if key.secret]
 
     assert {key.name for key in secrets} == {
-        *("admin.password", "server.session_secret", "registry.credentials", "withcache.password"),
+        *(
+            "admin.password",
+            "server.session_secret",
+            "registry.credentials",
+            "withcache.password",
+            "offsite.password",
+        ),
     }
     assert not any(key.default for key in secrets)
 
@@ -291,6 +297,13 @@ ACCEPTED: list[tuple[str, object, object]] = [
     ),
     ("nbdmux.url", "http://10.0.0.5:8082", "http://10.0.0.5:8082"),
     ("netboot.live_version", "v0.77.2", "0.77.2"),
+    ("netboot.tftp", True, True),
+    ("netboot.tftp", "Yes", True),
+    ("netboot.proxy_dhcp", "0", False),
+    ("netboot.address", "192.0.2.10", "192.0.2.10"),
+    ("netboot.address", "", ""),
+    ("netboot.interfaces", "eth0, br-lan", ("eth0", "br-lan")),
+    ("netboot.interfaces", ["eth0"], ("eth0",)),
     ("netboot.tftp_probe_host", "127.0.0.1", "127.0.0.1"),
     ("tuning.max_upload_bytes", 1, 1),
     ("log.format", "JSON", "json"),
@@ -348,6 +361,15 @@ REFUSED: list[tuple[str, object, str]] = [
     ("netboot.live_version", "../../etc", "must be a version"),
     ("upstream.netboot_repo", "no source", "must be owner/repository"),
     ("upstream.netboot_tag", "../x", "must be letters"),
+    ("netboot.tftp", 1, "must be true or false"),
+    ("netboot.tftp", "perhaps", "must be true or false"),
+    ("netboot.proxy_dhcp", "", "must be true or false"),
+    ("netboot.address", "bty.lan", "must be an IPv4 address"),
+    ("netboot.address", "fe80::1", "must be an IPv4 address"),
+    ("netboot.address", "0.0.0.0", "must be the address of one host"),  # noqa: S104
+    ("netboot.address", "224.0.0.1", "must be the address of one host"),
+    ("netboot.interfaces", "eth0/1", "must be names of network interfaces"),
+    ("netboot.interfaces", "a" * 16, "must be names of network interfaces"),
     ("netboot.signing_key", "RWsecret", "must be a public key"),
     ("tuning.backup_max_parallel", 0, "from 1 to 16"),
     ("tuning.max_upload_bytes", -1, "must be a whole number"),

@@ -11,7 +11,7 @@ from bty_app.cli import machine_act
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config
 from bty_app.domain.mac import parse_mac
-from bty_app.domain.machine import BootMode, parse_assignment
+from bty_app.domain.machine import BootMode, assigned, parse_assignment
 from bty_app.errors import NotFoundError, ValidationError
 from bty_app.services.machines import Machines, Shown
 from bty_app.web.api.machines import as_json
@@ -22,12 +22,15 @@ _EPILOG = """examples:
   bty machine show 52:54:00:12:34:56
   bty machine set 52:54:00:12:34:56 --mode bty-flash-once --image REF --serial S4X7NE0M
   bty machine set 52:54:00:12:34:56 --label rack-3 --label gpu
+  bty machine assign 52:54:00:12:34:56 REF --serial S4X7NE0M --mode bty-flash-once
+  bty machine mode 52:54:00:12:34:56 ipxe-exit
+  bty machine label 52:54:00:12:34:56 --add gpu --remove spare
   bty machine act --matching label=rack-3 --act wake --yes
   bty machine forget 52:54:00:12:34:56                record, labels and hardware
 
-`set` keeps what it is not told to change, and arms the machine anew: a machine in mode
-bty-flash-once is flashed again at its next network boot. These commands work beside a running
-server.
+`set`, `assign` and `mode` keep what they are not told to change, and arm the machine anew: one in
+mode bty-flash-once is flashed again at its next network boot. `label` arms nothing. Where somebody
+else saves in the same moment, nothing is changed (75). These commands work beside a running server.
 """
 _NONE = "none"
 
@@ -39,15 +42,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing = acts.add_parser("list", help="all machines, in the order of their MACs")
     showing = acts.add_parser("show", help="one machine")
     setting = acts.add_parser("set", help="change a machine, or make a record; arms it anew")
+    assigning = acts.add_parser("assign", help="give a machine an image; arms it anew")
+    moding = acts.add_parser("mode", help="give a machine another boot mode; arms it anew")
+    labelling = acts.add_parser("label", help="add and remove labels; arms nothing")
     forgetting = acts.add_parser("forget", help="delete a record with its labels and hardware")
     machine_act.configure(acts)
-    for act in (showing, setting, forgetting):
+    for act in (showing, setting, assigning, moding, labelling, forgetting):
         act.add_argument("mac", metavar="MAC", help="the machine, in any spelling of its MAC")
-    for act in (listing, showing, setting):
+    for act in (listing, showing, setting, assigning, moding, labelling):
         act.add_argument("--json", action="store_true", help="as JSON")
-    setting.add_argument("--mode", choices=[mode.value for mode in BootMode], help="the boot mode")
+    modes = [mode.value for mode in BootMode]
+    assigning.add_argument("image", metavar="REF", help="the image's ref; 'none' unbinds it")
+    moding.add_argument("mode", metavar="MODE", choices=modes, help=f"one of {', '.join(modes)}")
+    labelling.add_argument("--add", action="append", default=[], metavar="L", help="repeatable")
+    labelling.add_argument("--remove", action="append", default=[], metavar="L", help="repeatable")
+    for act in (setting, assigning):
+        act.add_argument("--mode", choices=modes, help="the boot mode")
+        act.add_argument("--serial", metavar="S", help="the target disk's serial, or 'none'")
     setting.add_argument("--image", metavar="REF", help="the image's ref; 'none' unbinds it")
-    setting.add_argument("--serial", metavar="S", help="the target disk's serial, or 'none'")
     setting.add_argument("--drive", metavar="0xNN", help="the drive that iPXE boots, or 'none'")
     setting.add_argument(
         "--label", action="append", metavar="L", help="in place of all labels; repeatable"
@@ -61,6 +73,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
         "list": _list,
         "show": _show,
         "set": _set,
+        "assign": _assign,
+        "mode": _mode,
+        "label": _label,
         "forget": _forget,
     }
     with live_database(config.paths.state_dir) as database:
@@ -99,17 +114,52 @@ def _set(machines: Machines, args: argparse.Namespace) -> None:
     mac = parse_mac(args.mac)
     try:
         shown = machines.get(mac)
-        present = {
-            "boot_mode": shown.machine.boot_mode.value,
-            "bty_image_ref": shown.machine.image_ref,
-            "target_disk_serial": shown.machine.target_disk_serial,
-            "sanboot_drive": shown.machine.sanboot_drive,
-            "labels": list(shown.labels),
-        }
     except NotFoundError:
-        present = {}
-    wanted = parse_assignment(present | _changes(args))
-    _tell(machines.save(mac, wanted, ip=None), as_one_value=args.json)
+        saved = machines.save(mac, parse_assignment(_changes(args)), ip=None)
+        _tell(saved, as_one_value=args.json)
+        return
+    _save(machines, shown, _changes(args), args)
+
+
+def _assign(machines: Machines, args: argparse.Namespace) -> None:
+    given = {
+        "bty_image_ref": args.image,
+        "target_disk_serial": args.serial,
+        "boot_mode": args.mode,
+    }
+    _save(machines, machines.get(parse_mac(args.mac)), _given(given), args)
+
+
+def _mode(machines: Machines, args: argparse.Namespace) -> None:
+    _save(machines, machines.get(parse_mac(args.mac)), {"boot_mode": args.mode}, args)
+
+
+def _label(machines: Machines, args: argparse.Namespace) -> None:
+    if not args.add and not args.remove:
+        raise ValidationError("--add or --remove: name a label")
+    shown = machines.get(parse_mac(args.mac))
+    labels = sorted((set(shown.labels) - set(args.remove)) | set(args.add))
+    if labels == sorted(shown.labels):  # saving what is so already would arm the machine
+        _tell(shown, as_one_value=args.json)
+        return
+    _save(machines, shown, {"labels": labels}, args)
+
+
+def _save(
+    machines: Machines, shown: Shown, changes: dict[str, object], args: argparse.Namespace
+) -> None:
+    """Change that of what is set, unless it is set otherwise by now."""
+    machine = shown.machine
+    present = {
+        "boot_mode": machine.boot_mode.value,
+        "bty_image_ref": machine.image_ref,
+        "target_disk_serial": machine.target_disk_serial,
+        "sanboot_drive": machine.sanboot_drive,
+        "labels": list(shown.labels),
+    }
+    wanted = parse_assignment(present | changes)
+    seen = assigned(machine, shown.labels)
+    _tell(machines.save(machine.mac, wanted, ip=None, seen=seen), as_one_value=args.json)
 
 
 def _changes(args: argparse.Namespace) -> dict[str, object]:
@@ -122,10 +172,15 @@ def _changes(args: argparse.Namespace) -> dict[str, object]:
     }
     if args.no_labels and args.label:
         raise ValidationError("--label and --no-labels: choose one")
-    changes = {key: value for key, value in given.items() if value is not None}
-    if not changes:
+    if not (changes := _given(given)):
         raise ValidationError("nothing to set: see 'bty machine set --help'")
-    return {key: None if value == _NONE else value for key, value in changes.items()}
+    return changes
+
+
+def _given(words: dict[str, object]) -> dict[str, object]:
+    """What was said, `none` as null."""
+    said = {key: value for key, value in words.items() if value is not None}
+    return {key: None if value == _NONE else value for key, value in said.items()}
 
 
 def _forget(machines: Machines, args: argparse.Namespace) -> None:

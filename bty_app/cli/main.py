@@ -60,7 +60,11 @@ COMMANDS: Mapping[str, Command] = {
     "restore": Command("bty_app.cli.restore", "put a backup back, shown row by row first"),
     "recover": Command("bty_app.cli.recover", "carry over what an old database still holds"),
     "doctor": Command("bty_app.cli.doctor", "check the installation, each finding with its remedy"),
+    "offsite": Command(
+        "bty_app.cli.offsite", "copy backups elsewhere, list them there, and bring them back"
+    ),
     "machine": Command("bty_app.cli.machine", "list, show, change and forget machines"),
+    "events": Command("bty_app.cli.events", "show the audit log, filtered"),
     "catalog": Command("bty_app.cli.catalog", "list, import, add and remove images"),
     "artifacts": Command(
         "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"

@@ -37,15 +37,15 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
 def add_config_flag(parser: argparse.ArgumentParser | argparse._ArgumentGroup, name: str) -> None:
     """Add the flag of the configuration key `name` ("server.port").
 
-    A value that the key refuses is a usage error (exit status 2).
+    A value that the key refuses is a usage error (exit status 2). The flag of a switch takes none.
     """
     key = KEYS_BY_NAME[name]
+    about = f"{key.help} ({key.env})".replace("%", "%%")
+    if isinstance(key.default, bool):
+        parser.add_argument(key.flag, dest=key.name, action="store_const", const="true", help=about)
+        return
     parser.add_argument(
-        key.flag,
-        dest=key.name,
-        type=_checked(key),
-        metavar=key.metavar,
-        help=f"{key.help} ({key.env})".replace("%", "%%"),
+        key.flag, dest=key.name, type=_checked(key), metavar=key.metavar, help=about
     )
 
 

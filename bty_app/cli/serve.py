@@ -14,7 +14,7 @@ from types import FrameType
 
 import apsw
 
-from bty_app import __version__, logs, runtime, runtime_parts, state_dir
+from bty_app import __version__, logs, runtime, runtime_netboot, runtime_parts, state_dir
 from bty_app.cli import options
 from bty_app.config import Config
 from bty_app.errors import BtyError, StorageError
@@ -34,34 +34,42 @@ SCHEDULER_SECONDS = 30.0
 WEBHOOK_SECONDS = 2.0
 STAGES_SECONDS = 2.0
 
+_FLAGS = (
+    *("server.host", "server.port", "server.public_url"),
+    *("netboot.tftp", "netboot.proxy_dhcp", "log.level"),
+)
 _EPILOG = """examples:
   bty serve                                  listen on every address, port 8080
   bty serve --host 127.0.0.1 --port 0        a free port of this machine alone
   bty --state-dir /srv/bty serve             keep all state in /srv/bty
   BTY_ADMIN_PASSWORD=... bty serve           in place of a generated password
+  bty serve --tftp --proxy-dhcp              lead machines here, beside the DHCP server of the LAN
 
 All state is in the state directory; nothing is written anywhere else. SIGTERM or ^C ends the
 server: it finishes the requests under way and empties the write-ahead log.
 A database of another version is archived as state.db.<version>.<time>.bak after a backup, and a
 fresh one takes over the hardware of every machine.
+--tftp and --proxy-dhcp need the right to listen on ports below 1024 (CAP_NET_BIND_SERVICE).
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.epilog = _EPILOG
-    for key in ("server.host", "server.port", "server.public_url", "log.level"):
+    for key in _FLAGS:
         options.add_config_flag(parser, key)
 
 
 def run(_args: argparse.Namespace, config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit status is 0 then."""
     place = config.paths.state_dir
-    _tell(config.state_dir_note, *config.notes, state_dir.prepare_state_dir(place))
+    notes = (*config.notes, *runtime_netboot.notes(config))
+    _tell(config.state_dir_note, *notes, state_dir.prepare_state_dir(place))
     listener = http.bind(config.server.host, config.server.port)
     about = f"pid {os.getpid()}, bty {__version__}, since {_now().isoformat(timespec='seconds')}"
     with contextlib.ExitStack() as stack:
         stack.callback(listener.close)
+        sockets = runtime_netboot.bound(config, stack)
         stack.enter_context(locks.serving(place, about=about))
         opening = open_state(
             place,
@@ -74,7 +82,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         database = stack.enter_context(runtime.opened(place, revisions))
         secrets = runtime.secrets(config)
         services = runtime.services(config, database, revisions, known=secrets)
-        stack.callback(_write_last_stages, services)
+        stack.callback(_write_the_last, services)
         services.imports.import_catalog_file()
         app = create_app(services, runtime_parts.options(config))
         worker = http.HttpWorker(
@@ -93,8 +101,9 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         )
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
-        _announce(host, port, config, secrets.password)
-        _supervise(Supervisor([worker, watch, hooks, stages, *jobs]))
+        boot = runtime_netboot.workers(config, sockets, services, http_port=port)
+        _announce(host, port, config, secrets.password, [worker.name for worker in boot])
+        _supervise(Supervisor([worker, watch, hooks, stages, *boot, *jobs]))
         with contextlib.suppress(StorageError):
             services.tokens.note_uses()
     return 0
@@ -106,14 +115,18 @@ def tasks(services: Services) -> dict[str, Callable[[], object]]:
         "silence": services.reports.report_silence,
         "cache": services.keeper.turn,
         "tokens": services.tokens.note_uses,
+        "offsite": services.offsite.turn,
+        "late-events": services.late.flush,
     }
 
 
-def _write_last_stages(services: Services) -> None:
-    try:
-        services.stages.flush()
-    except BtyError as error:  # they are no more than a help: the end of the server is in order
-        logs.event(_log, logging.WARNING, "stages", error=error.message)
+def _write_the_last(services: Services) -> None:
+    """What waits in memory. It is no more than a help: without it the end is in order, too."""
+    for name, write in (("stages", services.stages.flush), ("late-events", services.late.flush)):
+        try:
+            write()
+        except BtyError as error:
+            logs.event(_log, logging.WARNING, name, error=error.message)
 
 
 def _backed_up(old: apsw.Connection, config: Config) -> str:
@@ -132,12 +145,16 @@ def _supervise(supervisor: Supervisor) -> None:
     logs.event(_log, logging.INFO, "stopped")
 
 
-def _announce(host: str, port: int, config: Config, password: passwords.Secret) -> None:
+def _announce(
+    host: str, port: int, config: Config, password: passwords.Secret, boot: list[str]
+) -> None:
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - shown, not bound
     lines = [
         f"bty {__version__} serves http://{f'[{shown}]' if ':' in shown else shown}:{port}/",
         f"state:    {config.paths.state_dir}",
     ]
+    if boot:
+        lines.append(f"boot:     {', '.join(boot)}")
     if password.path is not None:
         how = "generated, in" if password.generated else "in"
         lines.append(f"password: {how} {password.path}")

@@ -59,6 +59,7 @@ class Reason(Enum):
     GIVEN_UP = "given-up"
     UNPROVEN_DISK = "unproven-disk"
     NOT_STORABLE = "not-storable"
+    FROM_MEMORY = "from-memory"
     PROTECTED_LABEL = "protected-label"
     ORDER_EXPIRED = "order-expired"
     OUT_OF_HOURS = "out-of-hours"

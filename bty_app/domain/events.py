@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 CHAIN_START = "0" * 64
@@ -68,6 +68,9 @@ class Kind(StrEnum):
     BACKUP_RESTORED = "backup.restored"
     BACKUP_RESTORE_FAILED = "backup.restore.failed"
     STATE_RECOVERED = "state.recovered"
+    OFFSITE_PUSHED = "offsite.pushed"
+    OFFSITE_FAILED = "offsite.failed"
+    OFFSITE_PRUNED = "offsite.pruned"
     SETTINGS_UPDATED = "settings.updated"
     LOGIN_SUCCEEDED = "auth.login.succeeded"
     LOGIN_FAILED = "auth.login.failed"
@@ -79,6 +82,7 @@ class Kind(StrEnum):
     TOKEN_FAILED = "auth.token.failed"  # noqa: S105
     WEBHOOK_FAILED = "webhook.delivery.failed"
     WEBHOOK_RECOVERED = "webhook.recovered"
+    AUDIT_FAILED = "system.audit.failed"
     SCHEMA_RESET = "system.schema.reset"
     SCHEMA_RETURNED = "system.schema.returned"
 
@@ -159,6 +163,14 @@ class Query:
 def machine_subject(mac: str) -> Subject:
     """The subject of everything that happens to one machine."""
     return Subject("machine", mac)
+
+
+def by_token(event: Event, token_id: str, name: str) -> Event:
+    """What an operator's script did, with the token that it came with."""
+    if event.actor is not Actor.OPERATOR:
+        return event
+    details = {**(event.details or {}), "token": {"id": token_id, "name": name}}
+    return replace(event, summary=f"{event.summary} (token {name})", details=details)
 
 
 def details_text(details: Mapping[str, object] | None) -> str | None:

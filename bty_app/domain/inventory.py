@@ -12,7 +12,7 @@ from bty_app.errors import ValidationError
 MAX_DISKS = 512  # the original refuses the 65th, and a big storage box then loops for ever
 MAX_LSHW_BYTES = 4 * 1024 * 1024
 
-_TEXT_LIMITS = {"path": 255, "size": 32, "vendor": 64, "model": 128, "serial": 128, "tran": 32}
+TEXT_LIMITS = {"path": 255, "size": 32, "vendor": 64, "model": 128, "serial": 128, "tran": 32}
 _FLAGS = ("removable", "readonly")
 DISK_KEYS = ("model", "path", "readonly", "removable", "serial", "size", "tran", "vendor")
 
@@ -96,7 +96,7 @@ def _disk(number: int, disk: object) -> dict[str, object]:
 
 
 def _text(number: int, key: str, value: object) -> str | None:
-    limit = _TEXT_LIMITS[key]
+    limit = TEXT_LIMITS[key]
     if value is None:
         return None
     if not isinstance(value, str) or len(value) > limit:

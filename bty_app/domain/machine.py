@@ -19,8 +19,8 @@ MAX_LABELS = 16
 MAX_SERIAL = 128
 
 _REF = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_DRIVE = re.compile(r"0x[0-9a-fA-F]{1,2}", re.ASCII)
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", re.ASCII)
+DRIVE = re.compile(r"0x[0-9a-fA-F]{1,2}", re.ASCII)
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -139,7 +139,7 @@ def parse_assignment(fields: Mapping[str, object]) -> Assignment:
         boot_mode=_boot_mode(fields.get("boot_mode", BootMode.IPXE_EXIT.value)),
         image_ref=_matching(fields, "bty_image_ref", _REF, "64 lower-case hexadecimal digits"),
         target_disk_serial=_serial(fields.get("target_disk_serial")),
-        sanboot_drive=_matching(fields, "sanboot_drive", _DRIVE, "0x and one or two digits"),
+        sanboot_drive=_matching(fields, "sanboot_drive", DRIVE, "0x and one or two digits"),
         labels=_labels(fields.get("labels", [])),
         labels_given="labels" in fields,
     )
@@ -185,7 +185,7 @@ def _labels(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or len(value) > MAX_LABELS:
         raise ValidationError(f"labels: must be a list of at most {MAX_LABELS} labels")
     for label in value:
-        if not isinstance(label, str) or not _LABEL.fullmatch(label):
+        if not isinstance(label, str) or not LABEL.fullmatch(label):
             raise ValidationError(
                 "labels: each has 1 to 64 letters, digits, spaces, dots, underscores or hyphens,"
                 " and begins with a letter or digit"

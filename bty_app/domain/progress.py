@@ -10,9 +10,9 @@ from bty_app.domain.machine import has_control_characters
 from bty_app.errors import ValidationError
 
 MAX_REASON = 500
-_PHASE = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
+PHASE = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 _KEYS = frozenset({"phase", "bytes", "total", "rate", "error"})
-_LARGEST = 2**62
+LARGEST = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def parse_progress(body: Mapping[str, object]) -> ProgressReport:
     if unknown:
         raise ValidationError(f"{unknown[0][:64]!r} is not a field of a progress report")
     phase = body.get("phase")
-    if not isinstance(phase, str) or not _PHASE.fullmatch(phase):
+    if not isinstance(phase, str) or not PHASE.fullmatch(phase):
         raise ValidationError("phase: must be 1 to 32 lower-case letters, digits, _ or -")
     return ProgressReport(
         phase=phase,
@@ -67,6 +67,6 @@ def _amount(body: Mapping[str, object], key: str) -> int | None:
     value = body.get(key)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
         raise ValidationError(f"{key}: must be null or a whole number that is not negative")
     return value

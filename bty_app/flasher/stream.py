@@ -15,8 +15,8 @@ from bty_app.flasher.order import Order
 from bty_app.flasher.qcow2 import Qcow2
 from bty_app.flasher.ring import Ring, Sink
 from bty_app.flasher.sources import Sources
-from bty_app.upstream.download import Pace
 from bty_app.upstream.http import Http
+from bty_app.upstream.pace import Pace
 from bty_app.upstream.registry import Registry
 
 AHEAD_BYTES = 8 * 1024 * 1024  # fetched, and not yet decoded

@@ -33,6 +33,7 @@ _OUR_ARGUMENTS = (
     "modprobe.blacklist=nouveau,rndis_host",
     "panic=30",
 )
+AUTOEXEC = "autoexec.ipxe"  # iPXE as a UEFI program looks for it beside itself
 RETRY_SECONDS = 10
 MAX_ECHO = 300
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,:;()/_+'-]")
@@ -62,10 +63,19 @@ def bootstrap(base_url: str) -> str:
     Without an answer (a server that restarts in this very second) it asks again: the firmware
     would go on to a disk that may be half written.
     """
+    return _until_answered(f"chain {base_url}/pxe/${{mac:hexhyp}}", base_url)
+
+
+def autoexec(base_url: str) -> str:
+    """The script that iPXE looks for beside itself, before it asks DHCP: on to the first script."""
+    return _until_answered(f"dhcp && chain {base_url}/pxe-bootstrap.ipxe", base_url)
+
+
+def _until_answered(leading_on: str, base_url: str) -> str:
     lines = [
         "#!ipxe",
         ":again",
-        f"chain {base_url}/pxe/${{mac:hexhyp}} || goto failed",
+        f"{leading_on} || goto failed",
         "exit 1",
         ":failed",
         f"isset ${{{_ANSWERED}}} && exit 1 || echo bty: no answer from {base_url}, asking again",

@@ -1,4 +1,4 @@
-"""What the boot servers saw of a machine, for whoever keeps a timeline."""
+"""What the boot servers saw, for whoever keeps a timeline, counts, or writes a log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`stage` is dhcp.offered, dhcp.ignored, tftp.started, tftp.done or tftp.failed.
+    """`stage` is one of a boot: dhcp.offered, dhcp.ignored, tftp.started, tftp.done, tftp.failed;
+    or one that says nothing of a boot and is only counted: dhcp.other (no network boot),
+    dhcp.malformed, dhcp.held-back (over the bound), tftp.declined (its size was all that was asked
+    for), tftp.held-back.
 
     `mac` is lower case with colons; None where only the IP is known. `at` is UTC.
     """
@@ -17,4 +20,4 @@ class Seen:
     ip: str
     stage: str
     at: datetime
-    detail: dict[str, str | int]
+    detail: dict[str, str | int | float]

@@ -100,6 +100,13 @@ def stored_or_unknown(tx: Tx, mac: Mac, *, at: str) -> Machine:
     return machines.get(tx, mac) or _unknown(mac, at)
 
 
+def without_a_record(mac: Mac, decision: Decision, moment: Moment) -> Decided:
+    """A decision that was made although nothing of the machine can be read."""
+    machine = _unknown(mac, stamp(moment.now))
+    facts = situation(machine, image_known=False, now=moment.now, storable=False)
+    return Decided(machine, None, facts, decision)
+
+
 def enter_next_phase(tx: Tx, what: Decided, *, at: str) -> None:
     """Carry out the decision's change of phase."""
     if what.decision.next_phase is not what.machine.phase:

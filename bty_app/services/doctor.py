@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 from bty_app.domain.findings import Finding, Level
 from bty_app.errors import BtyError
-from bty_app.services import doctor_boot, doctor_state, doctor_upstream, doctor_webhooks
+from bty_app.services import (
+    doctor_boot,
+    doctor_network,
+    doctor_offsite,
+    doctor_state,
+    doctor_upstream,
+    doctor_webhooks,
+)
 from bty_app.services.premises import Premises
 
 
@@ -27,10 +34,13 @@ CHECKS = (
     Check("sets", doctor_boot.sets),
     Check("shadowed-files", doctor_boot.shadowed_files),
     Check("ipxe", doctor_boot.ipxe),
+    Check("ports", doctor_network.ports),
     Check("catalog", doctor_state.catalog),
     Check("webhooks", doctor_webhooks.receivers),
     Check("upstream-catalog", doctor_upstream.followed_catalog, asks_others=True),
     Check("withcache", doctor_upstream.withcache, asks_others=True),
+    Check("offsite", doctor_offsite.offsite, asks_others=True),
+    Check("dhcp", doctor_network.dhcp, asks_others=True),
 )
 
 
@@ -42,15 +52,15 @@ class Doctor:
 
     def findings(self) -> list[Finding]:
         """What all checks say, in the order of the table."""
-        return [finding for check in CHECKS for finding in self._said(check)]
+        return [finding for check in CHECKS for finding in self.said(check)]
 
     def cheap_findings(self) -> list[Finding]:
         """What those say that ask no other host."""
         rows = (check for check in CHECKS if not check.asks_others)
-        return [finding for check in rows for finding in self._said(check)]
+        return [finding for check in rows for finding in self.said(check)]
 
-    def _said(self, check: Check) -> Iterator[Finding]:
-        """A check that cannot be done is a finding as well, and keeps none of the others."""
+    def said(self, check: Check) -> Iterator[Finding]:
+        """What one check says; that it cannot be done is a finding as well, and no end."""
         try:
             found = [replace(finding, check=check.name) for finding in check.look(self._premises)]
         except BtyError as error:

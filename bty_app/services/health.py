@@ -6,20 +6,32 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app import __version__
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError
 from bty_app.services.clock import Clock, utc_now
-from bty_app.services.metrics import Metrics
+from bty_app.services.metrics import Metrics, Sample
 from bty_app.store import events, instance, machines
 from bty_app.store.database import Database, Tx
 
 MIN_FREE_BYTES = 32 * 1024 * 1024
 PROBE_SECONDS = 5.0
 
-Gauge = tuple[str, str, Mapping[str, str], float]
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What others count: the images by what the cache has of them, and the facts of machines that
+    wait to be recorded and those that were dropped.
+    """
+
+    images: Callable[[], Mapping[str, int]] = dict
+    late: Callable[[], tuple[int, int]] = lambda: (0, 0)
+
+
+_NO_COUNTS = Counts()
 
 
 class Health:
@@ -33,15 +45,14 @@ class Health:
         clock: Clock = utc_now,
         steady: Callable[[], float] = time.monotonic,
         *,
-        images: Callable[[], Mapping[str, int]] = dict,
+        counts: Counts = _NO_COUNTS,
     ) -> None:
-        """`images` counts the images by what the cache has of them."""
         self._database = database
         self._state_dir = state_dir
         self._metrics = metrics
         self._clock = clock
         self._steady = steady
-        self._images = images
+        self._counts = counts
         self._lock = threading.Lock()
         self._probed_at = float("-inf")
         self._problems: list[str] = []
@@ -54,12 +65,22 @@ class Health:
                 self._probed_at = self._steady()
             return list(self._problems)
 
+    def notes(self) -> list[str]:
+        """What is not in order although this server can do its work."""
+        waiting, dropped = self._counts.late()
+        waits = f"{waiting} facts of machines wait in memory to be recorded"
+        lost = f"{dropped} facts of machines could not be kept"
+        return [words for count, words in ((waiting, waits), (dropped, lost)) if count]
+
     def metrics(self) -> str:
         """The text of `/metrics`."""
         return self._metrics.text(self._database.read(self._gauges))
 
     def _disk(self) -> list[str]:
-        space = os.statvfs(self._state_dir)
+        try:
+            space = os.statvfs(self._state_dir)
+        except OSError as error:
+            return [f"{self._state_dir} cannot be looked at: {os.strerror(error.errno or 0)}"]
         free = space.f_bavail * space.f_frsize
         if free >= MIN_FREE_BYTES:
             return []
@@ -73,8 +94,8 @@ class Health:
             return [error.message]
         return []
 
-    def _gauges(self, tx: Tx) -> list[Gauge]:
-        gauges: list[Gauge] = [
+    def _gauges(self, tx: Tx) -> list[Sample]:
+        gauges: list[Sample] = [
             ("bty_info", "The running release.", {"version": __version__}, 1),
             (
                 "bty_open_failures",
@@ -86,7 +107,11 @@ class Health:
         for mode, phase, count in machines.counts_by_mode_and_phase(tx):
             labels = {"boot_mode": mode, "phase": phase}
             gauges.append(("bty_machines", "Machines by mode and phase.", labels, count))
-        for state, count in sorted(self._images().items()):
+        late = dict(zip(("waiting", "dropped"), self._counts.late(), strict=True))
+        for state, count in late.items():
+            about = "Facts of machines that could not be recorded when they happened."
+            gauges.append(("bty_late_events", about, {"state": state}, count))
+        for state, count in sorted(self._counts.images().items()):
             about = "Images by what the cache has of them."
             gauges.append(("bty_images", about, {"cache": state}, count))
         return gauges

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+# Name, help, labels, value.
+Sample = tuple[str, str, Mapping[str, str], float]
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
     """Requests by route and status, and how long they took. Shared between threads."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        gauges: Callable[[], Iterable[Sample]] = tuple,
+        counters: Callable[[], Iterable[Sample]] = tuple,
+    ) -> None:
+        """What others have, which wait for nothing, grouped by name."""
+        self._gauges = gauges
+        self._counters = counters
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._buckets: Counter[tuple[str, float]] = Counter()
@@ -26,12 +35,15 @@ class Metrics:
             self._buckets[route, bucket] += 1
             self._seconds[route] += seconds  # type: ignore[assignment]  # a sum of floats
 
-    def text(self, gauges: Iterable[tuple[str, str, Mapping[str, str], float]]) -> str:
-        """All of it; `gauges` are (name, help, labels, value), grouped by name."""
+    def text(self, gauges: Iterable[Sample]) -> str:
+        """All of it; `gauges` are grouped by name."""
         with self._lock:
             requests, buckets = dict(self._requests), dict(self._buckets)
             seconds = dict(self._seconds)
-        lines = list(_gauge_lines(gauges))
+        lines = [
+            *_sample_lines([*gauges, *self._gauges()], "gauge"),
+            *_sample_lines(self._counters(), "counter"),
+        ]
         lines += ["# HELP bty_http_requests_total Requests answered."]
         lines += ["# TYPE bty_http_requests_total counter"]
         for (route, method, status), count in sorted(requests.items()):
@@ -44,14 +56,19 @@ class Metrics:
         return "\n".join([*lines, ""])
 
 
-def _gauge_lines(gauges: Iterable[tuple[str, str, Mapping[str, str], float]]) -> Iterable[str]:
+def _sample_lines(samples: Iterable[Sample], kind: str) -> Iterable[str]:
     told: set[str] = set()
-    for name, about, labels, value in gauges:
+    for name, about, labels, value in samples:
         if name not in told:
             told.add(name)
             yield f"# HELP {name} {about}"
-            yield f"# TYPE {name} gauge"
-        yield f"{name}{_labels(labels)} {value:g}"
+            yield f"# TYPE {name} {kind}"
+        yield f"{name}{_labels(labels)} {_number(value)}"
+
+
+def _number(value: float) -> str:
+    """A counter of bytes keeps all its digits."""
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _histogram_lines(

@@ -7,12 +7,13 @@ from dataclasses import replace
 from bty_app.domain import machine_events
 from bty_app.domain.boot import Ask, LiveEnv, Purpose
 from bty_app.domain.boot_stages import Stage
+from bty_app.domain.events import Event
 from bty_app.domain.image_target import Target, target
 from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
 from bty_app.domain.offers import plan
 from bty_app.errors import ConflictError, StorageError
-from bty_app.services.boot_stages import Note, unnoted
+from bty_app.services.aside import Aside
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.current_images import CurrentImages
 from bty_app.services.decisions import (
@@ -42,14 +43,14 @@ class Plans:
         images: CurrentImages,
         clock: Clock = utc_now,
         *,
-        note: Note = unnoted,
+        aside: Aside,
     ) -> None:
         self._database = database
         self._settings = settings
         self._bounds = bounds
         self._images = images
         self._clock = clock
-        self._note = note
+        self._aside = aside
 
     def answer(self, mac: Mac, *, ip: str | None, base_url: str) -> Plan:
         """Record the contact, decide, and remember what was ordered: one transaction.
@@ -80,10 +81,12 @@ class Plans:
 
         try:
             body = self._database.write(change)
-        except (StorageError, ConflictError):
+        except (StorageError, ConflictError) as error:
             unstorable = replace(moment, storable=False)
-            body = self._read(mac, unstorable, base_url, found)
-        self._note(Stage.PLAN, mac, ip, plan=body["mode"], image=body.get("name"))
+            body, event = self._read(mac, unstorable, base_url, found, ip=ip)
+            self._aside.late.keep(event, at=at, why=error.message)
+        self._aside.last.forget(mac)  # a live environment runs there: it may write the disk
+        self._aside.note(Stage.PLAN, mac, ip, plan=body["mode"], image=body.get("name"))
         return body
 
     def preview(self, mac: Mac, *, base_url: str) -> Plan:
@@ -93,7 +96,7 @@ class Plans:
             Moment(self._clock(), self._settings.limits(), rules=self._settings.rules()),
             base_url,
             None,
-        )
+        )[0]
 
     def _target(self, mac: Mac) -> Target | None:
         """The image as it is now, where the machine is about to be told to flash it."""
@@ -108,11 +111,22 @@ class Plans:
             return None
         return self._images.target(what.entry)
 
-    def _read(self, mac: Mac, moment: Moment, base_url: str, found: Target | None) -> Plan:
-        def query(tx: Tx) -> Plan:
+    def _read(
+        self,
+        mac: Mac,
+        moment: Moment,
+        base_url: str,
+        found: Target | None,
+        *,
+        ip: str | None = None,
+    ) -> tuple[Plan, Event]:
+        """The plan of what is stored, and the event that tells of it."""
+
+        def query(tx: Tx) -> tuple[Plan, Event]:
             machine = stored_or_unknown(tx, mac, at=stamp(moment.now))
             what = decided(tx, machine, Ask.PLAN, moment)
-            return plan(machine, what.decision, _image(what, found), base_url=base_url)[0]
+            body, kind = plan(machine, what.decision, _image(what, found), base_url=base_url)
+            return body, machine_events.planned(machine, body, kind, ip)
 
         return self._database.read(query)
 

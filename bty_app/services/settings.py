@@ -14,7 +14,7 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.flash_rules import Rules
 from bty_app.domain.moments import stamp
-from bty_app.errors import ValidationError
+from bty_app.errors import ConflictError, StorageError, ValidationError
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.revisions import Revisions
 from bty_app.store import events
@@ -83,12 +83,18 @@ class Settings:
     # -- reading -------------------------------------------------------------------------------
 
     def stored(self) -> dict[str, str]:
-        """All stored settings by key."""
+        """All stored settings by key; those that were read last while none can be read."""
         revision = self._revisions.current("settings")
         with self._lock:
-            if revision == self._seen:
-                return self._stored
-        stored = self._database.read(rows.every)
+            known, seen = self._stored, self._seen
+        if revision == seen:
+            return known
+        try:
+            stored = self._database.read(rows.every)
+        except (StorageError, ConflictError):
+            if seen is None:
+                raise
+            return known
         with self._lock:
             self._seen, self._stored = revision, stored
         return stored

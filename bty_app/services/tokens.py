@@ -23,6 +23,7 @@ from bty_app.errors import (
 )
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import events, tokens
+from bty_app.store.acting import act_for
 from bty_app.store.database import Database, Tx
 
 _NOTHING = "0" * 64  # compared in place of a token that is not there
@@ -113,6 +114,10 @@ class Tokens:
         why = "expired" if known is not None and same else "unknown or revoked"
         self._refuse(token_id if known else None, why, ip)
         raise NotAuthenticatedError(f"the token is {why}")
+
+    def act_for(self, token: Token | None) -> None:
+        """Let events name `token`, as far as this thread writes them; None ends that."""
+        act_for(token)
 
     def note_uses(self) -> None:
         """Write down which tokens were used since the last time, and when."""

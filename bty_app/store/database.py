@@ -18,7 +18,9 @@ from typing import Any, TypeVar
 import apsw
 
 from bty_app.domain.events import Event
+from bty_app.domain.tokens import Token
 from bty_app.errors import ConflictError, StorageError
+from bty_app.store.acting import acting
 from bty_app.store.sqlite import readable, translated, writable
 
 T = TypeVar("T")
@@ -41,14 +43,20 @@ Row = tuple[Any, ...]
 class Tx:
     """One open transaction: statements, and the topics that they touch.
 
-    `told` are the audit events it records. `memo` holds what was read or written in this
-    transaction and need not be read again.
+    `told` are the audit events it records, `token` is that of the script that wants it. `memo`
+    holds what was read or written in this transaction and need not be read again.
     """
 
-    def __init__(self, connection: apsw.Connection, memo: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        memo: dict[str, str] | None = None,
+        token: Token | None = None,
+    ) -> None:
         self._connection = connection
         self.topics: set[str] = set()
         self.told: list[Event] = []
+        self.token = token
         self.memo = {} if memo is None else memo
 
     def run(self, sql: str, *values: object) -> int:
@@ -95,6 +103,7 @@ class _Job:
     """
 
     change: Callable[[Tx], Any]
+    token: Token | None = None
     waiting: threading.Lock = field(default_factory=_held)
     result: Any = None
     error: Exception | None = None
@@ -151,7 +160,7 @@ class Database:
             ConflictError: another process held the database for longer than the time-out.
             BtyError: whatever `change` itself raised; nothing of it stays.
         """
-        job = _Job(change)
+        job = _Job(change, acting())
         with self._closing:
             if self._closed:
                 raise StorageError("the database is closed: the server is stopping")
@@ -243,7 +252,7 @@ class Database:
             self._writer.execute("BEGIN IMMEDIATE")
             memo: dict[str, str] = {}
             for job in batch:
-                tx = Tx(self._writer, memo)
+                tx = Tx(self._writer, memo, job.token)
                 if self._apply(job, tx):
                     topics |= tx.topics
                     told += tx.told

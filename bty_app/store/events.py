@@ -12,6 +12,7 @@ from bty_app.domain.events import (
     Kind,
     Query,
     StoredEvent,
+    by_token,
     chain_value,
     details_text,
     first_broken,
@@ -37,6 +38,8 @@ class Found:
 
 def record(tx: Tx, event: Event, *, at: str) -> int:
     """Append `event`; return its id. Call it in the transaction of the fact itself."""
+    if tx.token is not None:
+        event = by_token(event, tx.token.id, tx.token.name)
     subject = event.subject
     fields = (
         at,

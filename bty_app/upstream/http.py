@@ -24,7 +24,7 @@ from bty_app.upstream.answers import (
     too_large,
 )
 from bty_app.upstream.connect import Dialer
-from bty_app.upstream.download import USUAL_PACE, Download, Pace
+from bty_app.upstream.download import Download
 from bty_app.upstream.exchange import (
     CHUNK_BYTES,
     Exchange,
@@ -36,6 +36,8 @@ from bty_app.upstream.exchange import (
     redirected,
     target_of,
 )
+from bty_app.upstream.pace import USUAL_PACE, Pace
+from bty_app.upstream.upload import Upload, send
 
 __all__ = [
     "Answer",
@@ -45,6 +47,7 @@ __all__ = [
     "Pace",
     "Request",
     "StatusError",
+    "Upload",
     "declared_size",
 ]
 
@@ -162,6 +165,22 @@ class Http:
             part = part_of(found.target.shown, found.response, _range_of(request))
             found.stop_deadline()
             yield Download(found, part, limit, pace, is_wanted, chunk_bytes)
+
+    def upload(self, request: Request, upload: Upload) -> Answer:
+        """The answer, of whatever status, to a request with a large body; no redirect is followed.
+
+        Raises:
+            InvalidInputError: the URL is no http or https URL.
+            CancelledError: the upload is not wanted any more.
+            UnavailableError: it cannot be sent, or is not answered.
+        """
+        target = target_of(request.url)
+        with self._slot():
+            found = send(self._dialer, self._message(request, target, at_home=True), target, upload)
+            if found.response.status in _REDIRECTS:
+                raise UnavailableError(f"{target.shown} redirects a {request.method}")
+            response = found.response
+            return Answer(response.status, response.headers, found.body, target.shown)
 
     @contextmanager
     def _answer(self, request: Request, deadline: float) -> Iterator[Exchange]:

@@ -15,14 +15,18 @@ from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import catalog as catalog_api
 from bty_app.web.api import catalog_v1, events_v1, machines_v1, restore_v1
 from bty_app.web.api import events as events_api
+from bty_app.web.api import hardware as hardware_api
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api import machines as machines_api
 from bty_app.web.api import settings as settings_api
 from bty_app.web.api import timeline as timeline_api
 from bty_app.web.api import webhooks as webhooks_api
+from bty_app.web.api.machine_state import MachineState
 from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
 from bty_app.web.middleware import Front
+from bty_app.web.openapi import OpenApi
+from bty_app.web.operations import Routes
 from bty_app.web.page_routes import add_pages
 from bty_app.web.pages import ErrorPages, Pages
 from bty_app.web.parts import Options, Services
@@ -57,102 +61,116 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     json_handler = falcon.media.JSONHandler(dumps=_COMPACT)
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = json_handler
     errors.install(app)
-    _machine_routes(app, services, options)
-    _operator_routes(app, services, options)
-    _access_routes(app, services, pages)
+    routes, document = Routes(app), OpenApi()
+    routes.add("/openapi.json", document)
+    _machine_routes(routes, services, options)
+    _operator_routes(routes, services, options)
+    _access_routes(routes, services)
+    document.publish(routes.every)
+    _account_routes(app, services, pages)
     _login_routes(app, pages, services.sessions, check, cookies)
     add_pages(app, services, pages, options)
     app.add_route("/static/{name}", StaticFile(assets))
     return app
 
 
-def _machine_routes(app: falcon.App[Any, Any], services: Services, options: Options) -> None:
+def _machine_routes(routes: Routes, services: Services, options: Options) -> None:
     """Open to every machine on the network."""
     reports, files = services.reports, services.boot_files
-    app.add_route("/", health.Home())
-    app.add_route("/healthz", health.Alive())
-    app.add_route("/readyz", health.Ready(services.health))
-    app.add_route("/version", health.Version())
-    app.add_route("/metrics", health.MetricsText(services.health))
-    app.add_route("/pxe-bootstrap.ipxe", pxe.Bootstrap(services.stages.note))
-    app.add_route("/pxe/{mac}", pxe.Script(services.contacts, Scripts(files, services.client)))
-    app.add_route("/client.pyz", pxe.ClientFile(services.client, services.stages.note))
-    app.add_route("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
-    app.add_route(
+    routes.add("/", health.Home())
+    routes.add("/healthz", health.Alive())
+    routes.add("/readyz", health.Ready(services.health))
+    routes.add("/version", health.Version())
+    routes.add("/metrics", health.MetricsText(services.health))
+    routes.add("/pxe-bootstrap.ipxe", pxe.Bootstrap(services.stages.note))
+    routes.add("/pxe/{mac}", pxe.Script(services.contacts, Scripts(files, services.client)))
+    routes.add("/client.pyz", pxe.ClientFile(services.client, services.stages.note))
+    routes.add("/pxe/{mac}/plan", pxe.PlanOf(services.plans))
+    routes.add(
         "/pxe/{mac}/inventory", pxe.InventoryOf(reports, max_bytes=options.inventory_max_bytes)
     )
-    app.add_route("/pxe/{mac}/status", pxe.StatusOf(reports))
-    app.add_route("/pxe/{mac}/done", pxe.DoneOf(reports))
-    app.add_route("/pxe/{mac}/progress", pxe.ProgressOf(reports))
-    app.add_route("/pxe/{mac}/booted", pxe.BootedOf(reports))
-    app.add_route(
+    routes.add("/pxe/{mac}/status", pxe.StatusOf(reports))
+    routes.add("/pxe/{mac}/done", pxe.DoneOf(reports))
+    routes.add("/pxe/{mac}/progress", pxe.ProgressOf(reports))
+    routes.add("/pxe/{mac}/booted", pxe.BootedOf(reports))
+    routes.add(
         "/boot/{name:path}",
         boot.BootFile(
             files, reports, services.stages.note, max_upload_bytes=options.max_upload_bytes
         ),
     )
-    app.add_route("/images", catalog_api.Images(services.catalog))
-    app.add_route("/catalog.toml", catalog_api.CatalogToml(services.catalog))
+    routes.add("/images", catalog_api.Images(services.catalog))
+    routes.add("/catalog.toml", catalog_api.CatalogToml(services.catalog))
 
 
-def _operator_routes(app: falcon.App[Any, Any], services: Services, options: Options) -> None:
+def _operator_routes(routes: Routes, services: Services, options: Options) -> None:
     """Behind a session: JSON for scripts."""
     machines, audit = services.machines, services.audit
-    app.add_route("/machines", machines_api.MachineList(machines))
-    app.add_route("/machines/{mac}", machines_api.MachineByMac(machines))
-    app.add_route("/machines/{mac}/lshw.json", machines_api.Hardware(machines, what="lshw"))
-    app.add_route("/machines/{mac}/disks.json", machines_api.Hardware(machines, what="disks"))
-    app.add_route(
-        "/api/v1/machines/{mac}/timeline", timeline_api.Timeline(machines, services.stages)
+    routes.add("/machines", machines_api.MachineList(machines))
+    routes.add("/machines/{mac}", machines_api.MachineByMac(machines))
+    routes.add("/machines/{mac}/lshw.json", machines_api.Hardware(machines, what="lshw"))
+    routes.add("/machines/{mac}/disks.json", machines_api.Hardware(machines, what="disks"))
+    routes.add("/api/v1/machines/{mac}/timeline", timeline_api.Timeline(machines, services.stages))
+    history = "/api/v1/machines/{mac}/hardware"
+    routes.add(history, hardware_api.HardwareHistory(machines, services.hardware))
+    routes.add(
+        f"{history}/{{number:int(max=9223372036854775807)}}",
+        hardware_api.HardwareReport(services.hardware),
     )
     bulk, here = services.bulk, "/api/v1/machines/bulk"
-    app.add_route("/api/v1/machines", machines_v1.MachineLists(machines))
-    app.add_route(f"{here}/preview", machines_v1.BulkPreview(bulk, machines))
-    app.add_route(here, machines_v1.BulkActs(bulk, machines))
-    app.add_route(f"{here}/{{act_id}}", machines_v1.BulkById(bulk))
-    app.add_route(f"{here}/{{act_id}}/undo", machines_v1.BulkUndo(bulk))
-    app.add_route("/catalog/entries", catalog_api.Entries(services.catalog))
-    app.add_route("/catalog/import", catalog_api.Import(services.imports))
+    routes.add("/api/v1/machines/{mac}", MachineState(machines))
+    routes.add("/api/v1/machines", machines_v1.MachineLists(machines))
+    routes.add(f"{here}/preview", machines_v1.BulkPreview(bulk, machines))
+    routes.add(here, machines_v1.BulkActs(bulk, machines))
+    routes.add(f"{here}/{{act_id}}", machines_v1.BulkById(bulk))
+    routes.add(f"{here}/{{act_id}}/undo", machines_v1.BulkUndo(bulk))
+    routes.add("/catalog/entries", catalog_api.Entries(services.catalog))
+    routes.add("/catalog/import", catalog_api.Import(services.imports))
     v1 = catalog_v1.Behind(services.catalog, services.catalog_jobs)
-    app.add_route("/api/v1/catalog", catalog_v1.Upload(services.imports))
-    app.add_route("/api/v1/catalog/diff", catalog_v1.Diff(services.upstream))
-    app.add_route("/api/v1/catalog/fetch", catalog_v1.Fetch(services.upstream))
-    app.add_route("/api/v1/catalog/check", catalog_v1.Check(v1, services.checks))
-    app.add_route("/api/v1/catalog/warm", catalog_v1.Warm(v1))
-    app.add_route("/api/v1/catalog/entries/{ref}", catalog_v1.Entry(services.catalog))
-    app.add_route("/api/v1/jobs", jobs_api.JobList(services.jobs))
-    app.add_route("/api/v1/jobs/{job_id}", jobs_api.JobById(services.jobs))
+    routes.add("/api/v1/catalog", catalog_v1.Images(services.catalog, services.imports))
+    routes.add("/api/v1/catalog/diff", catalog_v1.Diff(services.upstream))
+    routes.add("/api/v1/catalog/fetch", catalog_v1.Fetch(services.upstream))
+    routes.add("/api/v1/catalog/check", catalog_v1.Check(v1, services.checks))
+    routes.add("/api/v1/catalog/warm", catalog_v1.Warm(v1))
+    routes.add("/api/v1/catalog/entries/{ref}", catalog_v1.Entry(services.catalog))
+    routes.add("/api/v1/jobs", jobs_api.JobList(services.jobs))
+    routes.add("/api/v1/jobs/{job_id}", jobs_api.JobById(services.jobs))
     artifacts, limit = services.artifacts, options.max_upload_bytes
     root = str(services.boot_files.directory)
-    app.add_route("/boot/releases", artifacts_api.Releases(artifacts, root))
-    app.add_route("/boot/releases/{tag}", artifacts_api.ReleaseByTag(artifacts))
-    app.add_route("/api/v1/artifacts", artifacts_api.Artifacts(artifacts, max_upload_bytes=limit))
-    app.add_route("/api/v1/artifacts/fetch", artifacts_api.ArtifactsFetch(artifacts))
-    app.add_route("/api/v1/artifacts/rollback", artifacts_api.ArtifactsRollback(artifacts))
-    app.add_route("/api/v1/events.jsonl", events_v1.EventExport(audit))
-    app.add_route("/api/v1/events/acknowledge", events_v1.EventsAcknowledge(audit))
-    app.add_route("/events", events_api.EventList(audit))
+    routes.add("/boot/releases", artifacts_api.Releases(artifacts, root))
+    routes.add("/boot/releases/{tag}", artifacts_api.ReleaseByTag(artifacts))
+    routes.add("/api/v1/artifacts", artifacts_api.Artifacts(artifacts, max_upload_bytes=limit))
+    routes.add("/api/v1/artifacts/fetch", artifacts_api.ArtifactsFetch(artifacts))
+    routes.add("/api/v1/artifacts/rollback", artifacts_api.ArtifactsRollback(artifacts))
+    routes.add("/api/v1/events", events_v1.Events(audit))
+    routes.add("/api/v1/events.jsonl", events_v1.EventExport(audit))
+    routes.add("/api/v1/events/acknowledge", events_v1.EventsAcknowledge(audit))
+    routes.add("/events", events_api.EventList(audit))
     # No row of SQLite has an id of more digits.
-    app.add_route(
+    routes.add(
         "/events/{event_id:int(max=9223372036854775807)}/ack", events_api.Acknowledgement(audit)
     )
 
 
-def _access_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+def _access_routes(routes: Routes, services: Services) -> None:
     """Behind a session, or a token of scope admin: who comes in."""
     account, tokens = services.account, services.tokens
-    app.add_route("/api/v1/tokens", access_api.TokenList(tokens))
-    app.add_route("/api/v1/tokens/{token_id}", access_api.TokenById(tokens))
-    app.add_route("/api/v1/sessions", access_api.SessionList(account))
-    app.add_route("/api/v1/sessions/{session_id}", access_api.SessionById(account))
-    app.add_route("/api/v1/account/password", access_api.PasswordChange(account))
-    app.add_route("/api/v1/settings", settings_api.SettingList(services.settings))
-    app.add_route("/api/v1/webhooks", webhooks_api.WebhookList(services.webhooks))
-    app.add_route("/api/v1/webhooks/test", webhooks_api.WebhookTest(services.webhooks))
-    app.add_route("/api/v1/backups/{backup_id}/restore", restore_v1.BackupRestore(services.restore))
-    app.add_route("/api/v1/restore/undo", restore_v1.RestoreUndo(services.restore))
-    app.add_route("/api/v1/archives/{name}/recover", restore_v1.ArchiveRecover(services.recover))
-    view = account_page.AccountView(pages, account, tokens)
+    routes.add("/api/v1/tokens", access_api.TokenList(tokens))
+    routes.add("/api/v1/tokens/{token_id}", access_api.TokenById(tokens))
+    routes.add("/api/v1/sessions", access_api.SessionList(account))
+    routes.add("/api/v1/sessions/{session_id}", access_api.SessionById(account))
+    routes.add("/api/v1/account/password", access_api.PasswordChange(account))
+    routes.add("/api/v1/settings", settings_api.SettingList(services.settings))
+    routes.add("/api/v1/webhooks", webhooks_api.WebhookList(services.webhooks))
+    routes.add("/api/v1/webhooks/test", webhooks_api.WebhookTest(services.webhooks))
+    routes.add("/api/v1/backups/{backup_id}/restore", restore_v1.BackupRestore(services.restore))
+    routes.add("/api/v1/restore/undo", restore_v1.RestoreUndo(services.restore))
+    routes.add("/api/v1/archives/{name}/recover", restore_v1.ArchiveRecover(services.recover))
+
+
+def _account_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: the page of who comes in."""
+    view = account_page.AccountView(pages, services.account, services.tokens)
     app.add_route("/ui/account", account_page.AccountPage(view))
     app.add_route("/ui/account/password", account_page.AccountPassword(view))
     app.add_route("/ui/account/sessions/end", account_page.AccountSessions(view))

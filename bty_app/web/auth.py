@@ -56,6 +56,10 @@ class SessionCheck:
         self._tokens = tokens
         self._cookies = cookies
 
+    def process_request(self, _req: falcon.Request, _resp: falcon.Response) -> None:
+        """Nobody yet: the thread may have served a script before."""
+        self._tokens.act_for(None)
+
     def process_resource(
         self,
         req: falcon.Request,
@@ -101,6 +105,7 @@ class SessionCheck:
                 f" {token.scope.value}",
                 needed=needed.value,
             )
+        self._tokens.act_for(token)
 
     def session_of(self, req: falcon.Request, resp: falcon.Response) -> Session | None:
         """The valid session of a request; its cookie is renewed along with it."""

@@ -18,11 +18,16 @@ from bty_app import logs
 from bty_app.domain.boot_stages import Stage
 from bty_app.domain.byte_range import Span, span_of
 from bty_app.domain.mac import Mac, parse_mac
-from bty_app.errors import BtyError, InvalidInputError, TooLargeError
+from bty_app.errors import BtyError, InvalidInputError, NotFoundError, TooLargeError
+from bty_app.netboot import ipxe
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.boot_stages import Note
 from bty_app.services.reports import Reports
+from bty_app.web.operations import BYTES as ANY_BYTES
+from bty_app.web.operations import Answer, Body, Operation, answers, declared
+from bty_app.web.records import parameters, record
 from bty_app.web.sent import Sent
+from bty_app.web.shapes import Text, Whole
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +54,22 @@ class BootFile:
 
     open_to_all = True
     closed_methods = frozenset({"PUT"})
+    operations = declared(
+        GET=Operation(
+            (
+                Answer(200, "The file.", media="*/*"),
+                Answer(206, "The range of it that was asked for.", media="*/*"),
+                Answer(304, "It is the one of If-None-Match."),
+                Answer(416, "It has no such range."),
+            ),
+            query=parameters(mac=Text("The machine that fetches it.")),
+        ),
+        HEAD=Operation((Answer(200, "The headers of the file."),)),
+        PUT=Operation(
+            answers("It is stored.", record(name=Text(), size_bytes=Whole(), path=Text())),
+            body=Body(media=ANY_BYTES, most_bytes=0),
+        ),
+    )
 
     def __init__(
         self, files: BootFiles, reports: Reports, note: Note, *, max_upload_bytes: int
@@ -60,7 +81,11 @@ class BootFile:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """The file, or a range of it; a kernel or initrd with `?mac=` begins an attempt."""
-        file = self._files.opened(name)
+        try:
+            file = self._files.opened(name)
+        except NotFoundError:
+            _lead_on(req, resp, name)
+            return
         try:
             self._send(req, resp, name, file)
             if resp.stream is not None:
@@ -69,9 +94,14 @@ class BootFile:
             file.close()
             raise
 
-    def on_head(self, _req: falcon.Request, resp: falcon.Response, name: str) -> None:
+    def on_head(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """The headers of the file; changes nothing."""
-        with self._files.opened(name) as file:
+        try:
+            file = self._files.opened(name)
+        except NotFoundError:
+            _lead_on(req, resp, name)
+            return
+        with file:
             size = _describe(resp, name, file)
         resp.content_length = size
 
@@ -139,6 +169,18 @@ class BootFile:
         whole = span or Span(0, size)
         file.seek(whole.start)
         resp.set_stream(file, whole.length)
+
+
+def _lead_on(req: falcon.Request, resp: falcon.Response, name: str) -> None:
+    """The script that an iPXE from here asks for first; any other name is in no place at all.
+
+    Raises:
+        NotFoundError: it is another file.
+    """
+    if name != ipxe.AUTOEXEC:
+        raise NotFoundError(f"no such file: {name}")
+    resp.content_type = _TYPES[".ipxe"]
+    resp.text = ipxe.autoexec(req.context.base_url)
 
 
 def _describe(resp: falcon.Response, name: str, file: BinaryIO) -> int:

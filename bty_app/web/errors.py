@@ -21,6 +21,7 @@ STATUS: tuple[tuple[type[errors.BtyError], int], ...] = (
     (errors.NotAuthenticatedError, 401),
     (errors.NotAllowedError, 403),
     (errors.NotFoundError, 404),
+    (errors.PreconditionError, 412),
     (errors.ConflictError, 409),
     (errors.TooLargeError, 413),
     (errors.ThrottledError, 429),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from bty_app.domain.image_source import IMAGE_REF
 from bty_app.domain.machine import BootMode, Phase
 from bty_app.domain.moments import stamp
+from bty_app.errors import ValidationError
 from bty_app.services.machines import Page
 from bty_app.web.address import (
     MAX_PAGE,
+    MAX_TEXT,
     PAGE_SIZES,
     Asked,
     address_of,
@@ -22,6 +25,8 @@ from bty_app.web.address import (
     one_of,
     text_of,
 )
+from bty_app.web.records import Parameters
+from bty_app.web.shapes import Text, Word, words_of
 
 SORTS = ("mac", "bty_image_ref", "boot_mode", "last_seen_at", "last_seen_ip", "last_flashed_at")
 FILTERS = ("discovered", "assigned")
@@ -35,6 +40,21 @@ SEEN = {
     "not-7d": ("not in the last 7 days", 168),
     "not-30d": ("not in the last 30 days", 720),
     "never": ("never", 0),
+}
+
+# What selects machines: to scripts, a value that makes no sense is an error.
+SELECTING: Final[Mapping[str, Word]] = {
+    "q": Text("A part of what a person sees.", most=MAX_TEXT),
+    "filter": Text("Without an image, or with one.", one_of=FILTERS),
+    "mode": Text("The boot mode.", one_of=words_of(BootMode)),
+    "phase": Text("Where it is in its cycle.", one_of=words_of(Phase)),
+    "label": Text("A label that it has.", most=MAX_TEXT),
+    "image": Text("The ref of its image.", pattern=IMAGE_REF.pattern),
+    "seen": Text("Its last contact.", one_of=tuple(SEEN)),
+}
+# What the address of the page may have beside it, and selects nothing.
+_BESIDE: Final[Mapping[str, Word]] = {
+    name: Text() for name in ("sort", "dir", "page", "per_page", "rev")
 }
 
 _DASHED_MAC = re.compile(r"[0-9a-fA-F]{2}(?:-[0-9a-fA-F]{2})+-?", re.ASCII)
@@ -132,3 +152,25 @@ def query_of(req: Asked) -> MachineQuery:
         "per_page": number_of(req, "per_page", DEFAULT_SIZE, PAGE_SIZES),
     }
     return MachineQuery(**wanted)
+
+
+def selected(given: Mapping[str, str | None]) -> MachineQuery:
+    """The query of checked parameters."""
+    words: dict[str, Any] = {name: (given[name] or "").strip() for name in SELECTING}
+    return MachineQuery(**words)
+
+
+def selected_in(text: str) -> MachineQuery:
+    """The query in the address of a list, for acts: nothing in it may be passed over.
+
+    Raises:
+        ValidationError: it has a parameter that selects nothing, or a value that makes no sense:
+            without it, more machines would be meant.
+    """
+    try:
+        pairs = parse_qsl(text[:4096], max_num_fields=50)
+    except ValueError as error:
+        raise ValidationError("matching: it has too many parameters") from error
+    if len(text) > 4096 or len(dict(pairs)) < len(pairs):
+        raise ValidationError("matching: it is too long, or has a parameter twice")
+    return selected(Parameters({**SELECTING, **_BESIDE}).checked(dict(pairs)))

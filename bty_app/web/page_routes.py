@@ -20,6 +20,7 @@ from bty_app.web.ui import (
     dashboard,
     netboot_acts,
 )
+from bty_app.web.ui import doctor as doctor_page
 from bty_app.web.ui import events as events_page
 from bty_app.web.ui import jobs as jobs_page
 from bty_app.web.ui import login as login_page
@@ -121,7 +122,7 @@ def _bulk_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
 
 
 def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
-    """Behind a session: the first page."""
+    """Behind a session: the first page, and the examination of this installation."""
     knowledge = dashboard.Knowledge(
         services.machines,
         services.catalog,
@@ -129,11 +130,16 @@ def _dashboard_routes(app: falcon.App[Any, Any], services: Services, pages: Page
         services.doctor,
         services.jobs,
         services.audit,
+        services.health,
         services.revisions,
     )
     state = dashboard.DashboardState(pages, knowledge)
     app.add_route("/ui/dashboard", dashboard.DashboardPage(pages, state))
     app.add_route("/ui/dashboard/state", Polled(state, lambda _req: None))
+    examined = doctor_page.DoctorState(pages, services.doctor_jobs, services.revisions)
+    page = doctor_page.DoctorPage(pages, examined, services.doctor_jobs)
+    app.add_route(doctor_page.HERE, page)
+    app.add_route(f"{doctor_page.HERE}/state", Polled(examined, lambda _req: None))
 
 
 def _netboot_routes(
@@ -142,7 +148,12 @@ def _netboot_routes(
     """Behind a session: the pages of netboot artifacts."""
     artifacts = services.artifacts
     state = netboot_page.NetbootState(
-        pages, artifacts, services.boot_files, services.jobs, services.revisions
+        pages,
+        artifacts,
+        services.boot_files,
+        services.boot_servers,
+        services.jobs,
+        services.revisions,
     )
     view = netboot_page.NetbootView(state, max_upload_bytes=options.max_upload_bytes)
     app.add_route("/ui/netboot", netboot_page.NetbootPage(view))

@@ -8,6 +8,7 @@ from bty_app.services.account import AccountKeeper
 from bty_app.services.artifact_jobs import ArtifactJobs
 from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_servers import BootServers
 from bty_app.services.boot_stages import BootStages
 from bty_app.services.bulk import Bulk
 from bty_app.services.cache_keeper import CacheKeeper
@@ -19,12 +20,15 @@ from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.client import Client
 from bty_app.services.contacts import Contacts
 from bty_app.services.doctor import Doctor
+from bty_app.services.doctor_jobs import DoctorJobs
 from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
 from bty_app.services.last_checks import LastChecks
+from bty_app.services.late_events import LateEvents
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
+from bty_app.services.offsite_jobs import OffsiteJobs
 from bty_app.services.plans import Plans
 from bty_app.services.recover import Recover
 from bty_app.services.reports import Reports
@@ -44,6 +48,7 @@ class Services:
     jobs: Jobs
     contacts: Contacts
     stages: BootStages
+    boot_servers: BootServers
     plans: Plans
     reports: Reports
     machines: Machines
@@ -53,6 +58,7 @@ class Services:
     upstream: CatalogUpstream
     checks: CatalogChecks
     last_checks: LastChecks
+    late: LateEvents
     catalog_jobs: CatalogJobs
     keeper: CacheKeeper
     imports: CatalogImports
@@ -65,12 +71,14 @@ class Services:
     client: Client
     artifacts: ArtifactJobs
     doctor: Doctor
+    doctor_jobs: DoctorJobs
     settings: Settings
     tokens: Tokens
     account: AccountKeeper
     webhooks: Webhooks
     restore: Restore
     recover: Recover
+    offsite: OffsiteJobs
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,18 +17,28 @@ from bty_app.services.contacts import Contacts
 from bty_app.services.decisions import Decided
 from bty_app.services.plans import Plans
 from bty_app.services.reports import Reports
-from bty_app.web import body
+from bty_app.web import body, box_shapes
+from bty_app.web.operations import TEXT, Answer, Body, Operation, answers, declared, nothing
+from bty_app.web.records import parameters
 from bty_app.web.scripts import Scripts
+from bty_app.web.shapes import Text
 
-SCRIPT_TYPE = "text/plain; charset=utf-8"
+SCRIPT_TYPE = TEXT
 SMALL_BODY = 16 * 1024
 LARGEST_GREETING = 64 * 1024
+ARCHIVE = "application/zip"
+
+_PREVIEW = parameters(preview=Text("1: a look that changes nothing."))
+_SCRIPT = (Answer(200, "The script.", media=SCRIPT_TYPE),)
+# A box that reports more often than it may is told so; one that has no record as well.
+_TOLD = (404, 429)
 
 
 class Bootstrap:
     """The first script, the same for every machine."""
 
     open_to_all = True
+    operations = declared(GET=Operation(_SCRIPT))
 
     def __init__(self, note: Note) -> None:
         self._note = note
@@ -48,6 +58,7 @@ class ClientFile:
     """The client that live environments of ours run."""
 
     open_to_all = True
+    operations = declared(GET=Operation((Answer(200, "The client.", media=ARCHIVE),)))
 
     def __init__(self, client: Client, note: Note) -> None:
         self._client = client
@@ -60,7 +71,7 @@ class ClientFile:
 
     def on_head(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """What a GET would answer; nothing is noted."""
-        resp.content_type = "application/zip"
+        resp.content_type = ARCHIVE
         resp.data = self._client.data
 
 
@@ -68,6 +79,7 @@ class Script:
     """The decision point: what this machine boots."""
 
     open_to_all = True
+    operations = declared(GET=Operation(_SCRIPT, query=_PREVIEW))
 
     def __init__(self, contacts: Contacts, scripts: Scripts) -> None:
         self._contacts = contacts
@@ -104,6 +116,9 @@ class PlanOf:
     """What the live environment of this machine is to do."""
 
     open_to_all = True
+    operations = declared(
+        GET=Operation(answers("The plan.", box_shapes.PLAN), query=_PREVIEW, refuses=(429,))
+    )
 
     def __init__(self, plans: Plans) -> None:
         self._plans = plans
@@ -128,6 +143,9 @@ class InventoryOf:
     """The hardware, as the live environment sees it."""
 
     open_to_all = True
+    operations = declared(
+        POST=Operation(nothing(), body=Body(box_shapes.INVENTORY, most_bytes=0), refuses=_TOLD)
+    )
 
     def __init__(self, reports: Reports, *, max_bytes: int) -> None:
         self._reports = reports
@@ -145,6 +163,9 @@ class StatusOf:
     """Completion, as clients from 0.61 on report it."""
 
     open_to_all = True
+    operations = declared(
+        POST=Operation(nothing(), body=Body(box_shapes.STATUS, SMALL_BODY), refuses=_TOLD)
+    )
 
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
@@ -171,6 +192,7 @@ class DoneOf:
     """Completion, as clients up to 0.60 report it."""
 
     open_to_all = True
+    operations = declared(POST=Operation(nothing(), refuses=_TOLD))
 
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
@@ -185,6 +207,9 @@ class ProgressOf:
     """How far a flash is; only our own client reports it."""
 
     open_to_all = True
+    operations = declared(
+        POST=Operation(nothing(), body=Body(box_shapes.PROGRESS, SMALL_BODY), refuses=_TOLD)
+    )
 
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
@@ -201,6 +226,7 @@ class BootedOf:
     """The system that was flashed says that it is up; cloud-init's `phone_home` can call it."""
 
     open_to_all = True
+    operations = declared(POST=Operation(nothing(), refuses=(*_TOLD, 413)))
 
     def __init__(self, reports: Reports) -> None:
         self._reports = reports

@@ -41,6 +41,14 @@ class Firmware(StrEnum):
 
     BIOS = "bios"
     UEFI = "uefi"
+    UEFI_HTTP = "uefi-http"  # its own HTTP boot alone
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """A network interface of the host that is the other end of a box's cable."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +66,14 @@ class Box:
 class Machine:
     """One run of a box, from power-on; a context manager that ends it whatever happens.
 
-    `log` has all that the serial line said. The network's DHCP answer leads to the server's
-    bootstrap script.
+    `log` has all that the serial line said. With the port of a server, the box is in a network of
+    QEMU's own, whose DHCP answer leads to the server's bootstrap script; else in that of a `Tap`.
     """
 
-    def __init__(self, box: Box, server_port: int) -> None:
+    def __init__(self, box: Box, network: int | Tap) -> None:
         self.log = ""
         self._mac = box.mac
-        self._process = _start(box, server_port)
+        self._process = _start(box, network)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._output, selectors.EVENT_READ)
 
@@ -139,16 +147,16 @@ class Machine:
         return "\n".join(line for line in lines if line.strip() and not line.startswith("[ "))
 
 
-def _start(box: Box, server_port: int) -> subprocess.Popen[bytes]:
+def _start(box: Box, network: int | Tap) -> subprocess.Popen[bytes]:
     if shutil.which(QEMU) is None:
         raise RigError(f"there is no {QEMU} here: install Debian's qemu-system-x86 and ipxe-qemu")
-    bootstrap = f"http://{HOST}:{server_port}/pxe-bootstrap.ipxe"
     firmware = _bios if box.firmware is Firmware.BIOS else _uefi
     return subprocess.Popen(
         [
             *(QEMU, "-nodefaults", "-accel", _accelerator(), "-m", str(box.memory_mib)),
             *("-display", "none", "-vga", "none", "-serial", "stdio", "-monitor", "none"),
-            *firmware(box, bootstrap),
+            *("-netdev", _netdev(box, network)),
+            *firmware(box),
             *("-drive", f"if=none,id=disk,format=raw,file={box.disk}"),
             *(word for row in _DISKS[box.bus] for word in ("-device", row.format(box.serial))),
         ],
@@ -158,16 +166,25 @@ def _start(box: Box, server_port: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _bios(box: Box, bootstrap: str) -> list[str]:
+def _netdev(box: Box, network: int | Tap) -> str:
+    if isinstance(network, Tap):
+        return f"tap,id=lan,ifname={network.name},script=no,downscript=no"
+    bootstrap = f"http://{HOST}:{network}/pxe-bootstrap.ipxe"
+    if box.firmware is Firmware.BIOS:
+        return f"user,id=lan,bootfile={bootstrap}"
+    return f"user,id=lan,tftp={_tftp(box, bootstrap)},bootfile=snponly.efi"
+
+
+def _bios(box: Box) -> list[str]:
     return [
         # Without graphics SeaBIOS and iPXE print on the serial line.
         *("-machine", "pc,graphics=off"),
-        *("-netdev", f"user,id=lan,bootfile={bootstrap}"),
         *("-device", f"virtio-net-pci,netdev=lan,mac={box.mac},bootindex=1"),
     ]
 
 
-def _uefi(box: Box, bootstrap: str) -> list[str]:
+def _uefi(box: Box) -> list[str]:
+    http = box.firmware is Firmware.UEFI_HTTP
     flash = "if=pflash,format=raw,file="
     return [
         *("-machine", "q35"),
@@ -175,7 +192,7 @@ def _uefi(box: Box, bootstrap: str) -> list[str]:
         *("-drive", f"{flash}{_variables(box)}"),
         # Each would be tried, and waited for, before the disk.
         *("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"),
-        *("-netdev", f"user,id=lan,tftp={_tftp(box, bootstrap)},bootfile=snponly.efi"),
+        *(("-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n") if http else ()),
         # Without a ROM it is the firmware's own network boot.
         *("-device", f"virtio-net-pci,netdev=lan,mac={box.mac},romfile=,bootindex=1"),
     ]

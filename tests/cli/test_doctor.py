@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from tests.fresh_state import make_state
 from tests.netboot_set import made_set, put
 from tests.serving import ENTRY
 
+UNSHARE = ("unshare", "--net", "--map-root-user")
+
 
 @pytest.fixture
 def home(quick_dir: Path) -> Path:
@@ -25,11 +29,13 @@ def home(quick_dir: Path) -> Path:
 
 
 def doctor(home: Path, *arguments: str) -> tuple[int, str, str]:
+    """In a network namespace of its own: with --deep it asks the DHCP servers of its networks."""
     environment = {
+        "BTY_SERVER_PORT": "0",
         "BTY_NETBOOT_IPXE_DIR": str(home / "ipxe"),
         "BTY_UPSTREAM_CATALOG_URL": str(home / "catalog.toml"),
     }
-    done = bty("doctor", *arguments, home=home, environment=environment)
+    done = bty("doctor", *arguments, home=home, environment=environment, before=UNSHARE)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -63,10 +69,13 @@ def test_a_good_installation_has_status_0_beside_a_server_as_well(home: Path) ->
         "directories": "ok",
         "live-environment": "ok",
         "ipxe": "note",
+        "ports": "ok",
         "catalog": "ok",
         "upstream-catalog": "ok",
         "withcache": "ok",
         "webhooks": "ok",
+        "offsite": "note",
+        "dhcp": "note",
     }
     assert list(found["findings"][0]) == ["check", "level", "sentence", "remedy"]
 
@@ -98,3 +107,21 @@ def test_nothing_that_a_stranger_says_writes_on_the_terminal(home: Path) -> None
 
     assert "is not valid" in out
     assert not {"\x9b", "\u2028"} & set(out)
+
+
+def test_the_ports_are_looked_at_and_who_has_them(home: Path) -> None:
+    (home / "state").mkdir()
+    with socket.socket() as http:
+        http.bind(("127.0.0.1", 0))
+        http.listen()
+        port = http.getsockname()[1]
+        done = bty(
+            *("doctor", "--json"),
+            home=home,
+            environment={"BTY_SERVER_PORT": str(port), "BTY_UPSTREAM_CATALOG_URL": "/none"},
+        )
+
+    [found] = [f for f in json.loads(done.stdout)["findings"] if str(port) in f["sentence"]]
+    assert (found["check"], found["level"]) == ("ports", "fault")
+    assert f"TCP port {port} is held by" in found["sentence"]
+    assert f"(pid {os.getpid()}), and HTTP needs it" in found["sentence"]

@@ -8,7 +8,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -23,11 +23,16 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def bty(
-    *arguments: str, home: Path, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    home: Path,
+    environment: Mapping[str, str] | None = None,
+    before: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program as its users do, with an environment of its own."""
+    """Run the program as its users do, with an environment of its own; `before` is a program that
+    runs it.
+    """
     return subprocess.run(
-        [sys.executable, "-m", "bty_app", *arguments],
+        [*before, sys.executable, "-m", "bty_app", *arguments],
         cwd=REPOSITORY,
         env={
             "PATH": os.environ["PATH"],

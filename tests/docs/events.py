@@ -9,11 +9,13 @@ from pathlib import Path
 import bty_app
 from bty_app.domain import (
     artifact_events,
+    audit_events,
     auth_events,
     bulk_events,
     catalog_events,
     image_events,
     machine_events,
+    offsite_events,
     recovering,
     restoring,
     settings_events,
@@ -295,6 +297,15 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             "A receiver of events cannot be told. At most once in an hour; the events wait.",
         ),
         (webhooks.recovered(_HOOK), "A receiver of events is told again."),
+        (offsite_events.pushed("id", "s3://…", 1), "A backup was copied elsewhere, and compared."),
+        (
+            offsite_events.failed("s3://…", "why", ["id"]),
+            "Backups cannot be copied elsewhere. Once, until it works again; it is tried again.",
+        ),
+        (
+            offsite_events.pruned(["id"], "s3://…", 30),
+            "Old copies elsewhere were removed, as offsite.keep says.",
+        ),
         (
             Event(
                 Kind.SCHEMA_RESET,
@@ -318,6 +329,11 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             ),
             "The database of another version was archived, or a damaged one set aside (then the"
             " details are from_version, to_version, archived_at, reason, problem, files).",
+        ),
+        (
+            audit_events.dropped(1, _AT, _AT, "the disk is full"),
+            "Machines were answered while nothing could be recorded for so long that not all of it"
+            " could be kept in memory.",
         ),
         (
             artifact_events.fetch_requested("v0.92.0", _BY),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.docs import boot, commands, events, routes, tables
+from tests.docs import boot, commands, events, operations, routes, tables
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMAND = "python -m tests.docs"
@@ -38,6 +38,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "machine-routes": routes.of_machines,
     "operator-routes": routes.of_operators,
     "page-routes": routes.of_pages,
+    "api-operations": operations.every,
+    "api-records": operations.records,
 }
 
 

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import falcon.inspect
+from falcon.testing import TestClient
 
 from bty_app import __version__, runtime, runtime_parts
 from bty_app.config import Admin, Config, Paths, Server
@@ -76,9 +77,18 @@ def of_pages() -> str:
     return _table(route for route in every() if _is_page(route))
 
 
-@lru_cache(maxsize=1)
 def every() -> tuple[Route, ...]:
     """All routes of the application, in the order of its table."""
+    return _surface()[0]
+
+
+def document() -> dict[str, Any]:
+    """What `/openapi.json` answers."""
+    return _surface()[1]
+
+
+@lru_cache(maxsize=1)
+def _surface() -> tuple[tuple[Route, ...], dict[str, Any]]:
     with TemporaryDirectory() as name:
         place = Path(name)
         creation.create(
@@ -97,7 +107,8 @@ def every() -> tuple[Route, ...]:
         revisions = Revisions()
         with runtime.opened(place, revisions) as database:
             services = runtime.services(config, database, revisions)
-            return tuple(_routes(create_app(services, runtime_parts.options(config))))
+            app = create_app(services, runtime_parts.options(config))
+            return tuple(_routes(app)), TestClient(app).simulate_get("/openapi.json").json
 
 
 def _routes(app: falcon.App[Any, Any]) -> Iterator[Route]:

@@ -19,9 +19,12 @@ from bty_app.domain.inventory import parse_inventory
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import FLASH_MODES, Assignment, BootMode, Machine, Phase, Serial
 from bty_app.errors import NotFoundError
+from bty_app.services.aside import Aside
 from bty_app.services.contacts import Contacts
 from bty_app.services.current_images import CurrentImages, Origin
 from bty_app.services.discovery import Bounds
+from bty_app.services.last_answers import LastAnswers
+from bty_app.services.late_events import LateEvents
 from bty_app.services.machines import Machines
 from bty_app.services.plans import Plans
 from bty_app.services.reports import Reports
@@ -75,9 +78,10 @@ class BootCycle(RuleBasedStateMachine):
         revisions = Revisions()
         chosen = Settings(self.database, revisions)
         bounds = Bounds(discovery=PLENTY, contacts=PLENTY)
-        self.contacts = Contacts(self.database, chosen, bounds, self.clock)
+        aside = Aside(LastAnswers(), LateEvents(self.database, self.clock))
+        self.contacts = Contacts(self.database, chosen, bounds, self.clock, aside=aside)
         images = CurrentImages(self.database, _no_source, lambda _entry: NO_CACHE)
-        self.plans = Plans(self.database, chosen, bounds, images, self.clock)
+        self.plans = Plans(self.database, chosen, bounds, images, self.clock, aside=aside)
         self.reports = Reports(self.database, chosen, bounds, self.clock)
         self.operator = Machines(self.database, self.clock)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +14,17 @@ from bty_app import __version__, runtime_parts
 from bty_app.config import Config, Netboot, Paths, Upstream, Withcache
 from bty_app.domain.artifacts import live_file
 from bty_app.domain.catalog_events import By
+from bty_app.domain.dhcp_offers import LanOffer
 from bty_app.domain.events import Actor
 from bty_app.domain.findings import Finding, Level, worst
 from bty_app.errors import BtyError, ConflictError, NotFoundError, StorageError, UnavailableError
-from bty_app.services import doctor, doctor_boot, doctor_state, doctor_upstream
+from bty_app.services import doctor, doctor_boot, doctor_network, doctor_state, doctor_upstream
 from bty_app.services.artifacts import Artifacts
-from bty_app.services.premises import Premises
+from bty_app.services.port_holders import Holder, Protocol, holder
+from bty_app.services.premises import Network, Premises
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings
-from bty_app.store import catalog
+from bty_app.store import catalog, locks
 from bty_app.store.database import Database
 from bty_app.upstream.http import Http
 from tests import programs
@@ -86,7 +89,7 @@ def test_every_finding_says_which_check_it_is_of_and_all_checks_are_done(
     found = runtime_parts.doctor(config, database).findings()
 
     names = [check.name for check in doctor.CHECKS]
-    assert {finding.check for finding in found} == set(names) - {"sets", "shadowed-files"}
+    assert {finding.check for finding in found} == set(names) - {"sets", "shadowed-files", "dhcp"}
     assert all(f.remedy for f in found if f.level.needs_an_act)
     order = [names.index(finding.check) for finding in found]
     assert order == sorted(order)
@@ -404,3 +407,181 @@ def test_what_answers_at_its_address_must_be_a_cache(
     assert finding.level.value == level
     assert ("withcache of unknown version answers" in finding.sentence) == (level == "ok")
     assert broken.level is Level.WARNING
+
+
+# -- the network --------------------------------------------------------------------------------
+
+OURS = Holder(4711, "bty", 1000)
+OTHER = Holder(12, "dnsmasq", 0)
+HIDDEN = Holder(None, "", 0)
+TFTP_ON = Network(tftp=True)
+BOTH_ON = Network(tftp=True, proxy_dhcp=True, http_port=8080)
+
+
+def of_ports(
+    monkeypatch: pytest.MonkeyPatch,
+    at: Premises,
+    held: dict[int, Holder],
+    server: int | None = None,
+) -> list[tuple[str, str]]:
+    monkeypatch.setattr(doctor_network, "holder", lambda _protocol, port: held.get(port))
+    monkeypatch.setattr(doctor_network, "_server_pid", lambda _place: server)
+    return said(doctor_network.ports, at)
+
+
+@pytest.mark.parametrize(
+    ("network", "held", "server", "expected"),
+    [
+        (Network(), {}, None, [("ok", "TFTP and proxy DHCP are off, and nobody else has their")]),
+        (
+            Network(),
+            {69: OTHER},
+            None,
+            [("ok", "UDP port 69 is held by dnsmasq (pid 12); TFTP is")],
+        ),
+        (Network(), {69: OURS}, 4711, [("ok", "UDP port 69 is the server's (TFTP)")]),
+        (TFTP_ON, {69: OURS}, 4711, [("ok", "UDP port 69 is the server's (TFTP)")]),
+        (TFTP_ON, {}, None, [("ok", "UDP port 69 is free for TFTP")]),
+        (TFTP_ON, {}, 4711, [("warning", "TFTP is configured (netboot.tftp), and the running")]),
+        (TFTP_ON, {69: OTHER}, None, [("fault", "UDP port 69 is held by dnsmasq (pid 12), and")]),
+        (TFTP_ON, {69: OURS}, None, [("fault", "UDP port 69 is held by bty (pid 4711), and")]),
+        (TFTP_ON, {69: HIDDEN}, None, [("note", "UDP port 69 is held by a process of the user")]),
+        (TFTP_ON, {69: HIDDEN}, 4711, [("note", "UDP port 69 is held by a process of the user")]),
+        (
+            BOTH_ON,
+            {8080: OURS, 69: OURS, 67: OTHER, 4011: OURS},
+            4711,
+            [
+                ("ok", "TCP port 8080 is the server's (HTTP)"),
+                ("ok", "UDP port 69"),
+                ("fault", "UDP port 67 is held by dnsmasq (pid 12), and proxy DHCP needs it"),
+                ("ok", "UDP port 4011"),
+            ],
+        ),
+        (
+            Network(proxy_dhcp=True),
+            {},
+            None,
+            [
+                ("ok", "UDP port 67"),
+                ("ok", "UDP port 4011"),
+                ("warning", "proxy DHCP names boot files of a TFTP server on this host"),
+            ],
+        ),
+        (
+            Network(proxy_dhcp=True),
+            {69: OTHER},
+            None,
+            [("ok", "UDP port 69 is held"), ("ok", "UDP port 67"), ("ok", "UDP port 4011")],
+        ),
+    ],
+)
+def test_each_port_is_ours_or_free_or_somebody_elses(
+    monkeypatch: pytest.MonkeyPatch,
+    config: Config,
+    network: Network,
+    held: dict[int, Holder],
+    server: int | None,
+    expected: list[tuple[str, str]],
+) -> None:
+    found = of_ports(monkeypatch, replace(premises(config), network=network), held, server)
+
+    assert [level for level, _sentence in found] == [level for level, _start in expected]
+    for (_level, sentence), (_same, start) in zip(found, expected, strict=True):
+        assert sentence.startswith(start)
+
+
+def test_who_has_a_port_is_found_by_name() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        own.bind(("127.0.0.1", 0))
+        port = own.getsockname()[1]
+        found = holder(Protocol.UDP, port)
+        other = holder(Protocol.TCP, port)
+    gone = holder(Protocol.UDP, port)
+
+    assert found is not None
+    assert (found.pid, found.uid) == (os.getpid(), os.getuid())
+    assert found.words.endswith(f"(pid {os.getpid()})")
+    assert (other, gone) == (None, None)
+
+
+def test_a_port_of_somebody_whose_files_cannot_be_seen_has_a_user_at_least(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    head = (
+        "sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode\n"
+    )
+    row = (
+        "1: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 0 101 0 999999999 2 0 0\n"
+    )
+    (tmp_path / "net" / "udp").write_text(head + row + "broken\n")
+
+    found = holder(Protocol.UDP, 67, tmp_path)
+
+    assert found == Holder(None, "", 101)
+    assert holder(Protocol.UDP, 68, tmp_path) is None
+
+
+def test_the_server_is_known_by_what_it_says_of_itself(config: Config, place: Path) -> None:
+    without = doctor_network._server_pid(place)
+    with locks.serving(place, about=f"pid {os.getpid()}, bty 1, since today"):
+        running = doctor_network._server_pid(place)
+    (place / "serve.lock").write_text("pid 4194305, bty 1")  # no process has such a number
+
+    assert (without, running, doctor_network._server_pid(place)) == (None, os.getpid(), None)
+
+
+def test_nobody_is_asked_what_dhcp_hands_out_unless_it_is_wanted(config: Config) -> None:
+    assert said(doctor_network.dhcp, premises(config)) == []
+
+
+def test_what_cannot_be_asked_is_a_note(config: Config) -> None:
+    def ask() -> tuple[tuple[str, ...], tuple[LanOffer, ...]]:
+        raise UnavailableError("asking takes root")
+
+    at = replace(premises(config), network=Network(ask_lan=ask))
+
+    assert said(doctor_network.dhcp, at) == [("note", "asking takes root")]
+
+
+ROUTER = LanOffer("eth0", "10.0.0.1", "10.0.0.77", "", "10.0.0.1")
+LEADING = replace(ROUTER, boot_file="pxelinux.0", next_server="10.0.0.9")
+OUR_PROXY = LanOffer("eth0", "10.0.0.2", "", "ipxe.efi", "10.0.0.2", is_ours=True)
+THEIR_PROXY = LanOffer("eth0", "10.0.0.3", "", "wds.efi", "10.0.0.3")
+
+
+@pytest.mark.parametrize(
+    ("offers", "expected"),
+    [
+        ([], [("warning", "no DHCP server answers on eth0")]),
+        ([ROUTER], [("ok", "names no boot file"), ("note", "nobody on eth0 tells machines what")]),
+        ([LEADING], [("ok", "sends machines to pxelinux.0 of 10.0.0.9")]),
+        ([ROUTER, OUR_PROXY], [("ok", "names no boot file"), ("ok", "our proxy DHCP, 10.0.0.2")]),
+        (
+            [LEADING, OUR_PROXY],
+            [("warning", "beside our proxy DHCP: firmware may take either"), ("ok", "our proxy")],
+        ),
+        ([ROUTER, THEIR_PROXY], [("ok", "names no boot"), ("note", "a proxy DHCP that is not")]),
+        (
+            [ROUTER, THEIR_PROXY, OUR_PROXY],
+            [
+                ("ok", "names no"),
+                ("warning", "not ours, 10.0.0.3 (eth0), names wds"),
+                ("ok", "our"),
+            ],
+        ),
+        (
+            [ROUTER, replace(LEADING, server="10.0.0.4")],
+            [("ok", ""), ("ok", "10.0.0.4"), ("warning", "several DHCP servers on eth0: 10.0.0.1")],
+        ),
+    ],
+)
+def test_what_dhcp_hands_out_is_judged(
+    config: Config, offers: list[LanOffer], expected: list[tuple[str, str]]
+) -> None:
+    at = replace(premises(config), network=Network(ask_lan=lambda: (("eth0",), tuple(offers))))
+
+    found = said(doctor_network.dhcp, at)
+
+    assert [level for level, _ in found] == [level for level, _ in expected]
+    for (_level, sentence), (_same, part) in zip(found, expected, strict=True):
+        assert part in sentence

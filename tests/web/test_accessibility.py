@@ -15,6 +15,7 @@ from bty_app import __version__
 from bty_app.domain.machine import BootMode
 from bty_app.domain.restoring import Wanted
 from bty_app.services.backup_files import BackupPlan, write_backup
+from bty_app.services.boot_servers import Name
 from tests.fleet_state import BEGIN, BY, bind, forget
 from tests.netboot_set import made_set, put
 from tests.web.browsing import HOST, SHAPES, complaints_of, log_in
@@ -28,6 +29,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 ARCHIVE = "state.db.0.1.0.20261122T190718Z.bak"
 PAGES = (
     "/ui/dashboard",
+    "/ui/doctor",
     "/ui/machines",
     f"/ui/machines/{MAC}",
     f"/ui/machines/{MAC}/delete",
@@ -57,6 +59,9 @@ PAGES = (
 def running(quick_dir: Path) -> Iterator[Site]:
     with site(quick_dir / "state") as made:
         _a_lively_rack(made)
+        made.services.boot_servers.starts(Name.TFTP, "UDP port 69 of every interface")
+        detail = {"file": "ipxe.efi", "bytes": 996864}
+        made.services.boot_servers.seen("tftp.done", made.hands.now, "52:54:00:12:34:56", detail)
         for version in ("7.0", __version__):
             put(quick_dir / "state" / "boot", made_set(version))
         _a_past(made, quick_dir / "state")

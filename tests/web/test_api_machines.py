@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bty_app.domain.machine import parse_assignment
 from tests import serving
 from tests.serving import MAC, REF, Site
 
@@ -218,3 +219,77 @@ def test_what_is_no_mac_is_refused(server: Site, method: str) -> None:
     answer = server.operate(method, "/machines/zz", json={} if method == "PUT" else None)
 
     assert (answer.status_code, answer.json) == (400, {"detail": "invalid MAC: 'zz'"})
+
+
+# -- two operators at once ---------------------------------------------------------------------
+
+
+def put(server: Site, if_match: str | None, **fields: object) -> Any:
+    headers = {"If-Match": if_match} if if_match else {}
+    return server.operate("PUT", PATH, json=fields, headers=headers)
+
+
+def test_a_save_with_the_etag_of_what_was_seen_is_done(server: Site) -> None:
+    server.save(labels=["a"])
+    seen = server.operate("GET", PATH).headers["etag"]
+
+    saved = put(server, seen, labels=["b"])
+
+    assert saved.status_code == 200
+    assert saved.headers["etag"] != seen
+    assert server.operate("GET", PATH).headers["etag"] == saved.headers["etag"]
+    assert put(server, f'"other", {saved.headers["etag"]}', labels=["c"]).status_code == 200
+
+
+def test_a_save_over_what_somebody_else_has_saved_is_412(server: Site) -> None:
+    server.save(labels=["a"])
+    seen = server.operate("GET", PATH).headers["etag"]
+    server.save(labels=["theirs"])
+
+    refused = put(server, seen, labels=["mine"])
+
+    assert refused.status_code == 412
+    assert refused.json["detail"].startswith("If-Match: ")
+    assert server.operate("GET", PATH).json["labels"] == ["theirs"]
+
+
+def test_a_contact_of_the_box_is_no_other_operator(server: Site) -> None:
+    server.save(boot_mode="ipxe-exit")
+    seen = server.operate("GET", PATH).headers["etag"]
+    server.contact()
+
+    assert put(server, seen, labels=["b"]).status_code == 200
+
+
+@pytest.mark.parametrize("if_match", ["*", '"0"', 'W/"0"', "nonsense", ""])
+def test_if_match_never_makes_a_record(server: Site, if_match: str) -> None:
+    answer = server.operate("PUT", PATH, json={}, headers={"If-Match": if_match})
+
+    assert answer.status_code == 412
+    assert server.machine() is None
+
+
+def test_any_record_matches_a_star_and_none_is_needed(server: Site) -> None:
+    server.save()
+
+    assert put(server, "*", labels=["b"]).status_code == 200
+    assert put(server, None, labels=["c"]).status_code == 200
+
+
+def test_who_saves_between_the_look_and_the_save_is_seen(
+    server: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.save(labels=["a"])
+    seen = server.operate("GET", PATH).headers["etag"]
+    machines, looked = server.services.machines, type(server.services.machines).get
+
+    def get(self: Any, mac: Any) -> Any:
+        found = looked(self, mac)
+        machines.save(mac, parse_assignment({"labels": ["theirs"]}), ip=None)
+        return found
+
+    monkeypatch.setattr(type(machines), "get", get)
+
+    assert put(server, seen, labels=["mine"]).status_code == 409
+    monkeypatch.undo()
+    assert server.operate("GET", PATH).json["labels"] == ["theirs"]

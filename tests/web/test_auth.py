@@ -128,6 +128,7 @@ def test_every_route_is_closed_but_those_that_are_open_by_design(house: Site) ->
             "/images",
             "/catalog.toml",
             "/client.pyz",
+            "/openapi.json",
         }
         | {"/pxe-bootstrap.ipxe", "/boot/{name:path}", "/static/{name}", "/ui/login"}
         | {

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import serving
-from tests.serving import INITRD, KERNEL, MAC, SQUASHFS, Site
+from tests.serving import HOST, INITRD, KERNEL, MAC, SQUASHFS, Site
 
 DATA = bytes(range(256)) * 16
 QUICK = 0.5  # seconds: a contact that waits for another machine's download takes far longer
@@ -42,6 +42,19 @@ def test_a_file_has_the_headers_of_the_contract(server: Site, boot_dir: Path) ->
     assert answer.headers["last-modified"] == formatdate(facts.st_mtime, usegmt=True)
     assert answer.headers["content-disposition"] == f'attachment; filename="{KERNEL}"'
     assert answer.headers["etag"].startswith('"')
+
+
+def test_the_script_that_an_ipxe_from_here_asks_for_leads_on(server: Site, boot_dir: Path) -> None:
+    """UEFI HTTP boot: iPXE looks for it beside itself, and then needs no rule in DHCP for iPXE."""
+    made = server.get("/boot/autoexec.ipxe")
+    head = server.ask("HEAD", "/boot/autoexec.ipxe")
+    (boot_dir / "autoexec.ipxe").write_text("#!ipxe\nshell\n")
+
+    assert (made.status_code, made.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert f"dhcp && chain http://{HOST}/pxe-bootstrap.ipxe || goto failed\n" in made.text
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(made.content)))
+    assert server.get("/boot/autoexec.ipxe").text == "#!ipxe\nshell\n"
+    assert server.ask("HEAD", "/boot/other.ipxe").status_code == 404
 
 
 def test_head_has_the_headers_of_get_and_no_body(server: Site) -> None:

@@ -117,6 +117,7 @@ def test_writes_are_refused_with_a_sentence_and_readiness_says_why(site: Site) -
         upload = site.operate("PUT", "/boot/new", body=b"x" * 10_000)
         ready, alive = site.get("/readyz"), site.get("/healthz")
         machine = site.operate("GET", f"/machines/{MAC}")
+        dashboard = site.operate("GET", "/ui/dashboard")
 
     for refused in (done, inventory, saved, upload):
         assert refused.status_code == 503, refused.text
@@ -127,6 +128,8 @@ def test_writes_are_refused_with_a_sentence_and_readiness_says_why(site: Site) -
     assert any("full" in problem for problem in ready.json["problems"])
     assert alive.status_code == 200
     assert machine.status_code == 200
+    assert "MiB free under" in dashboard.text
+    assert "nothing is begun" in dashboard.text
     assert [path.name for path in (site.state_dir / "boot").iterdir() if "new" in path.name] == []
 
 

@@ -18,7 +18,7 @@ from tests.serving import MAC, Site
     [
         ("/healthz", {"status": "ok"}),
         ("/version", {"version": __version__}),
-        ("/readyz", {"status": "ready", "problems": []}),
+        ("/readyz", {"status": "ready", "problems": [], "notes": []}),
     ],
 )
 def test_a_sound_server_says_so(server: Site, path: str, body: dict[str, object]) -> None:
@@ -49,6 +49,7 @@ def test_a_database_that_takes_no_writes_makes_it_unready(server: Site) -> None:
     assert ready.json == {
         "status": "not ready",
         "problems": ["the database is closed: the server is stopping"],
+        "notes": [],
     }
     assert ready.headers["cache-control"] == "no-store"
     assert alive.status_code == 200

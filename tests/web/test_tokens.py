@@ -14,10 +14,11 @@ import falcon.testing
 import pytest
 
 from bty_app.domain.tokens import Scope
+from bty_app.store import events
 from bty_app.store import tokens as store
 from bty_app.web.scopes import is_for_people, scope_of
 from tests.docs.routes import _FIELD, _found
-from tests.web.site import Site, form, site
+from tests.web.site import MAC, Site, form, site
 
 Result = falcon.testing.Result
 UNKNOWN = f"bty_{'0' * 10}_{'A' * 43}"
@@ -267,7 +268,7 @@ OPEN = {
     *("/", "/healthz", "/readyz", "/version", "/metrics", "/pxe-bootstrap.ipxe", "/client.pyz"),
     *("/pxe/{mac}", "/pxe/{mac}/plan", "/pxe/{mac}/inventory", "/pxe/{mac}/status"),
     *("/pxe/{mac}/done", "/pxe/{mac}/progress", "/pxe/{mac}/booted"),
-    *("/boot/{name}", "/images", "/catalog.toml"),
+    *("/boot/{name}", "/images", "/catalog.toml", "/openapi.json"),
     *("/ui/login", "/static/{name}"),
 }
 ADMIN = ("/api/v1/tokens", "/api/v1/sessions", "/api/v1/account", "/api/v1/settings")
@@ -350,3 +351,56 @@ def test_settings_are_read_and_changed_by_administrators_alone(house: Site) -> N
     for given in ({"boot.max_attempts": "x"}, {"boot.max_attempts": 7}, {"nothing": "x"}):
         assert ask(house, admin, path, "PATCH", json=given).status_code == 422
     assert ask(house, made(house, "operate", "b"), path).status_code == 403
+
+
+# -- who acted ---------------------------------------------------------------------------------
+
+
+def newest(house: Site, kind: str) -> Any:
+    return house.visit().get(f"/events?kind={kind}&limit=1").json["events"][0]
+
+
+def test_an_event_of_a_script_names_its_token(house: Site) -> None:
+    token = made(house, "operate", "deploy 7")
+
+    ask(house, token, f"/machines/{MAC}", "PUT", json={"labels": ["a"]})
+    found = newest(house, "machine.created")
+
+    assert found["actor"] == "operator"
+    assert found["summary"].endswith("(token deploy 7)")
+    assert found["details"]["token"]["name"] == "deploy 7"
+    assert found["details"]["labels"] == ["a"]
+    assert token.startswith(f"bty_{found['details']['token']['id']}_")
+    assert house.database.read(events.broken_at) is None
+
+
+def test_the_next_request_is_nobody_elses(house: Site) -> None:
+    """The thread is the same: tests ask in their own."""
+    token = made(house, "operate", "deploy")
+    ask(house, token, f"/machines/{MAC}", "PUT", json={})
+
+    house.client().simulate_get("/pxe/02:00:00:00:00:01")
+    house.visit().post(f"/ui/machines/{MAC}/delete")
+    deleted = newest(house, "machine.deleted")
+
+    assert "token" not in newest(house, "machine.discovered")["summary"]
+    assert "token" not in deleted["summary"]
+    assert deleted["details"] is None
+
+
+def test_what_a_box_reports_with_a_token_is_the_boxs(house: Site) -> None:
+    token = made(house, "admin", "deploy")
+
+    ask(house, token, "/pxe/02:00:00:00:00:02")
+
+    assert "token" not in newest(house, "machine.discovered")["summary"]
+
+
+def test_a_token_that_may_not_has_acted_in_nothing(house: Site) -> None:
+    token = made(house, "read", "deploy")
+
+    assert ask(house, token, f"/machines/{MAC}", "PUT", json={}).status_code == 403
+    cookie = {"Cookie": f"bty-token={house.token()}"}
+    house.client().simulate_put(f"/machines/{MAC}", json={}, headers=cookie)
+
+    assert "token" not in newest(house, "machine.created")["summary"]

@@ -14,6 +14,7 @@ from bty_app.config import Tuning
 from bty_app.domain.artifacts import live_file
 from bty_app.domain.events import Query
 from bty_app.domain.settings import NETBOOT_REPO, NETBOOT_TAG
+from bty_app.services.boot_servers import Name
 from bty_app.store import settings
 from tests.file_host import FileHost, file_host
 from tests.netboot_set import made_set, packed, put
@@ -352,6 +353,44 @@ def test_there_is_nothing_to_go_back_to_before_a_second_set(house: Site, boot_di
     assert "Go back" not in page(visit)
 
 
+# -- TFTP and proxy DHCP ------------------------------------------------------------------------
+
+
+def test_boot_servers_that_are_off_say_how_they_are_switched_on(house: Site) -> None:
+    text = page(house.visit())
+
+    assert "TFTP is off" in text
+    assert "<code>bty serve --proxy-dhcp</code>, or <code>netboot.proxy_dhcp</code>" in text
+    assert "told a boot file" not in text
+
+
+def test_boot_servers_that_are_on_tell_their_counts_and_the_last_of_each(house: Site) -> None:
+    visit, servers = house.visit(), house.services.boot_servers
+    for name in Name:
+        servers.starts(name, "UDP port 69 of every interface")
+    poll = poll_of(page(visit))
+    before = visit.get(poll).status_code
+    mac = "52:54:00:12:34:56"
+    for _ in range(3):
+        servers.seen("dhcp.offered", house.hands.now, mac, {"file": "undionly.kpxe"})
+    servers.seen(
+        "tftp.failed", house.hands.now, "192.0.2.7", {"file": "<b>", "reason": "<i>no</i>"}
+    )
+    servers.seen("tftp.done", house.hands.now, mac, {"file": "<b>x", "bytes": 7})
+
+    text = page(visit)
+
+    assert (before, visit.get(poll).status_code) == (204, 200)
+    assert "TFTP is on: UDP port 69 of every interface" in text
+    assert re.search(r"<dt>told a boot file</dt><dd>3, last .*<bdi>52:54:00:12:34:56</bdi>", text)
+    assert re.search(r"<dt>failed</dt><dd>1, last .*<bdi>192.0.2.7</bdi>", text)
+    assert "&lt;i&gt;no&lt;/i&gt;" in text
+    assert "&lt;b&gt;x" in text
+    assert "<dt>not answered</dt><dd>0</dd>" in text
+    assert "held back" not in text
+    assert "TFTP is off here" not in text
+
+
 # -- the cheat sheet ----------------------------------------------------------------------------
 
 
@@ -362,7 +401,7 @@ def test_the_sheet_has_the_addresses_of_this_very_server(house: Site) -> None:
     assert 'filename "http://192.0.2.10:8080/boot/ipxe.efi";' in text
     assert '"next-server": "192.0.2.10"' in text
     assert "dhcp-boot=tag:ipxe,http://192.0.2.10:8080/pxe-bootstrap.ipxe" in text
-    assert "TFTP and proxy DHCP are not in this program yet" in text
+    assert "TFTP is off here" in text
     assert "$" not in text
 
 

@@ -9,15 +9,20 @@ from ipaddress import IPv4Address
 BOOTREQUEST, BOOTREPLY = 1, 2
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5  # RFC 2132, 9.6
 
+PARAMETERS = 55  # the options that are asked for
 PAD, END = 0, 255
+ROUTER = 3
 VENDOR = 43  # RFC 2132, 8.4
+REQUESTED_IP = 50
 MESSAGE_TYPE = 53
 SERVER_ID = 54
 VENDOR_CLASS = 60
 TFTP_SERVER = 66
 BOOT_FILE = 67
 USER_CLASS = 77  # RFC 3004
+RELAY = 82  # RFC 3046
 ARCHITECTURE = 93  # RFC 4578
+UNDI = 94  # RFC 4578
 MACHINE_ID = 97  # RFC 4578
 IPXE = 175  # Etherboot's encapsulated options
 
@@ -45,12 +50,14 @@ class Packet:
     flags: int = 0
     seconds: int = 0
     ciaddr: IPv4Address = _NOBODY
+    yiaddr: IPv4Address = _NOBODY  # the address that is leased; a proxy sends none
     siaddr: IPv4Address = _NOBODY
     giaddr: IPv4Address = _NOBODY
     file: bytes = b""
 
     @property
     def kind(self) -> int:
+        """What is asked or answered: DISCOVER, OFFER …; 0 when it is not said."""
         value = self.options.get(MESSAGE_TYPE, b"")
         return value[0] if len(value) == 1 else 0
 
@@ -59,7 +66,7 @@ def parse(data: bytes) -> Packet:
     """A packet over Ethernet. Raises BadPacketError."""
     if not FIXED + 4 <= len(data) <= MAX_PACKET:
         raise BadPacketError("too short or too long")
-    op, htype, hlen, _, xid, secs, flags, ci, _yi, si, gi, mac, _, file = _HEAD.unpack_from(data)
+    op, htype, hlen, _, xid, secs, flags, ci, yi, si, gi, mac, _, file = _HEAD.unpack_from(data)
     if data[FIXED : FIXED + 4] != MAGIC:
         raise BadPacketError("no DHCP magic")
     if htype != 1 or hlen != 6:
@@ -68,17 +75,19 @@ def parse(data: bytes) -> Packet:
         op=op,
         xid=xid,
         mac=mac[:6],
-        options=_options(data[FIXED + 4 :]),
+        options=options_of(data[FIXED + 4 :]),
         flags=flags,
         seconds=secs,
         ciaddr=IPv4Address(ci),
+        yiaddr=IPv4Address(yi),
         siaddr=IPv4Address(si),
         giaddr=IPv4Address(gi),
         file=file.split(b"\0")[0],
     )
 
 
-def _options(data: bytes) -> dict[int, bytes]:
+def options_of(data: bytes) -> dict[int, bytes]:
+    """Options as they stand in a packet, or those within one. Raises BadPacketError."""
     found: dict[int, bytes] = {}
     at = 0
     while at < len(data) and data[at] != END:
@@ -99,7 +108,7 @@ def build(packet: Packet) -> bytes:
         raise ValueError("a value does not fit into the packet")
     head = _HEAD.pack(
         *(packet.op, 1, 6, 0, packet.xid, packet.seconds, packet.flags),
-        *(packet.ciaddr.packed, bytes(4), packet.siaddr.packed, packet.giaddr.packed),
+        *(packet.ciaddr.packed, packet.yiaddr.packed, packet.siaddr.packed, packet.giaddr.packed),
         *(packet.mac, b"", packet.file),
     )
     options = b"".join(bytes([code, len(value)]) + value for code, value in packet.options.items())

@@ -48,6 +48,7 @@ def agree(options: dict[str, str], size: int) -> Terms:
 
 class Transfer:
     """Feed it what came; send what it returns. `read(offset, length)` gives the file's bytes.
+    A method raises OSError when `read` does, or gives fewer: the file was cut meanwhile.
 
     Blocks are counted without end here; on the wire they wrap at 65536.
     """
@@ -60,6 +61,7 @@ class Transfer:
         self._negotiating = bool(terms.accepted)
         self.done = False
         self.failed = ""
+        self.declined = False  # ended before the first block: OVMF only wants to know the size
 
     @property
     def bytes_acked(self) -> int:
@@ -73,6 +75,7 @@ class Transfer:
             return []
         if isinstance(packet, wire.Abort):
             self.failed = f"the client ended it (error {packet.code})"
+            self.declined = self._negotiating
         if not isinstance(packet, wire.Ack):
             return []
         ahead = (packet.block - self._acked) & 0xFFFF
@@ -94,7 +97,8 @@ class Transfer:
             return []
         self._tries += 1
         if self._tries >= MAX_TRIES:
-            self.failed = "the client does not answer"
+            last = self._acked + self._terms.windowsize >= self._blocks and not self._negotiating
+            self.failed = f"the client does not answer{' to the last blocks' if last else ''}"
             return []
         return self._window()
 
@@ -109,4 +113,7 @@ class Transfer:
     def _block(self, number: int) -> bytes:
         start = (number - 1) * self._terms.blksize
         length = min(self._terms.blksize, self._size - start)
-        return wire.data(number, self._read(start, length) if length else b"")
+        payload = self._read(start, length) if length else b""
+        if len(payload) < length:  # sent, it would be taken for the end of the file
+            raise OSError("the file has become shorter")
+        return wire.data(number, payload)

@@ -70,9 +70,9 @@ def _read(data: bytes) -> Read:
         raise BadPacketError("the file name is empty, too long or not printable")
     if mode.lower() != "octet":  # no firmware wants netascii
         raise BadPacketError("only mode octet is served")
-    if len(rest) % 2:
-        raise BadPacketError("an option has no value")
-    return Read(name, {rest[i].lower(): rest[i + 1] for i in range(0, len(rest), 2)})
+    # Some ROMs fill the packet up with zeros: an option without a value is none.
+    pairs = zip(rest[::2], rest[1::2], strict=False)
+    return Read(name, {option.lower(): value for option, value in pairs if option and value})
 
 
 def data(block: int, payload: bytes) -> bytes:

@@ -5,20 +5,71 @@ from __future__ import annotations
 import falcon
 
 from bty_app.domain.moments import stamp
-from bty_app.domain.sessions import Session, public_id
-from bty_app.domain.tokens import Scope
-from bty_app.errors import NotAllowedError, ValidationError
+from bty_app.domain.sessions import MAX_PASSWORD, Session, public_id
+from bty_app.domain.tokens import MAX_DAYS, MAX_NAME, Scope
+from bty_app.errors import NotAllowedError
 from bty_app.services.account import AccountKeeper
 from bty_app.services.tokens import Tokens
-from bty_app.web import body
+from bty_app.web.api.values import MAYBE_MOMENT, MAYBE_TEXT, MOMENT
+from bty_app.web.operations import Body, Operation, answers, declared, nothing
+from bty_app.web.records import Items, Record, record
+from bty_app.web.shapes import Flag, Nullable, Shape, Text, Whole, words_of
 
-MAX_BODY_BYTES = 16 * 1024
+_SCOPE = Text("What it may.", one_of=words_of(Scope))
+_TOKEN: dict[str, Shape] = {
+    "id": Text(),
+    "name": Text("For people."),
+    "scope": _SCOPE,
+    "created_at": MOMENT,
+    "expires_at": MAYBE_MOMENT,
+    "last_used_at": MAYBE_MOMENT,
+    "last_used_ip": MAYBE_TEXT,
+}
+_MADE = Record(
+    {**_TOKEN, "token": Text("What a script sends. Nobody is told it again.")}, "NewToken"
+)
+_SESSION = record(
+    "Session",
+    id=Text(),
+    created_at=MOMENT,
+    seen_at=MOMENT,
+    expires_at=MOMENT,
+    source_ip=MAYBE_TEXT,
+    user_agent=MAYBE_TEXT,
+    this_one=Flag("Whether it is the one that asks."),
+)
+_CREATE = Operation(
+    answers("The token, with its secret.", _MADE, 201),
+    body=Body(
+        Record(
+            {
+                "name": Text("One line, for people.", least=1, most=MAX_NAME),
+                "scope": _SCOPE,
+                "expires_days": Nullable(
+                    Whole("In how many days it ends; never without.", least=1, most=MAX_DAYS)
+                ),
+            },
+            optional=frozenset({"scope", "expires_days"}),
+            example={"name": "ci", "scope": "operate", "expires_days": 90},
+        )
+    ),
+    refuses=(409,),
+)
+_PASSWORD = Operation(
+    answers("It is changed.", record(sessions_ended=Whole())),
+    body=Body(record(current=Text(most=MAX_PASSWORD), new=Text(most=MAX_PASSWORD))),
+    refuses=(409,),
+)
 
 
 class TokenList:
     """`/api/v1/tokens`."""
 
     scope = Scope.ADMIN
+    operations = declared(
+        GET=Operation(answers("The tokens.", record(tokens=Items(Record(_TOKEN, "Token"))))),
+        POST=_CREATE,
+    )
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -29,12 +80,11 @@ class TokenList:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`{"name", "scope", "expires_days"?}`: 201 with the `token`, this once."""
-        given = _given(req, "name", "scope", "expires_days")
-        days = given.get("expires_days")
+        given = _CREATE.body_of(req)
         made, text = self._tokens.create(
-            _text(given, "name"),
-            _text(given, "scope") or Scope.READ.value,
-            "" if days is None else str(days),
+            given["name"],
+            given["scope"] or Scope.READ.value,
+            str(given["expires_days"] or ""),
             ip=req.context.client_ip,
         )
         resp.status = 201
@@ -46,6 +96,7 @@ class TokenById:
     """`/api/v1/tokens/{token_id}`."""
 
     scope = Scope.ADMIN
+    operations = declared(DELETE=Operation(nothing("It counts no more.")))
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -60,6 +111,10 @@ class SessionList:
     """`/api/v1/sessions`."""
 
     scope = Scope.ADMIN
+    operations = declared(
+        GET=Operation(answers("The sessions.", record(sessions=Items(_SESSION)))),
+        DELETE=Operation(answers("They are ended.", record(ended=Whole()))),
+    )
 
     def __init__(self, account: AccountKeeper) -> None:
         self._account = account
@@ -80,6 +135,7 @@ class SessionById:
     """`/api/v1/sessions/{session_id}`."""
 
     scope = Scope.ADMIN
+    operations = declared(DELETE=Operation(nothing("It is ended.")))
 
     def __init__(self, account: AccountKeeper) -> None:
         self._account = account
@@ -94,16 +150,16 @@ class PasswordChange:
     """`/api/v1/account/password`."""
 
     scope = Scope.ADMIN
+    operations = declared(POST=_PASSWORD)
 
     def __init__(self, account: AccountKeeper) -> None:
         self._account = account
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`{"current", "new"}`: `{"sessions_ended": n}`; 403 when `current` is not the password."""
-        given = _given(req, "current", "new")
-        session, ip = req.context.session, req.context.client_ip
+        given, session = _PASSWORD.body_of(req), req.context.session
         ended = self._account.change_password(
-            _text(given, "current"), _text(given, "new"), session, ip=ip
+            given["current"], given["new"], session, ip=req.context.client_ip
         )
         if ended is None:
             raise NotAllowedError("current: that is not the password")
@@ -120,17 +176,3 @@ def _session_json(session: Session, own: Session | None) -> dict[str, object]:
         "user_agent": session.user_agent,
         "this_one": own is not None and own.token_hash == session.token_hash,
     }
-
-
-def _given(req: falcon.Request, *known: str) -> dict[str, object]:
-    given = body.json_object(req, MAX_BODY_BYTES)
-    if unknown := sorted(set(given) - set(known)):
-        raise ValidationError(f"{unknown[0][:40]}: there is no such field")
-    return given
-
-
-def _text(given: dict[str, object], name: str) -> str:
-    value = given.get(name, "")
-    if not isinstance(value, str):
-        raise ValidationError(f"{name}: must be text")
-    return value

@@ -19,11 +19,12 @@ from bty_app.errors import (
 )
 from bty_app.services.catalog import Catalog, Published
 from bty_app.services.catalog_imports import CatalogImports
-from bty_app.web.body import json_object
+from bty_app.web.api.values import BYTES, MAYBE_TEXT, MOMENT, REF, SHA256
+from bty_app.web.operations import Answer, Body, Operation, answers, declared, nothing
+from bty_app.web.records import Items, Keyed, Parameters, Record, record
+from bty_app.web.shapes import Anything, Flag, Nullable, Shape, Text, Whole
 
-MAX_BODY_BYTES = 64 * 1024
-
-_ADD_FIELDS = frozenset({"image_url", "sha_url", "ref"})
+TOML = "application/toml"
 _ROW = (
     *("bty_image_ref", "src", "resolved_src", "disk_image_sha", "name", "sha_url"),
     *("format", "size_bytes", "description", "added_at"),
@@ -33,11 +34,72 @@ _ADDED = (
     *("format", "size_bytes", "added_at"),
 )
 
+_SIZE = Nullable(BYTES)
+_FIELDS: dict[str, Shape] = {
+    "bty_image_ref": REF,
+    "src": Text("Where its bytes are from."),
+    "resolved_src": MAYBE_TEXT,
+    "disk_image_sha": Nullable(SHA256),
+    "name": Text(),
+    "sha_url": MAYBE_TEXT,
+    "format": MAYBE_TEXT,
+    "size_bytes": _SIZE,
+    "description": MAYBE_TEXT,
+    "added_at": MOMENT,
+}
+_IMAGE_SHAPE = record(
+    "Image",
+    name=Text(),
+    format=Text(),
+    size_bytes=BYTES,
+    url=Text(),
+    ref=REF,
+    sha_short=Nullable(Text(pattern="[0-9a-f]{12}")),
+    cached=Flag(),
+    arch=MAYBE_TEXT,
+)
+_NEW = Record(
+    {
+        "image_url": Text("http, https or oras."),
+        "sha_url": Nullable(Text("A list that has its SHA-256.")),
+        "ref": Nullable(Text("The ref that it must have.")),
+    },
+    "NewImage",
+    optional=frozenset({"sha_url", "ref"}),
+    example={
+        "image_url": "https://example.com/debian.img.zst",
+        "sha_url": "https://example.com/SHA256SUMS",
+    },
+)
+_CHANGED: dict[str, Shape] = {"name": Text(), "src": Text(), "changed": Keyed(Anything())}
+REPORT: dict[str, Shape] = {
+    "source": Text(),
+    "imported": Whole(),
+    "skipped": Whole(),
+    "errors": Items(record(name=Text(), error=Text())),
+    "updated": Whole(),
+    "changes": Items(Record(_CHANGED)),
+}
+IMPORTED = Record(REPORT, "CatalogImport")
+_SRC = Text("The source or the ref.")
+_SOURCE = Text("A path on the server, or an address: file, http, https or oras.")
+_ADD = Operation(
+    answers("It is added.", Record({name: _FIELDS[name] for name in _ADDED}, "AddedImage"), 201),
+    body=Body(_NEW),
+    refuses=(409,),
+)
+_REMOVE = Operation(
+    nothing("It is removed."),
+    query=Parameters({"src": _SRC}, frozenset({"src"})),
+    refuses=(404, 409),
+)
+
 
 class CatalogToml:
     """The catalog that live environments read."""
 
     open_to_all = True
+    operations = declared(GET=Operation((Answer(200, "The catalog.", media=TOML),)))
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -46,7 +108,7 @@ class CatalogToml:
         """Answer with the entries that have a digest, as catalog.toml version 1; the source of an
         image whose bytes the cache has is the cache.
         """
-        resp.content_type = "application/toml"
+        resp.content_type = TOML
         resp.data = self._catalog.published().toml
 
     on_head = on_get
@@ -56,6 +118,7 @@ class Images:
     """The images as a list, written once for each change of the catalog or the cache."""
 
     open_to_all = True
+    operations = declared(GET=Operation(answers("The images.", Items(_IMAGE_SHAPE))))
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -76,6 +139,12 @@ class Images:
 class Entries:
     """The entries, for operators."""
 
+    operations = declared(
+        GET=Operation(answers("The images.", Items(Record(_FIELDS, "CatalogRow")))),
+        POST=_ADD,
+        DELETE=_REMOVE,
+    )
+
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
@@ -85,12 +154,12 @@ class Entries:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Add the image at a URL: 201; 409 when it is here; 400 without the digest asked for."""
-        wanted = _wanted(json_object(req, MAX_BODY_BYTES))
+        wanted = _ADD.body_of(req)
         try:
             entry = self._catalog.add(
-                wanted["image_url"] or "",
-                sha_url=wanted["sha_url"],
-                ref=wanted["ref"],
+                wanted["image_url"],
+                sha_url=wanted["sha_url"] or None,
+                ref=wanted["ref"] or None,
                 ip=req.context.client_ip,
             )
         except (NotFoundError, TooLargeError, UnavailableError) as error:
@@ -106,6 +175,14 @@ class Entries:
 
 class Import:
     """Taking in a catalog.toml from elsewhere."""
+
+    operations = declared(
+        POST=Operation(
+            answers("What it did.", IMPORTED),
+            query=Parameters({"source": _SOURCE}, frozenset({"source"})),
+            refuses=(409, 413),
+        )
+    )
 
     def __init__(self, imports: CatalogImports) -> None:
         self._imports = imports
@@ -125,21 +202,6 @@ def not_loaded(
 ) -> InvalidInputError | StorageError:
     """The contract has 400 for whatever another host or file does not give."""
     return error if isinstance(error, StorageError) else InvalidInputError(error.message)
-
-
-def _wanted(fields: dict[str, object]) -> dict[str, str | None]:
-    unknown = sorted(set(fields) - _ADD_FIELDS)
-    if unknown:
-        raise ValidationError(f"unknown field {unknown[0][:80]!r}")
-    if not isinstance(fields.get("image_url"), str):
-        raise ValidationError("image_url: must be given, as a string")
-    wanted: dict[str, str | None] = {}
-    for name in _ADD_FIELDS:
-        value = fields.get(name)
-        if value is not None and not isinstance(value, str):
-            raise ValidationError(f"{name}: must be a string")
-        wanted[name] = value or None
-    return wanted
 
 
 def _parameter(req: falcon.Request, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
 import falcon
@@ -17,8 +18,128 @@ from bty_app.services.catalog_imports import CatalogImports
 from bty_app.services.catalog_jobs import CatalogJobs
 from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.web import body
-from bty_app.web.api.catalog import MAX_BODY_BYTES, not_loaded
-from bty_app.web.api.jobs import as_json
+from bty_app.web.api.catalog import IMPORTED, REPORT, TOML, not_loaded
+from bty_app.web.api.jobs import JOB, as_json
+from bty_app.web.api.paging import LINK, NEXT, PAGING, USUAL_LIMIT, next_address, place_in
+from bty_app.web.api.values import BYTES, MAC, MAYBE_MOMENT, MAYBE_TEXT, MOMENT, REF, SHA256
+from bty_app.web.operations import Answer, Body, Operation, answers, declared
+from bty_app.web.records import Either, Items, Keyed, Record, options, parameters, record
+from bty_app.web.shapes import Anything, Flag, Nullable, Shape, Text, Whole
+
+_PLACE = "catalog"
+_IMAGE = Text("By ref, source or name.", least=1)
+
+ENTRY = record(
+    "CatalogEntry",
+    ref=REF,
+    src=Text("Where its bytes are from."),
+    name=Text(),
+    description=MAYBE_TEXT,
+    sha256=Nullable(SHA256),
+    format=MAYBE_TEXT,
+    arch=MAYBE_TEXT,
+    mirrors=Items(Text("Where else they are.")),
+    size_bytes=Nullable(BYTES),
+    sha_url=MAYBE_TEXT,
+    added_at=MOMENT,
+    upstream=Nullable(Text("The catalog that it is of.")),
+    gone_at=MAYBE_MOMENT,
+)
+_DIFF = Record(
+    {
+        **REPORT,
+        "digest": SHA256,
+        "shrinks": Flag("More than half would go."),
+        "added": Items(Text()),
+        "removed": Items(Text()),
+        "kept": Items(record(name=Text(), machines=Whole(), macs=Items(MAC))),
+        "returned": Items(Text()),
+    },
+    "CatalogDiff",
+)
+_REPORT = record(
+    "OriginReport",
+    name=Text(),
+    src=Text(),
+    origin=Record(
+        {
+            "reachable": Flag(),
+            "size_bytes": Nullable(BYTES),
+            "format": MAYBE_TEXT,
+            "sha256": Nullable(SHA256),
+            "error": Text(),
+        },
+        optional=frozenset({"size_bytes", "format", "sha256", "error"}),
+    ),
+    differs=Keyed(Record({"old": Anything(), "new": Anything()})),
+    checked_at=MOMENT,
+)
+_LIST = Operation(
+    answers("A part of the list.", record(images=Items(ENTRY), next=NEXT), Link=LINK),
+    query=parameters(**PAGING),
+)
+_UPLOAD = Operation(
+    answers("What it did.", IMPORTED),
+    body=Body(media=TOML, most_bytes=MAX_UPLOAD_BYTES),
+    refuses=(409,),
+)
+_COMPARE = Operation(
+    answers("What it would change.", _DIFF), query=parameters(source=Text("Another catalog."))
+)
+_FETCH = Operation(
+    answers("What it changed.", Either((_DIFF, Record({"unchanged": Flag()})))),
+    body=Body(
+        options(
+            source=Nullable(Text("Another catalog than the one that is set.")),
+            expected=Nullable(Text("The digest that was shown.")),
+            allow_shrink=Nullable(Flag("Although more than half would go.")),
+            force=Nullable(Flag("Although it is the one that was taken last.")),
+        ),
+        optional=True,
+    ),
+    refuses=(409,),
+)
+_CHECK = Operation(
+    (
+        Answer(200, "What the origin says.", _REPORT),
+        Answer(202, "The job that asks for all.", JOB),
+    ),
+    body=Body(options(image=Nullable(_IMAGE), all=Nullable(Flag("Of all images.")))),
+    refuses=(404, 409),
+)
+_WARM = Operation(
+    answers("The job.", JOB, 202),
+    body=Body(
+        Record(
+            {"image": _IMAGE, "force": Nullable(Flag("Although it is there."))},
+            optional=frozenset({"force"}),
+        )
+    ),
+    refuses=(404, 409),
+)
+# Each field by the rule that it has in a catalog.toml.
+_EDITED: dict[str, Shape] = {
+    "name": MAYBE_TEXT,
+    "description": MAYBE_TEXT,
+    "sha256": MAYBE_TEXT,
+    "format": MAYBE_TEXT,
+    "arch": MAYBE_TEXT,
+    "mirrors": Nullable(Items(Text())),
+    "expected": Keyed(Anything("What the field is now.")),
+}
+_EDIT = Operation(
+    answers("The image.", ENTRY),
+    body=Body(
+        Record(
+            _EDITED,
+            "CatalogEdit",
+            optional=frozenset(_EDITED),
+            example={"description": "Debian 13", "expected": {"description": None}},
+        ),
+        parse=dict,  # as the domain has it: null is not the same as left out
+    ),
+    refuses=(409,),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +150,26 @@ class Behind:
     jobs: CatalogJobs
 
 
-class Upload:
+class Images:
     """The catalog as a whole."""
 
-    def __init__(self, imports: CatalogImports) -> None:
+    operations = declared(GET=_LIST, PUT=_UPLOAD)
+
+    def __init__(self, catalog: Catalog, imports: CatalogImports) -> None:
+        self._catalog = catalog
         self._imports = imports
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The images, part by part, in the order of their refs."""
+        asked = _LIST.query_of(req)
+        limit, after = asked["limit"] or USUAL_LIMIT, place_in(asked["cursor"], _PLACE)
+        left = (entry for entry in self._catalog.entries() if entry.bty_image_ref > after)
+        found = heapq.nsmallest(limit, left, key=lambda entry: entry.bty_image_ref)
+        more = found[-1].bty_image_ref if len(found) == limit else None
+        resp.media = {
+            "images": [_as_json(entry) for entry in found],
+            "next": next_address(req, resp, _PLACE, more),
+        }
 
     def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Take in the catalog.toml in the body, at most 1 MiB; it becomes the catalog file."""
@@ -45,13 +181,15 @@ class Upload:
 class Diff:
     """What following a catalog would change."""
 
+    operations = declared(GET=_COMPARE)
+
     def __init__(self, upstream: CatalogUpstream) -> None:
         self._upstream = upstream
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """What a fetch would change, with the digest to expect; `source` names another one."""
         try:
-            found = self._upstream.diff(req.get_param("source") or None)
+            found = self._upstream.diff(_COMPARE.query_of(req)["source"] or None)
         except (NotFoundError, TooLargeError, UnavailableError) as error:
             raise not_loaded(error) from error
         resp.media = diff_report(found)
@@ -60,19 +198,21 @@ class Diff:
 class Fetch:
     """Following a catalog."""
 
+    operations = declared(POST=_FETCH)
+
     def __init__(self, upstream: CatalogUpstream) -> None:
         self._upstream = upstream
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Take the upstream catalog, and answer with what changed, or `{"unchanged": true}`."""
-        given = _fields(req, texts=("source", "expected"), switches=("allow_shrink", "force"))
+        given = _FETCH.body_of(req)
         try:
             taken = self._upstream.take(
-                _text(given, "source"),
+                given["source"] or None,
                 ip=req.context.client_ip,
-                expected=_text(given, "expected"),
-                allow_shrink=given.get("allow_shrink") is True,
-                force=given.get("force") is True,
+                expected=given["expected"] or None,
+                allow_shrink=given["allow_shrink"] is True,
+                force=given["force"] is True,
             )
         except (NotFoundError, TooLargeError, UnavailableError) as error:
             raise not_loaded(error) from error
@@ -82,14 +222,16 @@ class Fetch:
 class Check:
     """Are images where the catalog says?"""
 
+    operations = declared(POST=_CHECK)
+
     def __init__(self, behind: Behind, checks: CatalogChecks) -> None:
         self._behind = behind
         self._checks = checks
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Ask the origin of `image`: the report; of all with `"all": true`: 202 with the job."""
-        given = _fields(req, texts=("image",), switches=("all",))
-        image, everything = _text(given, "image"), given.get("all") is True
+        given = _CHECK.body_of(req)
+        image, everything = given["image"], given["all"] is True
         if everything == (image is not None):
             raise ValidationError('image: name an image to check, or give "all": true')
         if image is None:
@@ -101,21 +243,22 @@ class Check:
 class Warm:
     """Images in the cache before a machine wants them."""
 
+    operations = declared(POST=_WARM)
+
     def __init__(self, behind: Behind) -> None:
         self._behind = behind
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Have the cache fetch `image`, anew with `"force": true`: 202 with the job."""
-        given = _fields(req, texts=("image",), switches=("force",))
-        image = _text(given, "image")
-        if image is None:
-            raise ValidationError("image: must be given")
-        entry = self._behind.catalog.find(image)
-        _submitted(resp, as_json(self._behind.jobs.warm(entry, force=given.get("force") is True)))
+        given = _WARM.body_of(req)
+        entry = self._behind.catalog.find(given["image"])
+        _submitted(resp, as_json(self._behind.jobs.warm(entry, force=given["force"] is True)))
 
 
 class Entry:
     """One image."""
+
+    operations = declared(GET=Operation(answers("The image.", ENTRY)), PATCH=_EDIT)
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -126,31 +269,12 @@ class Entry:
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, ref: str) -> None:
         """Change fields of it; `expected` has what each was; 409 when one is not that any more."""
-        wanted = body.json_object(req, MAX_BODY_BYTES)
+        wanted = _EDIT.body_of(req)
         expected = wanted.pop("expected", {})
         if not isinstance(expected, dict):
             raise ValidationError("expected: must be an object")
         ip = req.context.client_ip
         resp.media = _as_json(self._catalog.edit(ref, wanted, expected=expected, ip=ip))
-
-
-def _fields(
-    req: falcon.Request, *, texts: tuple[str, ...], switches: tuple[str, ...]
-) -> dict[str, object]:
-    """The known fields of a JSON body, which may be missing; null counts as not given."""
-    given = {} if req.content_length in (None, 0) else body.json_object(req, MAX_BODY_BYTES)
-    unknown = sorted(set(given) - {*texts, *switches})
-    if unknown:
-        raise ValidationError(f"unknown field {unknown[0][:80]!r}")
-    for name, value in given.items():
-        wanted: type[object] = str if name in texts else bool
-        if value is not None and not isinstance(value, wanted):
-            raise ValidationError(f"{name}: must be {'a string' if wanted is str else 'a boolean'}")
-    return given
-
-
-def _text(given: dict[str, object], name: str) -> str | None:
-    return str(value) if (value := given.get(name)) else None
 
 
 def _submitted(resp: falcon.Response, job: dict[str, object]) -> None:

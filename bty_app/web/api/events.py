@@ -7,13 +7,46 @@ import falcon
 from bty_app.domain.events import Query
 from bty_app.errors import ValidationError
 from bty_app.services.audit import Audit
+from bty_app.web.api.values import MAYBE_TEXT, MOMENT
+from bty_app.web.operations import Operation, answers, declared
+from bty_app.web.records import Items, Keyed, parameters, record
+from bty_app.web.shapes import Anything, Flag, Nullable, Text, Whole
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 
+EVENT = record(
+    "Event",
+    id=Whole(),
+    ts=MOMENT,
+    kind=Text(),
+    subject_kind=MAYBE_TEXT,
+    subject_id=MAYBE_TEXT,
+    actor=Text(),
+    source_ip=MAYBE_TEXT,
+    summary=Text("A sentence."),
+    details=Nullable(Keyed(Anything(), "Of each kind its own.")),
+    acknowledged=Flag("A person has seen it."),
+)
+_LIST = Operation(
+    answers("The rows, newest first.", record(events=Items(EVENT))),
+    query=parameters(
+        kind=Text("Exactly this kind, as with all of these."),
+        subject_kind=Text(),
+        subject_id=Text(),
+        actor=Text(),
+        source_ip=Text(),
+        failed=Text("1: those whose kind ends with failed."),
+        before_id=Whole("Older than the row of this id.", least=None),
+        limit=Whole(f"1 to {MAX_LIMIT} ({DEFAULT_LIMIT}).", least=None),
+    ),
+)
+
 
 class EventList:
     """Rows that match, newest first."""
+
+    operations = declared(GET=_LIST)
 
     def __init__(self, audit: Audit) -> None:
         self._audit = audit
@@ -36,6 +69,10 @@ class EventList:
 
 class Acknowledgement:
     """The mark that a person has seen a row."""
+
+    operations = declared(
+        POST=Operation(answers("It is marked.", record(id=Whole(), acknowledged=Flag())))
+    )
 
     def __init__(self, audit: Audit) -> None:
         self._audit = audit

@@ -4,23 +4,59 @@ from __future__ import annotations
 
 import falcon
 
-from bty_app.domain.jobs import Job
+from bty_app.domain.jobs import Job, State
 from bty_app.services.jobs import Jobs
+from bty_app.web.api.values import BYTES, MAYBE_TEXT
+from bty_app.web.operations import Operation, answers, declared
+from bty_app.web.records import Items, parameters, record
+from bty_app.web.shapes import Nullable, Number, Text, Whole, words_of
+
+_SECONDS = Number("Seconds since 1970.")
+JOB = record(
+    "Job",
+    id=Text(),
+    kind=Text(),
+    key=Text("What it is about: one of a kind runs for it at a time."),
+    title=Text(),
+    status=Text(one_of=words_of(State)),
+    words=Text("What it does now."),
+    bytes_done=BYTES,
+    bytes_total=Nullable(BYTES),
+    rate=Nullable(Whole("Bytes a second.", least=None)),
+    seconds_left=Nullable(Whole()),
+    made_at=_SECONDS,
+    started_at=Nullable(_SECONDS),
+    ended_at=Nullable(_SECONDS),
+    result=MAYBE_TEXT,
+    error=MAYBE_TEXT,
+)
+_LIST = Operation(
+    answers("The jobs that are kept in memory.", record(jobs=Items(JOB))),
+    query=parameters(kind=Text("Only this kind.")),
+)
 
 
 class JobList:
     """All jobs that are known."""
+
+    operations = declared(GET=_LIST)
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`{"jobs": [...]}`, the newest first; `kind` names one kind."""
-        resp.media = {"jobs": [as_json(job) for job in self._jobs.listed(req.get_param("kind"))]}
+        kind = _LIST.query_of(req)["kind"]
+        resp.media = {"jobs": [as_json(job) for job in self._jobs.listed(kind)]}
 
 
 class JobById:
     """One job."""
+
+    operations = declared(
+        GET=Operation(answers("The job.", JOB)),
+        DELETE=Operation(answers("The job.", JOB)),
+    )
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs

@@ -2,22 +2,93 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import falcon
 
-from bty_app.domain.mac import parse_mac
-from bty_app.domain.machine import parse_assignment
+from bty_app.domain.mac import Mac, parse_mac
+from bty_app.domain.machine import (
+    DRIVE,
+    LABEL,
+    MAX_LABELS,
+    MAX_SERIAL,
+    Assignment,
+    assigned,
+    parse_assignment,
+)
 from bty_app.domain.moments import with_z
+from bty_app.errors import NotFoundError, PreconditionError
 from bty_app.services.machines import Machines, Shown
-from bty_app.web import body
+from bty_app.web.api.values import MAC, MAYBE_MOMENT, MAYBE_TEXT, MODE, MOMENT, REF
+from bty_app.web.box_shapes import PRINTABLE
+from bty_app.web.operations import Body, Operation, answers, declared, nothing
+from bty_app.web.records import Items, Record, record
+from bty_app.web.shapes import Anything, Flag, Nullable, Text
 
-MAX_BODY = 64 * 1024
+_ETAG = "What is set of it; If-Match of a PUT may say it."
+_LABELS = Items(Text(pattern=LABEL.pattern), MAX_LABELS)
+_DRIVE = Nullable(Text("The drive that iPXE boots.", pattern=DRIVE.pattern))
+_KNOWN_DISK = record(
+    "Disk",
+    path=Text(),
+    size=MAYBE_TEXT,
+    vendor=MAYBE_TEXT,
+    model=MAYBE_TEXT,
+    serial=MAYBE_TEXT,
+    tran=MAYBE_TEXT,
+    removable=Flag(),
+    readonly=Flag(),
+)
+MACHINE = record(
+    "Machine",
+    mac=MAC,
+    bty_image_ref=Nullable(REF),
+    labels=_LABELS,
+    discovered_at=MAYBE_MOMENT,
+    last_seen_at=MAYBE_MOMENT,
+    last_seen_ip=MAYBE_TEXT,
+    boot_mode=MODE,
+    sanboot_drive=_DRIVE,
+    last_flashed_at=MAYBE_MOMENT,
+    known_disks=Nullable(Items(_KNOWN_DISK)),
+    known_disks_at=MAYBE_MOMENT,
+    target_disk_serial=MAYBE_TEXT,
+    created_at=MOMENT,
+    updated_at=MOMENT,
+)
+UPSERT = Record(
+    {
+        "boot_mode": MODE,
+        "bty_image_ref": Nullable(REF),
+        "target_disk_serial": Nullable(Text(most=MAX_SERIAL, pattern=PRINTABLE)),
+        "sanboot_drive": _DRIVE,
+        "labels": _LABELS,
+    },
+    "MachineUpsert",
+    optional=frozenset(
+        {"boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"}
+    ),
+    example={
+        "boot_mode": "bty-flash-once",
+        "bty_image_ref": "fd71e8fc677936862e2569e66264f4c93096be956bea507df6435f475118a163",
+        "target_disk_serial": "S64ENX0T123456",
+        "labels": ["rack-3"],
+    },
+)
+_SAVE = Operation(
+    answers("It is saved.", MACHINE, ETag=_ETAG),
+    body=Body(UPSERT, parse=parse_assignment),
+    refuses=(409, 412),
+)
 
 
 class MachineList:
     """All machines."""
+
+    operations = declared(GET=Operation(answers("All machines.", Items(MACHINE))))
 
     def __init__(self, machines: Machines) -> None:
         self._machines = machines
@@ -31,27 +102,53 @@ class MachineList:
 class MachineByMac:
     """One machine."""
 
+    operations = declared(
+        GET=Operation(answers("The machine.", MACHINE, ETag=_ETAG)),
+        PUT=_SAVE,
+        DELETE=Operation(nothing("It is forgotten.")),
+    )
+
     def __init__(self, machines: Machines) -> None:
         self._machines = machines
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """The record."""
-        resp.media = as_json(self._machines.get(parse_mac(mac)))
+        _send(resp, self._machines.get(parse_mac(mac)))
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
-        """Replace what is set, and arm anew; an unknown machine is created."""
-        wanted = parse_assignment(body.json_object(req, MAX_BODY))
-        saved = self._machines.save(parse_mac(mac), wanted, ip=req.context.client_ip)
-        resp.media = as_json(saved)
+        """Replace what is set, and arm anew; an unknown machine is created. With If-Match, only
+        when it is still set as that ETag says.
+        """
+        wanted, machine = _SAVE.body_of(req), parse_mac(mac)
+        seen = self._seen(machine, req.get_header("If-Match"))
+        _send(resp, self._machines.save(machine, wanted, ip=req.context.client_ip, seen=seen))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """Forget it; 204."""
         self._machines.forget(parse_mac(mac), ip=req.context.client_ip)
         resp.status = 204
 
+    def _seen(self, mac: Mac, if_match: str | None) -> Assignment | None:
+        """What is set now, where that must be what If-Match says; the save checks it once more.
+
+        Raises:
+            PreconditionError: it is not.
+        """
+        if if_match is None:
+            return None
+        try:
+            now = _set_of(self._machines.get(mac))
+        except NotFoundError as error:
+            raise PreconditionError(f"If-Match: there is no record of {mac}") from error
+        if not {"*", etag_of(now)} & {tag.strip() for tag in if_match.split(",")}:
+            raise PreconditionError(f"If-Match: {mac} is set otherwise by now: look again")
+        return now
+
 
 class Hardware:
     """A stored inventory, verbatim: `disks` or `lshw`."""
+
+    operations = declared(GET=Operation(answers("What is stored.", Anything())))
 
     def __init__(self, machines: Machines, *, what: str) -> None:
         self._machines = machines
@@ -65,6 +162,12 @@ class Hardware:
         resp.text = read(machine)
         name = f"{machine.replace(':', '-')}-{self._what}.json"
         resp.set_header("Content-Disposition", f'attachment; filename="{name}"')
+
+
+def etag_of(what: Assignment) -> str:
+    """A strong validator of what an operator sets. A contact of the box leaves it as it is."""
+    digest = hashlib.sha256(json.dumps(asdict(what)).encode()).hexdigest()
+    return f'"{digest[:32]}"'
 
 
 def as_json(shown: Shown) -> dict[str, object]:
@@ -86,6 +189,15 @@ def as_json(shown: Shown) -> dict[str, object]:
         "created_at": with_z(machine.created_at),
         "updated_at": with_z(machine.updated_at),
     }
+
+
+def _set_of(shown: Shown) -> Assignment:
+    return assigned(shown.machine, shown.labels)
+
+
+def _send(resp: falcon.Response, shown: Shown) -> None:
+    resp.set_header("ETag", etag_of(_set_of(shown)))
+    resp.media = as_json(shown)
 
 
 def _array(machines: Iterator[Shown]) -> Iterator[bytes]:

@@ -4,18 +4,48 @@ from __future__ import annotations
 
 import falcon
 
+from bty_app.domain.settings import SETTINGS
 from bty_app.domain.tokens import Scope
-from bty_app.errors import ValidationError
 from bty_app.services.settings import Settings
-from bty_app.web import body
+from bty_app.web.api.values import MAYBE_TEXT
+from bty_app.web.operations import Body, Operation, answers, declared
+from bty_app.web.records import Items, Record, options
+from bty_app.web.shapes import Nullable, Text
 
-MAX_BODY_BYTES = 64 * 1024
+_SETTING = Record(
+    {
+        "key": Text(),
+        "value": Text(),
+        "from": Text("Where the value is from."),
+        "default": Text(),
+        "help": Text(),
+        "problem": MAYBE_TEXT,
+    },
+    "Setting",
+)
+_TEXTS = options(**{row.key: Nullable(Text(row.help)) for row in SETTINGS})
+
+
+def _texts(sent: dict[str, object]) -> dict[str, str]:
+    """What was given, and nothing of what was not: that stays as it is."""
+    return {key: text or "" for key, text in _TEXTS.checked(sent).items() if key in sent}
+
+
+_CHANGE = Operation(
+    answers("What is changed.", Record({"changed": Items(Text("A key."))})),
+    body=Body(_TEXTS, parse=_texts),
+    refuses=(409,),
+)
 
 
 class SettingList:
     """`/api/v1/settings`."""
 
     scope = Scope.ADMIN
+    operations = declared(
+        GET=Operation(answers("The settings.", Record({"settings": Items(_SETTING)}))),
+        PATCH=_CHANGE,
+    )
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -26,10 +56,5 @@ class SettingList:
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`{key: text}`, null for the default, all or nothing: `{"changed": [keys]}`."""
-        given = body.json_object(req, MAX_BODY_BYTES)
-        texts = {key: "" if value is None else value for key, value in given.items()}
-        wrong = sorted(key for key, value in texts.items() if not isinstance(value, str))
-        if wrong:
-            raise ValidationError(f"{wrong[0][:80]}: must be text, or null for the default")
-        wanted = {key: str(value) for key, value in texts.items()}
+        wanted = _CHANGE.body_of(req)
         resp.media = {"changed": self._settings.change(wanted, ip=req.context.client_ip)}

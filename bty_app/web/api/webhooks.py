@@ -6,12 +6,32 @@ import falcon
 
 from bty_app.domain.tokens import Scope
 from bty_app.services.webhooks import Webhooks
+from bty_app.web.api.values import MAYBE_MOMENT, MAYBE_TEXT
+from bty_app.web.operations import Operation, answers, declared
+from bty_app.web.records import Items, record
+from bty_app.web.shapes import Text, Whole
+
+_TARGET = Text("The receiver, without its secrets.")
+_WEBHOOK = record(
+    "Webhook",
+    target=_TARGET,
+    kinds=Items(Text("A kind of event, or a pattern.")),
+    waiting=Whole("Events that it is still to be told."),
+    last_at=MAYBE_MOMENT,
+    error=MAYBE_TEXT,
+    next_at=MAYBE_MOMENT,
+    skipped=Whole("Events that it will never be told."),
+)
+_TEST = record(target=_TARGET, error=MAYBE_TEXT)
 
 
 class WebhookList:
     """`/api/v1/webhooks`."""
 
     scope = Scope.ADMIN
+    operations = declared(
+        GET=Operation(answers("The receivers.", record(webhooks=Items(_WEBHOOK))))
+    )
 
     def __init__(self, webhooks: Webhooks) -> None:
         self._webhooks = webhooks
@@ -39,6 +59,7 @@ class WebhookTest:
     """`/api/v1/webhooks/test`."""
 
     scope = Scope.ADMIN
+    operations = declared(POST=Operation(answers("What came of it.", record(tests=Items(_TEST)))))
 
     def __init__(self, webhooks: Webhooks) -> None:
         self._webhooks = webhooks

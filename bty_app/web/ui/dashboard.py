@@ -14,6 +14,7 @@ from bty_app.services.audit import Audit
 from bty_app.services.boot_files import BootFiles
 from bty_app.services.catalog import Catalog
 from bty_app.services.doctor import Doctor
+from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
 from bty_app.services.machines import Machines
 from bty_app.services.revisions import Revisions
@@ -68,6 +69,7 @@ class Knowledge:
     doctor: Doctor
     jobs: Jobs
     audit: Audit
+    health: Health
     revisions: Revisions
 
 
@@ -82,7 +84,8 @@ class DashboardState:
     def revision(self) -> str:
         """The revision of all that is shown, on disk and in memory."""
         known = self._knowledge
-        return f"{known.revisions.current(*TOPICS)}-{known.files.stamp()}-{known.audit.clock():%H}"
+        parts = (known.revisions.current(*TOPICS), known.files.stamp(), f"{known.audit.clock():%H}")
+        return "-".join([*parts, *(["x"] if known.health.problems() else [])])
 
     def html(self, *, exact: bool = True) -> str:
         """The part, made once for all who look at it."""
@@ -105,7 +108,10 @@ class DashboardState:
             "next": next((step for step in steps if not step.done), None),
             "failures": known.audit.open_failures(),
             # With machines it is more than a step to come.
-            "needs": needs(known.doctor.cheap_findings(), [] if total else steps),
+            "needs": [
+                *(unwell(problem) for problem in known.health.problems()),
+                *needs(known.doctor.cheap_findings(), [] if total else steps),
+            ],
             "jobs": [job for job in known.jobs.listed() if job.is_active],
             "activity": self._activity(),
             "events": known.audit.listed(Query(limit=EVENTS_SHOWN)),
@@ -191,6 +197,12 @@ def needs(findings: Iterable[Finding], steps: Iterable[Step]) -> list[Need]:
         for finding in urgent
         if not (_is_a_step(finding) and _PLACES[finding.check][0] in open_steps)
     ]
+
+
+def unwell(problem: str) -> Need:
+    """This server cannot do all of its work."""
+    remedy = "until then machines are answered from what is known, and nothing is begun"
+    return Need(Tone.FAULT, sentence(problem), remedy, None)
 
 
 def _is_a_step(finding: Finding) -> bool:

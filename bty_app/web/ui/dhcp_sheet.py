@@ -151,9 +151,9 @@ _RECIPES = (
         "UniFi",
         "Settings, Networks, DHCP service management",
         _UNIFI,
-        "It gives one file to every machine, and to iPXE again: it takes an iPXE that knows the"
-        " bootstrap script, such as the ipxe.efi of the original's releases, or one built with the"
-        " lines of “An iPXE prompt” embedded. Else let a dnsmasq answer beside it.",
+        "It gives one file to every machine, and to iPXE again. For UEFI that is enough: from this"
+        " server's TFTP an ipxe.efi of Debian 13 also gets autoexec.ipxe, which leads on."
+        " For BIOS machines let proxy DHCP answer beside it, and name no boot file here.",
     ),
     Recipe(
         "MikroTik",

@@ -7,16 +7,19 @@ from urllib.parse import urlencode
 
 import falcon
 
+from bty_app.services import boot_servers
 from bty_app.services.artifact_jobs import KIND, ArtifactJobs, StoredSet
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_servers import BootServers
 from bty_app.services.jobs import Jobs
 from bty_app.services.revisions import Revisions
 from bty_app.web.pages import Answer, Pages
+from bty_app.web.ui import boot_servers as shown_servers
 from bty_app.web.ui import dhcp_sheet
 from bty_app.web.ui.shared import Shared
 from bty_app.web.ui.words import Tone, sentence
 
-TOPICS = ("jobs", "settings")
+TOPICS = ("jobs", "settings", boot_servers.TOPIC)
 JOBS_SHOWN = 5
 
 DONE = {
@@ -43,10 +46,12 @@ class NetbootState:
         pages: Pages,
         artifacts: ArtifactJobs,
         files: BootFiles,
+        servers: BootServers,
         jobs: Jobs,
         revisions: Revisions,
     ) -> None:
         self.pages = pages
+        self.servers = servers
         self.artifacts = artifacts
         self._files = files
         self._jobs = jobs
@@ -72,6 +77,7 @@ class NetbootState:
         values: dict[str, object] = {
             "state": state,
             "standing": standing(state.live.version, state.live.not_ready, state.live.differs),
+            "servers": shown_servers.shown(self.servers.states()),
             "jobs": jobs,
             "under_way": any(job.is_active for job in jobs),
             "sets": in_order(state.sets, state.current, state.previous),
@@ -119,6 +125,7 @@ class NetbootView:
             "done": DONE.get(req.get_param("done") or "", "") if req.method == "GET" else "",
             "max_upload_bytes": self.max_upload_bytes,
             "sheet": found,
+            "tftp": shown_servers.is_on(self._state.servers.states(), boot_servers.Name.TFTP),
             "boot_files": dhcp_sheet.boot_files(found),
         }
         self.pages.render(req, resp, Answer("netboot.html", values, status))

@@ -29,13 +29,12 @@ def ask(house: Site, method: str, path: str, body: Any = None) -> falcon.testing
 
 def test_a_list_goes_on_from_its_cursor(house: Site) -> None:
     found: list[str] = []
-    after = ""
-    while True:
-        part = ask(house, "GET", f"/api/v1/machines?limit=2&seen=1d&after={after}").json
-        found += [machine["mac"] for machine in part["machines"]]
-        if part["next"] is None:
-            break
-        after = part["next"]
+    here: str | None = "/api/v1/machines?limit=2&seen=1d"
+    while here:
+        answer = ask(house, "GET", here)
+        found += [machine["mac"] for machine in answer.json["machines"]]
+        here = answer.json["next"]
+        assert answer.headers.get("link") == (f'<{here}>; rel="next"' if here else None)
 
     assert found == [mac(number) for number in range(5)]
 
@@ -71,6 +70,11 @@ def test_a_digest_that_is_old_is_a_conflict(house: Site) -> None:
         {"macs": [], "matching": "", "act": "forget"},
         {"macs": "52", "act": "forget"},
         {"macs": [mac(1)], "act": "no"},
+        {"matching": "lable=rack-3", "act": "forget"},
+        {"matching": "mode=nothing", "act": "forget"},
+        {"matching": "label=a&label=b", "act": "forget"},
+        {"matching": "q=" + "x" * 5000, "act": "forget"},
+        {"matching": "&".join(["a=1"] * 60), "act": "forget"},
         {"macs": [mac(1)], "act": "set"},
         {"macs": [mac(1)], "act": "power"},
         {"macs": [mac(1)], "act": "set", "more": 1},

@@ -1,0 +1,114 @@
+"""`events`: the audit log, filtered."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from bty_app.cli.live_state import live_database
+from bty_app.config import Config
+from bty_app.domain.event_filters import Filters
+from bty_app.domain.events import Actor, StoredEvent
+from bty_app.domain.mac import parse_mac
+from bty_app.logs import one_line
+from bty_app.services.audit import Audit
+
+USUAL_LIMIT = 50
+SLICE = 500
+
+_EPILOG = """examples:
+  bty events                                          the newest 50, the last one at the end
+  bty events --failed --since 24h
+  bty events --machine 52:54:00:12:34:56 --limit 10
+  bty events --kind 'machine.flash*' --json | jq -r .summary
+  bty events --all --json > events.jsonl              every row there is
+  bty events --search 'token ci'                      what a script did
+
+A moment is one such as 2026-11-22T19:07 (UTC), or how long ago: 30m, 24h, 7d. The command works
+beside a running server.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "--search", metavar="TEXT", default="", help="a part of what a person reads"
+    )
+    parser.add_argument("--kind", metavar="KIND", default="", help="a kind; * for any characters")
+    parser.add_argument("--machine", metavar="MAC", help="what happened to this machine")
+    parser.add_argument("--actor", choices=[actor.value for actor in Actor], help="who acted")
+    parser.add_argument("--ip", metavar="ADDRESS", default="", help="where it came from")
+    parser.add_argument("--since", metavar="WHEN", default="", help="not before this moment")
+    parser.add_argument("--until", metavar="WHEN", default="", help="before this moment")
+    parser.add_argument("--failed", action="store_true", help="failures alone")
+    parser.add_argument("--open", action="store_true", help="those that nobody has acknowledged")
+    many = parser.add_mutually_exclusive_group()
+    many.add_argument(
+        "--limit", type=_count, default=USUAL_LIMIT, metavar="N", help="the newest N (default: 50)"
+    )
+    many.add_argument("--all", action="store_true", help="all of them")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    """Show them, oldest first; the exit status is 0."""
+    filters = _filters(args)
+    with live_database(config.paths.state_dir) as database:
+        audit = Audit(database)
+        tell = _as_json if args.json else _as_line
+        _write(audit.export(filters) if args.all else _newest(audit, filters, args.limit), tell)
+    return 0
+
+
+def _filters(args: argparse.Namespace) -> Filters:
+    machine = parse_mac(args.machine) if args.machine else ""
+    return Filters(
+        q=args.search,
+        kind=args.kind,
+        subject_kind="machine" if machine else "",
+        subject_id=machine,
+        actor=args.actor or "",
+        source_ip=args.ip,
+        since=args.since,
+        until=args.until,
+        failed=args.failed,
+        open=args.open,
+    )
+
+
+def _newest(audit: Audit, filters: Filters, limit: int) -> list[StoredEvent]:
+    """The newest `limit` of them, oldest first, however far back they are."""
+    found: list[StoredEvent] = []
+    before = None
+    while len(found) < limit:
+        wanted = min(SLICE, limit - len(found))
+        part = audit.search(filters, before=before, limit=wanted)
+        found += part.rows
+        before = part.rows[-1].id if len(part.rows) == wanted else part.stopped_at
+        if before is None:
+            break
+    return found[::-1]
+
+
+def _write(rows: Iterable[StoredEvent], tell: Callable[[StoredEvent], str]) -> None:
+    left = iter(rows)
+    while lines := [f"{tell(row)}\n" for row in islice(left, SLICE)]:
+        sys.stdout.write("".join(lines))
+
+
+def _as_json(row: StoredEvent) -> str:
+    return json.dumps(row.as_data(), separators=(",", ":"))
+
+
+def _as_line(row: StoredEvent) -> str:
+    return one_line(f"{row.ts[:19]}Z  {row.kind}  {row.summary}")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:7]) <= 100_000:
+        raise argparse.ArgumentTypeError("a whole number from 1 to 100000; --all shows all")
+    return int(text)

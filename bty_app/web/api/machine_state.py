@@ -1,0 +1,61 @@
+"""A machine with where it is in its cycle, for operators' scripts (under /api/v1)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import falcon
+
+from bty_app.domain.mac import parse_mac
+from bty_app.domain.machine import Phase
+from bty_app.domain.moments import stamp, with_z
+from bty_app.services.machines import Machines, Shown
+from bty_app.web.api.machines import MACHINE, as_json
+from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT, MOMENT
+from bty_app.web.operations import Operation, answers, declared
+from bty_app.web.records import record
+from bty_app.web.shapes import Flag, Nullable, Text, Whole, words_of
+
+_PROGRESS = record(
+    at=MOMENT,
+    phase=Text("What the live environment does."),
+    bytes_done=Nullable(BYTES),
+    bytes_total=Nullable(BYTES),
+    rate=Nullable(Whole("Bytes a second.")),
+    error=MAYBE_TEXT,
+)
+MACHINE_STATE = record(
+    "MachineState",
+    **MACHINE.fields,
+    phase=Text("Where it is in its cycle.", one_of=words_of(Phase)),
+    phase_at=MAYBE_MOMENT,
+    attempts=Whole("Attempts of this cycle."),
+    disk_suspect=Flag("What is on its disk is not proven, and is not booted."),
+    progress=Nullable(_PROGRESS),
+)
+
+
+class MachineState:
+    """`/api/v1/machines/{mac}`."""
+
+    operations = declared(GET=Operation(answers("The machine.", MACHINE_STATE)))
+
+    def __init__(self, machines: Machines) -> None:
+        self._machines = machines
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """The record, where the machine is in its cycle, and how far a flash is."""
+        resp.media = state_json(self._machines.get(parse_mac(mac)))
+
+
+def state_json(shown: Shown) -> dict[str, object]:
+    """A machine as plain data, with its cycle."""
+    machine, progress = shown.machine, shown.progress
+    return {
+        **as_json(shown),
+        "phase": machine.phase.value,
+        "phase_at": with_z(stamp(machine.phase_at)) if machine.phase_at else None,
+        "attempts": machine.attempts,
+        "disk_suspect": machine.disk_suspect,
+        "progress": asdict(progress) | {"at": with_z(progress.at)} if progress else None,
+    }
