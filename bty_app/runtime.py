@@ -197,6 +197,8 @@ def services(
         tokens=Tokens(database, clock),
         webhooks=parts.webhooks(config, database, settings, clock),
         departure=departure,
+        restore=parts.restore(config, revisions, clock),
+        recover=parts.recover(config, revisions, clock),
         account=AccountKeeper(database, sessions, password_place, clock),
     )
 

@@ -36,13 +36,15 @@ from bty_app.services.jobs import Jobs
 from bty_app.services.offsite import Offsite
 from bty_app.services.own_program import OwnProgram
 from bty_app.services.premises import AskLan, Network, Premises
+from bty_app.services.recover import Recover
+from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings
 from bty_app.services.webhooks import Webhooks
 from bty_app.store.artifact_sets import ArtifactSets
 from bty_app.store.backup_shelf import Shelf
 from bty_app.store.boot_tree import BootTree
-from bty_app.store.database import Database
+from bty_app.store.database import ALL_TOPICS, Database
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Login, Registry
 from bty_app.upstream.withcache import Withcache
@@ -175,6 +177,27 @@ def settings_of(
         configured={s.configured: spelled(config.value(s.configured)) for s in UPSTREAM},
         provenance=config.provenance,
         clock=clock,
+    )
+
+
+def restore(config: Config, revisions: Revisions, clock: Clock = utc_now) -> Restore:
+    """What puts backups back."""
+    return Restore(
+        config.paths.state_dir,
+        config.paths.backup_dir,
+        version=__version__,
+        clock=clock,
+        on_change=lambda: revisions.bump(ALL_TOPICS),
+    )
+
+
+def recover(config: Config, revisions: Revisions, clock: Clock = utc_now) -> Recover:
+    """What reads old databases."""
+    return Recover(
+        config.paths.state_dir,
+        version=__version__,
+        clock=clock,
+        on_change=lambda: revisions.bump(ALL_TOPICS),
     )
 
 

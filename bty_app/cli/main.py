@@ -59,6 +59,8 @@ COMMANDS: Mapping[str, Command] = {
     "backup": Command("bty_app.cli.backup", "back up everything, beside a running server or not"),
     "backups": Command("bty_app.cli.backups", "list, show, pin and remove backups"),
     "verify": Command("bty_app.cli.verify", "check a backup, a bundle or a database"),
+    "restore": Command("bty_app.cli.restore", "put a backup back, shown row by row first"),
+    "recover": Command("bty_app.cli.recover", "carry over what an old database still holds"),
     "doctor": Command("bty_app.cli.doctor", "check the installation, each finding with its remedy"),
     "offsite": Command(
         "bty_app.cli.offsite", "copy backups elsewhere, list them there, and bring them back"

@@ -78,6 +78,9 @@ class Kind(StrEnum):
     BACKUP_OVERDUE = "backup.overdue"
     BACKUP_UNPROVEN = "backup.unproven"
     BACKUP_RECOVERED = "backup.recovered"
+    BACKUP_RESTORED = "backup.restored"
+    BACKUP_RESTORE_FAILED = "backup.restore.failed"
+    STATE_RECOVERED = "state.recovered"
     OFFSITE_PUSHED = "offsite.pushed"
     OFFSITE_FAILED = "offsite.failed"
     OFFSITE_PRUNED = "offsite.pruned"
@@ -100,6 +103,7 @@ class Kind(StrEnum):
     MIGRATION_CANCELLED = "system.migration.cancelled"
     MIGRATION_ARRIVED = "system.migration.arrived"
     HOST_CHANGED = "system.host.changed"
+    SCHEMA_RETURNED = "system.schema.returned"
 
 
 @dataclass(frozen=True, slots=True)

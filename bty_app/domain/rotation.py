@@ -11,6 +11,8 @@ from enum import StrEnum
 UNKNOWN = "unknown"
 _LONGEST_VERSION = 64
 _VERSION = re.compile(r"[ -.0-\[\]-~]{1,64}", re.ASCII)  # printable, no path separator
+_RELEASE = re.compile(r"\d{1,9}(\.\d{1,9}){0,5}", re.ASCII)
+_MOMENT = re.compile(r"\.(\d{8}T\d{6}Z(?:\.\d+)?)\.bak$", re.ASCII)
 _ARCHIVE = re.compile(r"state\.db\.[0-9A-Za-z_.-]{1,64}\.\d{8}T\d{6}Z(\.\d+)?\.bak", re.ASCII)
 
 # Settings that configure how bty is run, and say nothing of any machine.
@@ -42,6 +44,14 @@ def verdict(found: Stamp, running: Stamp) -> Verdict:
     return Verdict.KEEP if found == running else Verdict.ROTATE
 
 
+def is_newer(found: str, running: str) -> bool:
+    """Is `found` a later release than `running`? Only what is numbers and dots can be compared."""
+    if not (_RELEASE.fullmatch(found) and _RELEASE.fullmatch(running)):
+        return False
+    one, other = ([int(part) for part in text.split(".")] for text in (found, running))
+    return one > other
+
+
 def sane_version(text: str) -> str:
     """`text` when it can be a release, else "unknown"."""
     return text if _VERSION.fullmatch(text) and text.strip() else UNKNOWN
@@ -65,6 +75,12 @@ def counted(machines: int) -> str:
 def is_archive_name(name: str) -> bool:
     """Is this a name that `archive_name` gives?"""
     return _ARCHIVE.fullmatch(name) is not None
+
+
+def moment_in(name: str) -> str:
+    """The moment in the name of an archive, so that names sort by it."""
+    found = _MOMENT.search(name)
+    return found[1] if found else ""
 
 
 def quarantine_name(now: datetime, taken: Container[str]) -> str:

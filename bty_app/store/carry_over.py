@@ -15,14 +15,15 @@ from bty_app.domain.machine import BootMode
 from bty_app.domain.moments import stamp
 from bty_app.domain.rotation import is_carried
 from bty_app.errors import InvalidInputError
+from bty_app.store.old_rows import Value, bytes_of
+from bty_app.store.old_rows import columns as columns_of
+from bty_app.store.old_rows import text as text_of
 from bty_app.store.version import has_table
 
 TABLES = ("machines", "machine_labels", "catalog_entries", "events", "settings")
 _HARDWARE = ("known_disks", "known_disks_at", "hw_lshw", "hw_lshw_at")
 _LONGEST_SETTING = 4096
 _LONGEST_NAME = 128
-
-Value = str | int | float | bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,11 @@ def last_chain_value(old: apsw.Connection) -> str | None:
     Raises:
         apsw.Error: it cannot be read.
     """
-    if "chain" not in _columns(old, "events"):
-        return _instance(old, "chain_start")
+    if "chain" not in columns_of(old, "events"):
+        return instance_value(old, "chain_start")
     for (value,) in old.execute("SELECT chain FROM events ORDER BY rowid DESC LIMIT 1"):
         return value if isinstance(value, str) and len(value) == 64 else None
-    return _instance(old, "chain_start")
+    return instance_value(old, "chain_start")
 
 
 def identity(old: apsw.Connection) -> tuple[str | None, int]:
@@ -78,13 +79,13 @@ def identity(old: apsw.Connection) -> tuple[str | None, int]:
     Raises:
         apsw.Error: it cannot be read.
     """
-    rotations = _instance(old, "rotations") or ""
+    rotations = instance_value(old, "rotations") or ""
     known = rotations.isascii() and rotations.isdigit() and len(rotations) <= 9
-    return _instance(old, "instance_id"), int(rotations) if known else 0
+    return instance_value(old, "instance_id"), int(rotations) if known else 0
 
 
 def _machines(old: apsw.Connection, new: apsw.Connection, *, at: str) -> tuple[int, int]:
-    columns = _columns(old, "machines")
+    columns = columns_of(old, "machines")
     if "mac" not in columns or not columns & set(_HARDWARE):
         return 0, 0
     carried = seen = 0
@@ -106,35 +107,28 @@ def _machines(old: apsw.Connection, new: apsw.Connection, *, at: str) -> tuple[i
 
 def _hardware_query(columns: set[str]) -> str:
     """Bytes, since text of a stranger need not be UTF-8; JSON with SQLite's own verdict on it."""
-    selected = [_bytes_of("mac", _LONGEST_NAME)]
+    selected = [bytes_of("mac", _LONGEST_NAME)]
     for name in _HARDWARE:
         if name not in columns:
             selected += ["NULL"] if name.endswith("_at") else ["NULL", "0"]
         elif name.endswith("_at"):
-            selected.append(_bytes_of(name, _LONGEST_NAME))
+            selected.append(bytes_of(name, _LONGEST_NAME))
         else:
-            content = _bytes_of(name, MAX_LSHW_BYTES)
+            content = bytes_of(name, MAX_LSHW_BYTES)
             selected += [content, f"{content} IS NOT NULL AND json_valid({name})"]
     return f"SELECT {', '.join(selected)} FROM machines"
 
 
-def _bytes_of(name: str, longest: int) -> str:
-    return (
-        f"CASE WHEN typeof({name}) = 'text' AND octet_length({name}) <= {longest}"
-        f" THEN CAST({name} AS BLOB) END"
-    )
-
-
 def _mac(content: Value) -> str | None:
     try:
-        return parse_mac(_text(content) or "")
+        return parse_mac(text_of(content) or "")
     except InvalidInputError:
         return None
 
 
 def _json(content: Value, is_valid: Value) -> str | None:
     """An object or array as its text stands there; what nobody could read is left behind."""
-    text = _text(content)
+    text = text_of(content)
     if text is None or text.lstrip()[:1] not in {"{", "["}:
         return None
     if is_valid:
@@ -147,7 +141,7 @@ def _json(content: Value, is_valid: Value) -> str | None:
 
 def _moment(content: Value) -> str | None:
     try:
-        moment = datetime.fromisoformat(_text(content) or "")
+        moment = datetime.fromisoformat(text_of(content) or "")
     except ValueError:
         return None
     try:
@@ -156,21 +150,11 @@ def _moment(content: Value) -> str | None:
         return None
 
 
-def _text(content: Value) -> str | None:
-    if not isinstance(content, bytes):
-        return None
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else text
-
-
 def _settings(old: apsw.Connection, new: apsw.Connection, *, at: str) -> tuple[str, ...]:
-    if not {"key", "value"} <= _columns(old, "settings"):
+    if not {"key", "value"} <= columns_of(old, "settings"):
         return ()
     rows = old.execute(
-        f"SELECT {_bytes_of('key', _LONGEST_NAME)}, {_bytes_of('value', _LONGEST_SETTING)}"
+        f"SELECT {bytes_of('key', _LONGEST_NAME)}, {bytes_of('value', _LONGEST_SETTING)}"
         " FROM settings"
     )
     carried = dict(_carried(rows))
@@ -183,21 +167,18 @@ def _settings(old: apsw.Connection, new: apsw.Connection, *, at: str) -> tuple[s
 
 def _carried(rows: apsw.Cursor) -> Iterator[tuple[str, str]]:
     for row in rows:
-        key, value = _text(row[0]), _text(row[1])
+        key, value = text_of(row[0]), text_of(row[1])
         if key is not None and value is not None and is_carried(key):
             yield key, value
 
 
-def _columns(connection: apsw.Connection, table: str) -> set[str]:
-    """The columns of a table, in lower case; none for a view."""
-    if not has_table(connection, table):
-        return set()
-    found = connection.execute("SELECT name FROM pragma_table_xinfo(?)", (table,))
-    return {str(name).lower() for (name,) in found}
+def instance_value(connection: apsw.Connection, key: str) -> str | None:
+    """What a database says of itself under `key`, if its schema has that.
 
-
-def _instance(connection: apsw.Connection, key: str) -> str | None:
-    if not {"key", "value"} <= _columns(connection, "bty_instance"):
+    Raises:
+        apsw.Error: it cannot be read.
+    """
+    if not {"key", "value"} <= columns_of(connection, "bty_instance"):
         return None
     sql = "SELECT value FROM bty_instance WHERE key = ?"
     for (value,) in connection.execute(sql, (key,)):

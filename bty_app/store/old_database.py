@@ -95,8 +95,7 @@ class OldDatabase:
         found = " ".join(str(self.connection.pragma("quick_check")).split())
         if found == "ok":
             return
-        code = _PAGE_ERROR.search(found)
-        if code and int(code[1]) & 0xFF == apsw.SQLITE_IOERR:  # the disk's word, not the file's
+        if is_of_the_disk(found):
             raise StorageError(f"{self.path}: cannot be read; nothing was changed, try again")
         raise DamagedError(f"{self.path.name} is damaged ({found[:120]})")
 
@@ -123,8 +122,17 @@ class OldDatabase:
             time.sleep(_POLL_SECONDS)
 
 
+def is_of_the_disk(found: str) -> bool:
+    """Does what a check of a database says come from the disk, and not from the file?"""
+    code = _PAGE_ERROR.search(found)
+    if code is None:
+        return "disk I/O error" in found
+    return int(code[1]) & 0xFF == apsw.SQLITE_IOERR
+
+
 def _meaning(path: Path, error: apsw.Error) -> BtyError:
-    if isinstance(error, apsw.NotADBError | apsw.CorruptError | apsw.FormatError):
+    is_damaged = isinstance(error, apsw.NotADBError | apsw.CorruptError | apsw.FormatError)
+    if is_damaged or "unsupported file format" in str(error):  # what a garbled header is called
         return DamagedError(f"{path.name} cannot be read ({error})")
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return ConflictError(_busy(path))

@@ -21,7 +21,7 @@ from bty_app.domain.events import Actor, Event, Kind
 from bty_app.domain.moments import stamp as moment_text
 from bty_app.domain.rotation import Stamp, Verdict, counted, verdict
 from bty_app.errors import BtyError, ConfigError, ConflictError, StorageError
-from bty_app.store import events, file_header, locks, quarantine, sqlite, swap
+from bty_app.store import events, file_header, locks, quarantine, return_ticket, sqlite, swap
 from bty_app.store.creation import (
     build_fresh,
     exists,
@@ -50,6 +50,7 @@ class Outcome(StrEnum):
     OPENED = "opened"
     CREATED = "created"
     ROTATED = "rotated"
+    RETURNED = "returned"
     QUARANTINED = "quarantined"
 
 
@@ -73,6 +74,12 @@ class Opening:
                 f"the database of {self.from_version} is archived as {self.archive}"
                 f" (backup {self.backup_id or 'not taken'}); a fresh one holds the hardware of"
                 f" {counted(self.machines)}{self._aside()}"
+            )
+        if self.outcome is Outcome.RETURNED:
+            return (
+                f"this release's own database is back, with {counted(self.machines)}; that of"
+                f" {self.from_version} is archived as {self.archive}"
+                f" (backup {self.backup_id or 'not taken'}){self._aside()}"
             )
         if self.outcome is Outcome.QUARANTINED:
             return f"{self.problem}: moved to {self.set_aside}; the server has a fresh database"
@@ -152,6 +159,8 @@ class _Start:
 
     def _rotate(self, old: OldDatabase, from_version: str) -> Opening:
         old.check()
+        running = Stamp(self.version, sqlite.APPLICATION_ID, sqlite.SCHEMA_NUMBER)
+        ticket = return_ticket.find(old.connection, self.state_db, from_version, running)
         backup_id = self._back_up(old)
         succession = Succession(
             old=old,
@@ -159,18 +168,22 @@ class _Start:
             to_version=self.version,
             now=self.now,
             backup_id=backup_id,
+            left=ticket.archive if ticket and not ticket.is_valid else None,
         )
         with _disk_errors(self.state_db):
             archive = succession.archive()
-        carried = succession.build(archive)
+        if ticket and ticket.is_valid:
+            machines, outcome = return_ticket.build(succession, ticket, archive), Outcome.RETURNED
+        else:
+            machines, outcome = succession.build(archive).machines, Outcome.ROTATED
         with _disk_errors(self.state_db), contextlib.suppress(PermissionError):  # another's file
             self.state_db.chmod(0o600)  # the archive is this very file
         swap.swap(self.state_db, archive)
         return Opening(
-            Outcome.ROTATED,
+            outcome,
             archive=archive.name,
             from_version=from_version,
-            machines=carried.machines,
+            machines=machines,
             backup_id=backup_id,
         )
 

@@ -28,6 +28,7 @@ class Succession:
     to_version: str
     now: datetime
     backup_id: str | None
+    left: Path | None = None  # the archive of the running release that nobody goes back to
 
     def archive(self) -> Path:
         """Where the old file will be: a free name, or the one that a cut-off start gave it.
@@ -82,7 +83,7 @@ class Succession:
         instance.put(tx, "rotations", str(rotations + 1))
         instance.put(tx, swap.PREDECESSOR, archive.name)
         if self.backup_id:
-            events.record(tx, _backed_up(self.backup_id), at=at)
+            events.record(tx, backed_up(self.backup_id), at=at)
         events.record(tx, self._event(archive, carried), at=at)
         return carried
 
@@ -93,7 +94,7 @@ class Succession:
             Actor.SYSTEM,
             f"The database of {self.from_version} is archived as {archive.name}, and a fresh one"
             f" for {self.to_version} has the hardware of {counted(carried.machines)}."
-            " Next: bind the machines again; the archive holds the rest",
+            f" Next: bind the machines again; the archive holds the rest{self._left()}",
             details={
                 "from_version": self.from_version,
                 "to_version": self.to_version,
@@ -109,11 +110,22 @@ class Succession:
                     "settings": list(carried.settings),
                 },
                 "backup_id": self.backup_id,
+                "left": self.left.name if self.left else None,
             },
         )
 
+    def _left(self) -> str:
+        """Where the state from before the upgrade is, where it is not put back."""
+        if self.left is None:
+            return ""
+        return (
+            f". What {self.to_version} knew before the upgrade is in {self.left.name}: it does not"
+            f" come back by itself, since operators have worked with {self.from_version}"
+        )
 
-def _backed_up(backup_id: str) -> Event:
+
+def backed_up(backup_id: str) -> Event:
+    """The backup that preceded an archiving."""
     return Event(
         Kind.BACKUP_CREATED,
         Actor.SYSTEM,

@@ -14,7 +14,7 @@ from bty_app.web.api import access as access_api
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import backups as backups_api
 from bty_app.web.api import catalog as catalog_api
-from bty_app.web.api import catalog_v1, events_v1, machines_v1
+from bty_app.web.api import catalog_v1, events_v1, machines_v1, restore_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import hardware as hardware_api
 from bty_app.web.api import jobs as jobs_api
@@ -52,7 +52,9 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     cookies = Cookies(secure=options.public_url.startswith("https://"))
     check = SessionCheck(services.sessions, services.tokens, cookies)
     assets = Assets()
-    alerts = Alerts(services.audit, services.revisions, services.departure.refusal)
+    alerts = Alerts(
+        services.audit, services.recover, services.revisions, services.departure.refusal
+    )
     pages = Pages(assets, services.sessions, alerts)
     app: falcon.App[Any, Any] = falcon.App(
         middleware=[front, check, ErrorPages(pages)], independent_middleware=True
@@ -114,6 +116,9 @@ def _backup_routes(routes: Routes, services: Services) -> None:
     routes.add(backup, backups_api.BackupById(making))
     routes.add(f"{backup}/verify", backups_api.BackupProof(making))
     routes.add(f"{backup}/archive.tar", backups_api.BackupArchive(making))
+    routes.add(f"{backup}/restore", restore_v1.BackupRestore(services.restore))
+    routes.add("/api/v1/restore/undo", restore_v1.RestoreUndo(services.restore))
+    routes.add("/api/v1/archives/{name}/recover", restore_v1.ArchiveRecover(services.recover))
 
 
 def _operator_routes(routes: Routes, services: Services, options: Options) -> None:

@@ -28,6 +28,8 @@ from bty_app.web.ui import login as login_page
 from bty_app.web.ui import machine as machine_page
 from bty_app.web.ui import machines as machines_page
 from bty_app.web.ui import netboot as netboot_page
+from bty_app.web.ui import recover as recover_page
+from bty_app.web.ui import restore as restore_page
 from bty_app.web.ui import settings as settings_page
 from bty_app.web.ui.backup_schedule import ScheduleView, SettingsBackup
 from bty_app.web.ui.catalog_query import query_of as catalog_query_of
@@ -45,6 +47,19 @@ def add_pages(
     _dashboard_routes(app, services, pages)
     _netboot_routes(app, services, pages, options)
     _backup_routes(app, services, pages)
+    _restore_routes(app, services, pages)
+
+
+def _restore_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
+    """Behind a session: backups compared and put back, old databases."""
+    view = restore_page.RestoreView(pages, services.restore, services.catalog)
+    backup = "/ui/backups/{backup_id}"
+    app.add_route(f"{backup}/compare", restore_page.ComparePage(view))
+    app.add_route(f"{backup}/machines/{{mac}}", restore_page.BackupMachine(view))
+    app.add_route(f"{backup}/restore", restore_page.RestorePage(view))
+    app.add_route("/ui/restore/undo", restore_page.UndoPage(view))
+    app.add_route("/ui/recover", recover_page.RecoverList(pages, services.recover))
+    app.add_route("/ui/recover/{name}", recover_page.RecoverPage(view, services.recover))
 
 
 def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:

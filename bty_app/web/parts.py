@@ -33,7 +33,9 @@ from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.offsite_jobs import OffsiteJobs
 from bty_app.services.plans import Plans
+from bty_app.services.recover import Recover
 from bty_app.services.reports import Reports
+from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Sessions
 from bty_app.services.settings import Settings
@@ -79,6 +81,8 @@ class Services:
     tokens: Tokens
     account: AccountKeeper
     webhooks: Webhooks
+    restore: Restore
+    recover: Recover
     offsite: OffsiteJobs
     departure: Departure
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app.store import creation
-from tests.crashlab import actions, backups, checks, netboot, publications
+from tests.crashlab import actions, backups, checks, netboot, publications, restorations
 from tests.crashlab.originals import (
     OLD_VERSION,
     ORIGINAL_VERSION,
@@ -129,6 +129,23 @@ SCENARIOS = (
     Scenario("backup", "publications:back_up", current, lambda d: checks.published(d, "backup")),
     Scenario("scheduled backup with pruning", "backups:back_up", backups.prepared, backups.kept),
     Scenario("removal of a backup", "backups:remove", backups.prepared, backups.kept),
+    Scenario("restore", "restorations:restore", restorations.changed, restorations.restored),
+    Scenario(
+        "restore in place of a damaged database",
+        "restorations:restore",
+        restorations.damaged,
+        restorations.replaced,
+        always_whole=False,
+    ),
+    Scenario("recovery", "restorations:recover", restorations.upgraded, restorations.recovered),
+    Scenario("return", "restorations:go_back", restorations.upgraded, restorations.returned),
+    Scenario(
+        "return without hard links",
+        "restorations:go_back",
+        restorations.upgraded,
+        restorations.returned,
+        standing=(_NO_LINKS,),
+    ),
     Scenario(
         "installation of netboot artifacts",
         "netboot:install",

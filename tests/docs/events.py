@@ -17,6 +17,8 @@ from bty_app.domain import (
     machine_events,
     migration_events,
     offsite_events,
+    recovering,
+    restoring,
     settings_events,
     webhooks,
 )
@@ -221,6 +223,45 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
         ),
         *BACKUP_EXAMPLES,
         (
+            restoring.restored(
+                restoring.Origin("2026-11-22T19-07-18Z", "a" * 64),
+                restoring.Wanted(),
+                restoring.Effect({}, 0, 0, 0, 0, 0, "a" * 64),
+                restoring.WayBack("2026-11-23T19-07-18Z"),
+                _BY,
+            ),
+            "A backup was put back, or a restore undone (`undoes` is its event). `undo` is what was"
+            " backed up before.",
+        ),
+        (
+            restoring.restore_failed("2026-11-22T19-07-18Z", "the disk is full", _BY),
+            "A backup could not be put back; nothing has changed.",
+        ),
+        (
+            recovering.recovered(
+                "state.db.0.91.0.20261122T190718Z.bak",
+                recovering.Choice(frozenset(recovering.Part)),
+                {part: recovering.PartCounts() for part in recovering.Part},
+                dict.fromkeys(["database_version", "disarmed", "rejected", "losses"]),
+                _BY,
+            ),
+            "Rows of an old database were carried over.",
+        ),
+        (
+            Event(
+                Kind.SCHEMA_RETURNED,
+                Actor.SYSTEM,
+                "",
+                details=dict.fromkeys(
+                    [
+                        *("from_version", "to_version", "returned_from", "archived_at"),
+                        *("archived_chain", "machines", "backup_id"),
+                    ]
+                ),
+            ),
+            "An older release was started, and has its own database back.",
+        ),
+        (
             image_events.refreshed(_ENTRY, _ENTRY),
             "The source of a rolling image serves other bytes than were known. Found out while a"
             " plan was made.",
@@ -290,6 +331,7 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
                         "rows",
                         "carried",
                         "backup_id",
+                        "left",
                     ]
                 ),
             ),

@@ -11,12 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from bty_app import __version__
-from bty_app.domain.jobs import Quiet
 from bty_app.domain.migration import MARK_FILE
-from bty_app.services.backups import Order
 from bty_app.services.boot_servers import Name
 from tests.web import walk
 from tests.web.browsing import HOST, SHAPES, complaints_of, log_in, shoot
+from tests.web.past import add_past
 from tests.web.site import Site, served, site
 from tests.web.test_browser import _a_lively_rack
 
@@ -36,7 +35,7 @@ def running(quick_dir: Path) -> Iterator[Site]:
         made.services.boot_servers.starts(Name.TFTP, "UDP port 69 of every interface")
         detail = {"file": "ipxe.efi", "bytes": 996864}
         made.services.boot_servers.seen("tftp.done", made.hands.now, "52:54:00:12:34:56", detail)
-        made.services.backup_jobs.backups.create(Order("manual", walk.BACKUP), Quiet())
+        add_past(made)
         yield made
 
 

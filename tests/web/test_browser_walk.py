@@ -20,6 +20,7 @@ from tests.domain.test_hardware import tree
 from tests.web import walk
 from tests.web.browsing import HOST, PHONE_DARK, SHAPES, complaints_of, log_in, shoot
 from tests.web.hostile import CANARY
+from tests.web.past import add_past
 from tests.web.site import DISKS, MAC, REF, Site, served, site
 from tests.web.test_browser import _a_lively_rack
 
@@ -70,6 +71,7 @@ def spoilt(quick_dir: Path) -> Iterator[Site]:
         made.add_event(Kind.SCHEMA_RESET, ILL)
         made.add_artifacts("7.0", __version__)
         made.add_bulk()
+        add_past(made)
         made.database.write(_spoil)
         yield made
 
@@ -132,6 +134,7 @@ def test_every_page_is_whole_without_javascript(
     with site(quick_dir / "state") as made:
         _a_lively_rack(made)
         made.add_bulk()
+        add_past(made)
         made.add_artifacts("7.0", __version__)
         with served(made.app) as port:
             base = f"http://{HOST}:{port}"

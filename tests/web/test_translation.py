@@ -24,6 +24,7 @@ from bty_app.web.ui.kind_words import ACTOR_NAMES, KIND_NAMES, actor_words, kind
 from bty_app.web.ui.stage_words import STAGE_NAMES
 from bty_app.web.ui.words import PHASE_NAMES, STATE_NAMES, STATE_TONES
 from tests.web import walk
+from tests.web.past import add_past
 from tests.web.site import MAC, REF, Site, mac, site
 
 TABLES: tuple[tuple[type[Enum], Mapping[Any, str]], ...] = (
@@ -88,6 +89,7 @@ def house(quick_dir: Path) -> Iterator[Site]:
             made.add_event(kind, "something")
         made.add_artifacts("7.0", __version__)
         made.add_bulk()
+        add_past(made)
         yield made
 
 

@@ -15,6 +15,7 @@ from bty_app.domain.inventory import parse_inventory
 from bty_app.domain.machine import Assignment, BootMode, Serial
 from tests.domain.test_hardware import tree
 from tests.web import walk
+from tests.web.past import add_past
 from tests.web.site import DISKS, MAC, REF, Site, mac, site
 
 MOST = 150_000
@@ -49,6 +50,7 @@ def fleet(quick_dir: Path) -> Iterator[Site]:
                 Kind.MACHINE_FLASH_FAILED, f"{MAC} reports that its flash failed: no. {number}"
             )
         made.add_bulk()
+        add_past(made)
         yield made
 
 

@@ -11,6 +11,7 @@ from tests.web.site import MAC, REF
 _UNFIT = re.compile(r"([^a-z]|\b[0-9a-f]{2}\b|\b[0-9a-f]{64}\b)+")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 BACKUP = "2026-05-24T08-00-00Z"
+ARCHIVE = "state.db.0.1.0.20261122T190718Z.bak"
 # What stands for a part of an address where a test has nothing of its own.
 EXAMPLES: Mapping[str, str] = {
     "mac": MAC,
@@ -46,7 +47,8 @@ def pages() -> list[str]:
 
 def filled(path: str, known: Mapping[str, str] | None = None) -> str:
     """The address that a template stands for."""
-    parts = {**EXAMPLES, **(known or {})}
+    archive = {"name": ARCHIVE} if path.startswith(("/ui/recover/", "/api/v1/archives/")) else {}
+    parts = {**EXAMPLES, **archive, **(known or {})}
     address = _PLACE.sub(lambda place: parts[place[1]], path)
     return f"{address}?{QUERIES[path]}" if path in QUERIES else address
 

@@ -1,0 +1,197 @@
+"""Going back to an older release brings its database back with it.
+
+An upgrade archives the database, and the fresh one says which archive it came from. When the older
+release finds that fresh one, and no operator has done anything with it, the archive becomes the
+database again. It is copied: the archive itself stays, and the swap is that of every rotation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from bty_app.domain.events import Actor, Event, Kind
+from bty_app.domain.moments import stamp as moment_text
+from bty_app.domain.rotation import Stamp, is_archive_name, is_newer
+from bty_app.errors import NotFoundError, StorageError
+from bty_app.store import (
+    carry_over,
+    events,
+    hardware,
+    instance,
+    old_rows,
+    snapshot,
+    sqlite,
+    swap,
+    version,
+)
+from bty_app.store.creation import remove_unfinished, unfinished
+from bty_app.store.database import Tx
+from bty_app.store.old_database import is_of_the_disk
+from bty_app.store.succession import Succession, backed_up
+
+# To come in and look around is no act that could be lost.
+_LOOKING = (
+    Kind.LOGIN_SUCCEEDED.value,
+    Kind.LOGIN_FAILED.value,
+    Kind.LOGOUT.value,
+    Kind.SESSIONS_REVOKED.value,
+    Kind.TOKEN_FAILED.value,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The archive of the running release that a newer database came from, and how many acts of
+    operators the newer one has seen since.
+    """
+
+    archive: Path
+    acts: int
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether going back loses nothing that anybody did."""
+        return self.acts == 0
+
+
+def find(newer: apsw.Connection, state_db: Path, found: str, running: Stamp) -> Ticket | None:
+    """The way back from the database of release `found`; None when there is none.
+
+    Raises:
+        apsw.Error: the newer database cannot be read.
+    """
+    if running.version is None or not is_newer(found, running.version):
+        return None
+    name = carry_over.instance_value(newer, swap.PREDECESSOR)
+    if name is None or not is_archive_name(name):
+        return None
+    archive = state_db.with_name(name)
+    reset = _reset_event(newer)
+    # Twice: SQLite takes a read that the disk refused once for damage, too.
+    if reset is None or not any(_is_it(archive, reset[1], running) for _ in range(2)):
+        return None
+    return Ticket(archive, _acts(newer, reset[0]))
+
+
+def build(succession: Succession, ticket: Ticket, archived_as: Path) -> int:
+    """Build the database that comes back beside the newer one; return how many machines it has.
+
+    Raises:
+        StorageError: the disk refused; nothing was changed.
+    """
+    new = unfinished(succession.old.path)
+    try:
+        with hardware.opened_archive(ticket.archive) as source:
+            snapshot.copy_from(source, new)
+        return _told(new, succession, ticket, archived_as)
+    except BaseException as error:
+        remove_unfinished(new)
+        if isinstance(error, apsw.Error):
+            raise sqlite.translated(error) from error
+        raise
+
+
+def _told(new: Path, succession: Succession, ticket: Ticket, archived_as: Path) -> int:
+    """It goes on, and says what happened."""
+    connection = sqlite.connect(new, flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.pragma("synchronous", 3)  # EXTRA
+        connection.execute("BEGIN EXCLUSIVE")
+        tx, at = Tx(connection), moment_text(succession.now)
+        _, rotations = carry_over.identity(succession.old.connection)
+        instance.put(tx, "rotations", str(rotations + 1))
+        instance.put(tx, swap.PREDECESSOR, archived_as.name)
+        if succession.backup_id:
+            events.record(tx, backed_up(succession.backup_id), at=at)
+        machines = int(tx.value("SELECT count(*) FROM machines"))
+        events.record(tx, _returned(succession, ticket, archived_as, machines), at=at)
+        connection.execute("COMMIT")
+        found = " ".join(str(connection.pragma("quick_check")).split())
+        if found != "ok":
+            raise StorageError(f"the copy of {ticket.archive.name} is not sound ({found[:80]})")
+    finally:
+        connection.close()
+    return machines
+
+
+def _returned(succession: Succession, ticket: Ticket, archived_as: Path, machines: int) -> Event:
+    return Event(
+        Kind.SCHEMA_RETURNED,
+        Actor.SYSTEM,
+        f"The database of {succession.to_version} is back as it was before the upgrade to"
+        f" {succession.from_version}, in which nobody had done anything; that one is archived as"
+        f" {archived_as.name}",
+        details={
+            "from_version": succession.from_version,
+            "to_version": succession.to_version,
+            "returned_from": str(ticket.archive),
+            "archived_at": str(archived_as),
+            "archived_chain": carry_over.last_chain_value(succession.old.connection),
+            "machines": machines,
+            "backup_id": succession.backup_id,
+        },
+    )
+
+
+def _reset_event(newer: apsw.Connection) -> tuple[int, dict[str, object]] | None:
+    """The id and the details of the event that tells of the newest archive."""
+    if not {"id", "kind", "actor", "details"} <= old_rows.columns(newer, "events"):
+        return None
+    sql = "SELECT id, details FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1"
+    for event_id, details in newer.execute(sql, (Kind.SCHEMA_RESET.value,)):
+        try:
+            value = json.loads(str(details))
+        except ValueError:
+            return None
+        if isinstance(value, dict):
+            return int(str(event_id)), value
+    return None
+
+
+def _is_it(archive: Path, told: dict[str, object], running: Stamp) -> bool:
+    """Is this the file that the event tells of, sound, and of the running release?
+
+    Raises:
+        StorageError: the disk does not let it be read: nobody knows, and nothing was changed.
+    """
+    try:
+        status = archive.lstat()
+        with hardware.opened_archive(archive) as connection:
+            return _is_told_of(connection, status, told) and _is_whole(connection, running)
+    except (FileNotFoundError, NotFoundError):
+        return False
+    except OSError as error:
+        raise StorageError(f"{archive}: cannot be read: {error.strerror}") from error
+    except StorageError as error:
+        if isinstance(error.__cause__, apsw.NotADBError | apsw.CorruptError | apsw.SQLError):
+            return False  # then a fresh database is the better one
+        raise
+
+
+def _is_told_of(archive: apsw.Connection, status: os.stat_result, told: dict[str, object]) -> bool:
+    """The same file; or a copy of it, which ends with the same link of the audit chain."""
+    chain = carry_over.last_chain_value(archive)
+    same = told.get("archived_inode") == status.st_ino
+    same = same or (chain is not None and told.get("archived_chain") == chain)
+    return same and told.get("archived_bytes") == status.st_size
+
+
+def _is_whole(archive: apsw.Connection, running: Stamp) -> bool:
+    if version.stamp(archive) != running:
+        return False
+    found = " ".join(str(archive.pragma("quick_check")).split())
+    if is_of_the_disk(found):
+        raise StorageError(f"the archive of {running.version} cannot be read: try again")
+    return found == "ok"
+
+
+def _acts(newer: apsw.Connection, reset_id: int) -> int:
+    marks = ", ".join("?" * len(_LOOKING))
+    sql = f"SELECT count(*) FROM events WHERE id > ? AND actor = ? AND kind NOT IN ({marks})"
+    values = (reset_id, Actor.OPERATOR.value, *_LOOKING)
+    return int(str(newer.execute(sql, values).fetchall()[0][0]))

@@ -1,0 +1,270 @@
+"""The pages that compare a backup with now, put it back, and take that back; and old databases."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import falcon
+import falcon.testing
+import pytest
+
+from bty_app import __version__
+from bty_app.domain.events import Query
+from bty_app.domain.machine import BootMode
+from bty_app.domain.tokens import Scope
+from bty_app.services.backup_files import BackupPlan, write_backup
+from bty_app.store import machines, rotation
+from tests.fleet_state import BEGIN, OTHER_REF, Fleet, bind, forget, image, setting
+from tests.fleet_state import mac as number
+from tests.web.site import REF, Site, Visit, site
+
+HERE = "/ui/backups/then"
+
+
+@pytest.fixture
+def house(quick_dir: Path) -> Iterator[Site]:
+    with site(quick_dir / "state") as made:
+        yield made
+
+
+@pytest.fixture
+def backup(house: Site, quick_dir: Path) -> str:
+    """A backup, and what has changed since."""
+    write(house, bind(1, labels=["a"]), bind(2, BootMode.FLASH_ALWAYS), bind(3), image(REF, "one"))
+    plan = BackupPlan("then", "manual", __version__, BEGIN)
+    state = quick_dir / "state"
+    write_backup(state / "state.db", state / "backups", plan)
+    write(house, bind(1, ref=OTHER_REF, labels=["b"], serial="<b>"), forget(2))
+    return "then"
+
+
+def write(house: Site, *changes: object) -> None:
+    for change in changes:
+        house.database.write(change)  # type: ignore[arg-type]
+
+
+def confirm(visit: Visit, path: str, **more: str) -> Any:
+    """Read the page, and submit the form that it has."""
+    text = visit.get(path).text
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', text))
+    fields = {k: unescape(v) for k, v in hidden.items() if k not in {"ids", "return_to"}}
+    return visit.post(path.partition("?")[0], sure="1", **(fields | more))
+
+
+def bound(house: Site, n: int) -> str | None:
+    machine = house.database.read(lambda tx: machines.get(tx, number(n)))
+    return machine.image_ref if machine else None
+
+
+def test_a_backup_is_compared_with_now(house: Site, backup: str) -> None:
+    visit = house.visit()
+
+    text = visit.get(f"{HERE}/compare").text
+
+    assert "2 machines differ" in text
+    assert number(1) in text
+    assert number(3) not in text
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
+    one = visit.get(f"{HERE}/compare?q=00:02").text
+    assert "1 machine differs" in one
+    assert number(1) not in one
+    assert "No machine" in visit.get(f"{HERE}/compare?q=zz").text
+
+
+def test_what_a_backup_knew_of_one_machine(house: Site, backup: str) -> None:
+    visit = house.visit()
+
+    text = visit.get(f"{HERE}/machines/{number(1)}").text
+
+    assert "Put this machine back" in text
+    assert "differs" in text
+    gone = visit.get(f"{HERE}/machines/{number(2)}").text
+    assert "There is no record of this machine now" in gone
+    assert visit.get(f"{HERE}/machines/{number(9)}").status_code == 404
+
+
+def test_a_backup_is_put_back_and_that_is_undone(house: Site, backup: str) -> None:
+    visit = house.visit()
+    before = house.services.revisions.current("machines")
+    shown = visit.get(f"{HERE}/restore").text
+
+    answer = confirm(visit, f"{HERE}/restore")
+
+    assert "come back as Inventory" in shown or "comes back as Inventory" in shown
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/restore/undo?done=1")
+    assert bound(house, 1) == REF
+    assert house.services.revisions.current("machines") != before
+    machine = house.database.read(lambda tx: machines.get(tx, number(2)))
+    assert machine is not None
+    assert machine.boot_mode is BootMode.INVENTORY
+    undo = visit.get("/ui/restore/undo?done=1").text
+    assert "Done. Below is the way back." in undo
+    assert confirm(visit, "/ui/restore/undo").status_code == 303
+    assert bound(house, 1) == OTHER_REF
+    assert bound(house, 2) is None
+    kinds = [row.kind for row in house.services.audit.listed(Query(limit=2))]
+    assert kinds == ["backup.restored", "backup.restored"]
+
+
+def test_one_machine_is_put_back(house: Site, backup: str) -> None:
+    visit = house.visit()
+
+    answer = confirm(visit, f"{HERE}/restore?mac={number(1)}")
+
+    assert answer.status_code == 303
+    assert bound(house, 1) == REF
+    assert bound(house, 2) is None
+
+
+def test_orders_to_flash_come_back_when_that_is_asked_for(house: Site, backup: str) -> None:
+    visit = house.visit()
+    address = re.findall(r'href="([^"]+)">With orders', visit.get(f"{HERE}/restore").text)[0]
+
+    shown = visit.get(unescape(address)).text
+    answer = confirm(visit, unescape(address))
+
+    assert "Without orders to flash" in shown
+    assert "is flashed at the next network boot" in shown
+    assert answer.status_code == 303
+    machine = house.database.read(lambda tx: machines.get(tx, number(2)))
+    assert machine is not None
+    assert machine.boot_mode is BootMode.FLASH_ALWAYS
+
+
+def test_what_changed_meanwhile_is_shown_again(house: Site, backup: str) -> None:
+    visit = house.visit()
+    digest = re.findall(r'name="digest" value="(\w+)"', visit.get(f"{HERE}/restore").text)[0]
+    write(house, bind(3, ref=OTHER_REF))
+
+    answer = visit.post(f"{HERE}/restore", digest=digest, sure="1")
+
+    assert answer.status_code == 409
+    assert "something has changed" in answer.text
+    assert bound(house, 1) == OTHER_REF
+
+
+def test_nothing_is_done_without_a_yes(house: Site, backup: str) -> None:
+    visit = house.visit()
+    digest = re.findall(r'name="digest" value="(\w+)"', visit.get(f"{HERE}/restore").text)[0]
+
+    answer = visit.post(f"{HERE}/restore", digest=digest)
+
+    assert answer.status_code == 422
+    assert bound(house, 1) == OTHER_REF
+    assert visit.post(f"{HERE}/restore", digest=digest, sure="1", csrf_token="x").status_code == 403
+
+
+@pytest.mark.parametrize("name", ["nothing", "..", "%2e%2e", "..%2fbackups%2fthen", ".tmp-x"])
+def test_backups_are_found_by_plain_names_alone(house: Site, backup: str, name: str) -> None:
+    visit = house.visit()
+
+    for page in ("compare", "restore", f"machines/{number(1)}"):
+        assert visit.get(f"/ui/backups/{name}/{page}").status_code == 404
+
+
+def test_without_a_restore_there_is_none_to_undo(house: Site) -> None:
+    assert "There is none that could be undone" in house.visit().get("/ui/restore/undo").text
+
+
+def test_strangers_see_and_do_nothing(house: Site, backup: str) -> None:
+    client = house.client()
+
+    for path in (f"{HERE}/compare", f"{HERE}/restore", "/ui/restore/undo", "/ui/recover"):
+        assert client.simulate_get(path).status_code == 303
+    assert client.simulate_post("/api/v1/backups/then/restore", json={}).status_code == 401
+
+
+def test_scripts_of_administrators_restore(house: Site, backup: str) -> None:
+    def ask(path: str, scope: Scope, **fields: object) -> falcon.testing.Result:
+        _made, token = house.services.tokens.create(secrets.token_hex(4), scope.value, "", ip=None)
+        return house.client().simulate_post(
+            path, json=fields, headers={"Authorization": f"Bearer {token}"}
+        )
+
+    path = f"/api/v1/backups/{backup}/restore"
+
+    assert ask(path, Scope.OPERATE).status_code == 403
+    shown = ask(path, Scope.ADMIN, macs=[number(1)]).json
+    assert shown["tables"] == {"machines": {"added": 0, "removed": 0, "changed": 1}}
+    assert bound(house, 1) == OTHER_REF
+    assert ask(path, Scope.ADMIN, digest=shown["digest"]).status_code == 409
+    done = ask(path, Scope.ADMIN, macs=[number(1)], digest=shown["digest"]).json
+    assert done["done"] is True
+    assert bound(house, 1) == REF
+    undo = ask("/api/v1/restore/undo", Scope.ADMIN).json
+    assert ask("/api/v1/restore/undo", Scope.ADMIN, digest=undo["digest"]).status_code == 200
+    assert bound(house, 1) == OTHER_REF
+    assert ask(path, Scope.ADMIN, mac="x").status_code == 422
+    assert ask(path, Scope.ADMIN, keep_boot_modes=1).status_code == 422
+
+
+# -- old databases -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def upgraded(quick_dir: Path) -> Iterator[Site]:
+    """A server after an upgrade: what the release before knew is in an archive."""
+    old = Fleet(quick_dir / "state").make()
+    old.write(bind(1, labels=["a"]), bind(2, BootMode.FLASH_ALWAYS), setting("flash.per_hour", "7"))
+    old.sql("UPDATE bty_version SET version = '0.1.0'")
+    rotation.open_state(old.place, version=__version__, now=BEGIN, backup=None)
+    with site(old.place) as made:
+        yield made
+
+
+def test_an_upgrade_offers_the_bindings_until_they_are_carried_over(upgraded: Site) -> None:
+    visit = upgraded.visit()
+    dashboard = visit.get("/ui/dashboard").text
+    address = re.findall(r'href="(/ui/recover/[^"]+)">2 bindings wait', dashboard)
+    assert len(address) == 1
+    shown = visit.get(address[0]).text
+
+    answer = confirm(visit, f"{address[0]}?part=bindings")
+
+    assert number(1) in shown
+    assert answer.status_code == 303
+    assert bound(upgraded, 1) == REF
+    machine = upgraded.database.read(lambda tx: machines.get(tx, number(2)))
+    assert machine is not None
+    assert (machine.image_ref, machine.boot_mode) == (REF, BootMode.INVENTORY)
+    assert "bindings wait" not in visit.get("/ui/dashboard").text
+    assert "Old databases" in visit.get("/ui/recover").text
+    assert address[0].rpartition("/")[2] in visit.get("/ui/recover").text
+
+
+def test_what_is_picked_is_what_comes_over(upgraded: Site) -> None:
+    visit = upgraded.visit()
+    name = upgraded.services.recover.archives()[0]
+    path = f"/ui/recover/{name}"
+
+    shown = visit.get(f"{path}?part=settings").text
+    answer = confirm(visit, f"{path}?part=settings")
+
+    assert "flash.per_hour" in shown
+    assert answer.status_code == 303
+    assert bound(upgraded, 1) is None
+    assert visit.get("/ui/recover/state.db").status_code == 404
+    assert visit.get("/ui/recover/..%2fstate.db").status_code == 404
+
+
+def test_scripts_of_administrators_recover(upgraded: Site) -> None:
+    _made, token = upgraded.services.tokens.create("t", "admin", "", ip=None)
+    name = upgraded.services.recover.archives()[0]
+    path, headers = f"/api/v1/archives/{name}/recover", {"Authorization": f"Bearer {token}"}
+
+    shown = upgraded.client().simulate_post(path, json={"parts": ["bindings"]}, headers=headers)
+    done = upgraded.client().simulate_post(
+        path, json={"parts": ["bindings"], "digest": shown.json["digest"]}, headers=headers
+    )
+
+    assert shown.json["parts"]["bindings"]["filled"] == 2
+    assert (done.status_code, done.json["done"], done.json["disarmed"]) == (200, True, 1)
+    assert bound(upgraded, 1) == REF
+    bad = upgraded.client().simulate_post(path, json={"parts": ["disks"]}, headers=headers)
+    assert bad.status_code == 422
