@@ -85,7 +85,7 @@ def write_backup(
     """
     teller = teller or Quiet()
     publish.make_directories(backups_dir)
-    name = _free_name(backups_dir, plan.backup_id)
+    name = free_name(backups_dir, plan.backup_id)
     with _connected(state_db) as connection, ExitStack() as view:
         view.enter_context(hardware.snapshot(connection))
         on_begun(name)
@@ -186,7 +186,12 @@ def _connected(state_db: Path | Connection) -> Iterator[Connection]:
         yield state_db
 
 
-def _free_name(backups_dir: Path, backup_id: str) -> str:
+def free_name(backups_dir: Path, backup_id: str) -> str:
+    """This name, or with `-1`, `-2` … where it is taken.
+
+    Raises:
+        ConflictError: so are a thousand.
+    """
     for number in range(1000):
         name = f"{backup_id}-{number}" if number else backup_id
         if not (backups_dir / name).exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bty_app.domain import backup_events as audit
 from bty_app.domain.backups import MANUAL, SCHEDULED, name_of
 from bty_app.domain.catalog_events import By
 from bty_app.domain.jobs import Job, Teller
@@ -58,7 +59,7 @@ class BackupJobs:
             KIND, _KEY, f"back up as {name}", lambda teller: self._made(words, trigger, teller)
         )
         if is_new and trigger == MANUAL:
-            self.backups.requested(name, trigger, by)
+            self.backups.journal.tell(audit.requested(name, trigger, by))
         return job
 
     def prove(self, backup_id: str, *, drill: bool) -> Job:

@@ -22,7 +22,7 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.jobs import Step, Teller
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError, CancelledError, ConflictError, StorageError
-from bty_app.services.backup_files import BackupPlan, BackupResult, write_backup
+from bty_app.services.backup_files import BackupPlan, BackupResult, free_name, write_backup
 from bty_app.services.backup_journal import CREATE, PRUNED, REMOVE, Journal, removal
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.verify import Verdict, verify
@@ -121,7 +121,7 @@ class Backups:
         now = self._clock()
         with self.shelf.alone():
             self._tidy()
-            name = order.backup_id or name_of(now)
+            name = free_name(self.shelf.directory, order.backup_id or name_of(now))
             self._attempted(order, now)
             try:
                 done = self._written(order, name, now, teller)
@@ -129,6 +129,7 @@ class Backups:
                 self.journal.tell(audit.cancelled(name, order.trigger), backup_state.done)
                 raise
             except BtyError as error:
+                self._withdraw(name)
                 self._failed(order, name, error)
                 raise
             return self._proven(order, done, now, teller)
@@ -149,6 +150,12 @@ class Backups:
             teller=teller,
             on_begun=lambda settled: self._begun(order, settled),
         )
+
+    def _withdraw(self, name: str) -> None:
+        """It may have its name although the disk could not say that this lasts."""
+        with contextlib.suppress(BtyError):  # then the disk is broken, which is what is told
+            if name in self.shelf.ids():
+                self.shelf.remove(name)
 
     def _begun(self, order: Order, name: str) -> None:
         """Behind the moment that the backup holds, so that it does not hold this."""
@@ -331,14 +338,6 @@ class Backups:
     def _tidy(self) -> None:
         self.shelf.sweep()
         self.journal.resolve(self.shelf)
-
-    def requested(self, backup_id: str, trigger: str, by: By) -> None:
-        """Tell that somebody asked for one.
-
-        Raises:
-            StorageError: it cannot be told.
-        """
-        self.journal.tell(audit.requested(backup_id, trigger, by))
 
 
 def _told(teller: Teller, words: str) -> None:

@@ -14,7 +14,6 @@ from bty_app.domain.recovering import Choice, Part, PartCounts
 from bty_app.domain.restoring import RowChange
 from bty_app.domain.rotation import is_archive_name, moment_in
 from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
-from bty_app.services.backup_files import STATE
 from bty_app.services.bundles import check_version
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import (
@@ -29,6 +28,7 @@ from bty_app.store import (
     restoration,
     restore_source,
 )
+from bty_app.store.backup_shelf import STATE
 from bty_app.store.database import Tx
 from bty_app.store.old_state import Findings
 from bty_app.store.place import size_of

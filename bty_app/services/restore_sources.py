@@ -13,8 +13,8 @@ from pathlib import Path
 from bty_app.domain.bundle import FILE_NAME
 from bty_app.domain.restoring import Origin
 from bty_app.errors import BtyError, InvalidInputError, NotFoundError, StorageError
-from bty_app.services.backup_files import MANIFEST, STATE, SUMS
 from bty_app.store import hardware, restore_source, soundness
+from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
 from bty_app.store.old_database import is_of_the_disk
 from bty_app.store.version import stamp
 

@@ -30,7 +30,6 @@ _EXAMPLES = {
     "act_id": "act-00001",
     "backup_id": "2026-05-24T08-00-00Z",
     "mac": "52:54:00:12:34:56",
-    "backup_id": "2026-11-22T19-07-18Z",
     "name": "file",
     "event_id": "1",
     "number": "1",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor, Query, StoredEvent
 from bty_app.domain.jobs import Quiet, Step
 from bty_app.errors import BtyError, CancelledError, ConflictError, StorageError
+from bty_app.services import backup_files
 from bty_app.services.backups import Backups, Order
 from bty_app.store import backup_state, events, settings
 from bty_app.store.backup_shelf import Shelf
@@ -381,3 +383,20 @@ def test_what_no_import_takes_is_no_damage_of_a_backup(site: Site) -> None:
 
     verdict = site.backups.check(done.backup.id)
     assert (verdict.sound, len(verdict.notes)) == (True, 1)
+
+
+def test_a_backup_that_failed_after_it_had_its_name_is_withdrawn(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = backup_files.write_backup
+
+    def unsure(*given: Any, **more: Any) -> Any:
+        real(*given, **more)
+        raise StorageError("the directory could not be made durable")
+
+    monkeypatch.setattr("bty_app.services.backups.write_backup", unsure)
+    with pytest.raises(StorageError):
+        site.backups.create(MANUAL, Quiet())
+
+    assert site.shelf.ids() == []
+    assert site.kinds() == ["backup.create.started", "backup.failed"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bty_app.domain.machine import MODE_NAMES
 from bty_app.domain.restoring import Field, RowChange
-from bty_app.web.ui.words import MODE_NAMES, Tone
+from bty_app.web.ui.words import Tone
 
 NAMES = {
     "boot_mode": "mode",
