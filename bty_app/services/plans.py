@@ -62,12 +62,15 @@ class Plans:
         found = self._target(mac)  # asks other hosts, so before the transaction
         moment = Moment(self._clock(), self._settings.limits(), rules=self._settings.rules())
         at = stamp(moment.now)
+        options = self._settings.flash_options()
 
         def change(tx: Tx) -> Plan:
             machine = seen(tx, self._bounds, mac, ip=ip, at=at)
             what = decided(tx, machine, Ask.PLAN, moment)
             image = _image(what, found)
-            body, offer_kind = plan(machine, what.decision, image, base_url=base_url)
+            body, offer_kind = plan(
+                machine, what.decision, image, base_url=base_url, options=options
+            )
             enter_next_phase(tx, what, at=at)
             remember_rules(tx, what, moment)
             flashes = what.decision.offer == LiveEnv(Purpose.FLASH)
@@ -109,10 +112,13 @@ class Plans:
         return self._images.target(what.entry)
 
     def _read(self, mac: Mac, moment: Moment, base_url: str, found: Target | None) -> Plan:
+        options = self._settings.flash_options()
+
         def query(tx: Tx) -> Plan:
             machine = stored_or_unknown(tx, mac, at=stamp(moment.now))
             what = decided(tx, machine, Ask.PLAN, moment)
-            return plan(machine, what.decision, _image(what, found), base_url=base_url)[0]
+            image = _image(what, found)
+            return plan(machine, what.decision, image, base_url=base_url, options=options)[0]
 
         return self._database.read(query)
 

@@ -61,6 +61,7 @@ class Box:
         machine = Machine(
             probe=lambda: disks,
             flash=lambda _tools: self.flash,
+            check=lambda _tools: self.flash.check,
             keys=lambda: Nobody(self.typed),
             set_clock=self.dates.append,
             reboot=lambda: self.reboots.append(1),

@@ -31,6 +31,14 @@ class FakeFlash:
 
     acts: list[Callable[[], None]] = field(default_factory=list)
     orders: list[tuple[Order, str]] = field(default_factory=list)
+    checks: list[Callable[[], None]] = field(default_factory=list)
+    checked: list[tuple[Order, str]] = field(default_factory=list)
+
+    def check(self, order: Order, device_path: str, _teller: Teller) -> None:
+        """What comes before a wipe."""
+        self.checked.append((order, device_path))
+        if self.checks:
+            self.checks.pop(0)()
 
     def __call__(self, order: Order, device_path: str, teller: Teller) -> Outcome:
         self.orders.append((order, device_path))

@@ -65,7 +65,7 @@ class Box:
             probe=self.probe,
             lshw=lambda: self.lshw,
             order=self.order,
-            flashing=Flashing(self.flash, self.probe, self.screen.console),
+            flashing=Flashing(self.flash, self.flash.check, self.probe, self.screen.console),
             after_flash=lambda disk: self.booted.append(disk.path),
             reboot=self.reboot,
             wizard=self.wizard,

@@ -92,7 +92,9 @@ class Room:
             load=self.load,
             order=self.order,
             probe=lambda: self.disks,
-            flashing=Flashing(self.flash, lambda: self.disks, self.screen.console),
+            flashing=Flashing(
+                self.flash, self.flash.check, lambda: self.disks, self.screen.console
+            ),
             report=self.reports.append,
             after_flash=lambda _disk: None,
             files=lambda: self.files,
