@@ -19,7 +19,7 @@ from bty_app.flasher.block_facts import parameter
 from bty_app.flasher.clock import ClockSetter
 from bty_app.flasher.console import MARK_FILES, Console
 from bty_app.flasher.disks import Disk, probe
-from bty_app.flasher.flashing import Check, Flash, Flashing
+from bty_app.flasher.flashing import Acts, Check, Flash, Flashing
 from bty_app.flasher.keys import Keys
 from bty_app.flasher.orders import Orders
 from bty_app.flasher.power import reboot
@@ -98,8 +98,7 @@ class Parts:
         outputs = [StatusFile(machine.status)]
         tools = flash.Tools(http=self.http, registry=self.registry)
         return Flashing(
-            machine.flash(tools),
-            machine.check(tools),
+            Acts(machine.flash(tools), machine.check(tools)),
             machine.probe,
             self.console,
             outputs=outputs,

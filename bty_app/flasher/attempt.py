@@ -132,6 +132,8 @@ class Attempt:
                 is_wanted=lambda: not self._flow.is_stopped,
             )
         least = preflight.least_size(self._order.format, head, tail, progress.total)
+        if self._order.format == "img.gz":
+            preflight.check_gzip_size(self._device, least, progress.total)
         self._least_size = max(self._least_size, least)
         preflight.check_size(self._device, self._least_size)
 

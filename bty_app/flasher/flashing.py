@@ -49,25 +49,30 @@ class Erase(Protocol):
     def __call__(self, disk: Disk, method: str, teller: Teller, /) -> WipeReport: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """What is done to a disk."""
+
+    flash: Flash
+    check: Check
+    erase: Erase = wipe
+
+
 class Flashing:
     """Flashes. `outputs` get the progress besides the console."""
 
     def __init__(
         self,
-        flash: Flash,
-        check: Check,
+        acts: Acts,
         probe: Callable[[], list[Disk]],
         console: Console,
         *,
         outputs: Sequence[Output] = (),
         far: Sequence[Output] = (),
-        erase: Erase = wipe,
     ) -> None:
-        self._flash = flash
-        self._check = check
+        self._acts = acts
         self._probe = probe
         self._console = console
-        self._erase = erase
         self._outputs = tuple(outputs)
         self._far = tuple(far)
 
@@ -85,7 +90,7 @@ class Flashing:
         try:
             check_writable(check_unchanged(disk, self._probe()))
             with self._progress(disk) as progress:
-                outcome = self._flash(order, disk.path, progress)
+                outcome = self._acts.flash(order, disk.path, progress)
         except BtyError as error:
             if report is None:
                 raise
@@ -95,7 +100,7 @@ class Flashing:
     def _wiped(self, order: Order, disk: Disk, method: str) -> WipeReport:
         check_writable(check_unchanged(disk, self._probe()))
         with self._progress(disk) as progress:
-            self._check(order, disk.path, progress)
+            self._acts.check(order, disk.path, progress)
         report = self._wipe(disk, method)
         self._console.say(report.sentence)
         return report
@@ -104,7 +109,7 @@ class Flashing:
         now = check_unchanged(disk, self._probe())
         with self._progress(disk) as progress:
             try:
-                return self._erase(now, method, progress)
+                return self._acts.erase(now, method, progress)
             except CancelledError as error:
                 raise CancelledError(f"{error.message}; {HALF_ERASED}") from error
 

@@ -28,7 +28,7 @@ from bty_app.errors import (
 from bty_app.flasher.console import WIDTH
 from bty_app.flasher.describe import disk_row, erased, written
 from bty_app.flasher.disks import Disk, Part
-from bty_app.flasher.flashing import Flashing
+from bty_app.flasher.flashing import Acts, Flashing
 from bty_app.flasher.keys import Keys
 from bty_app.flasher.order import Order, Source
 from bty_app.flasher.orders import Wanted
@@ -93,7 +93,7 @@ class Room:
             order=self.order,
             probe=lambda: self.disks,
             flashing=Flashing(
-                self.flash, self.flash.check, lambda: self.disks, self.screen.console
+                Acts(self.flash, self.flash.check), lambda: self.disks, self.screen.console
             ),
             report=self.reports.append,
             after_flash=lambda _disk: None,

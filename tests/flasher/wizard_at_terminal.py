@@ -7,7 +7,7 @@ import sys
 from bty_app.domain.jobs import Teller
 from bty_app.errors import CancelledError
 from bty_app.flasher.console import Console
-from bty_app.flasher.flashing import Flashing
+from bty_app.flasher.flashing import Acts, Flashing
 from bty_app.flasher.keys import Keys
 from bty_app.flasher.order import FlashStep, Order, Outcome, Source
 from bty_app.flasher.wizard.dialog import Dialog
@@ -34,7 +34,7 @@ def main() -> None:
         load=lambda _source: CATALOG,
         order=lambda wanted: Order((Source("http", wanted.places[0].url),), "img"),
         probe=lambda: [DISK],
-        flashing=Flashing(flash, fake.check, lambda: [DISK], console),
+        flashing=Flashing(Acts(flash, fake.check), lambda: [DISK], console),
         report=lambda _reason: None,
         after_flash=lambda _disk: None,
     )
