@@ -251,6 +251,18 @@ def test_a_source_that_gives_up_is_asked_often_and_then_no_more(host: FileHost, 
     assert host.gets("/image") == fetch.TRIES >= 6
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_source_that_wants_a_login_is_told_with_what_helps(
+    status: int, host: FileHost, disk: Path
+) -> None:
+    host.statuses["/image"] = [status]
+
+    with pytest.raises(NotFoundError, match=rf"{status}.*machines have no login.*the cache"):
+        flashed(order("img", http(host)), disk)
+
+    assert is_untouched(disk)
+
+
 @pytest.mark.parametrize("status", [404, 403, 410, 500, 503])
 def test_the_next_source_has_what_the_first_one_does_not(
     status: int, host: FileHost, disk: Path
