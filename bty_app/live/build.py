@@ -167,6 +167,7 @@ def _own(recipe: Recipe, root: Path, scratch: Path) -> Iterator[cpio.Entry]:
     yield cpio.Entry("dev/console", cpio.CONSOLE, device=(5, 1))
     yield cpio.Entry("init", cpio.PROGRAM, text("init").encode())
     yield cpio.Entry("usr/bin/sh", cpio.LINK, b"busybox")
+    yield cpio.Entry("usr/bin/bty", cpio.PROGRAM, text("bty").encode())
     yield cpio.Entry(f"{_HOME}/udhcpc", cpio.PROGRAM, text("udhcpc").encode())
     digest = hashlib.sha256(client_zip()).hexdigest()
     yield cpio.Entry(f"{_HOME}/client.sha256", cpio.FILE, f"{digest}\n".encode())

@@ -45,7 +45,10 @@ class Firmware(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The machine as it stands in the rack: what does not change when it is switched off."""
+    """The machine as it stands in the rack: what does not change when it is switched off.
+
+    `ssh_port`, where it is not 0, is a port of this host's loopback that leads to its port 22.
+    """
 
     mac: str
     disk: Path
@@ -53,6 +56,7 @@ class Box:
     bus: str = "virtio"
     memory_mib: int = 512
     firmware: Firmware = Firmware.BIOS
+    ssh_port: int = 0
 
 
 class Machine:
@@ -162,9 +166,13 @@ def _bios(box: Box, bootstrap: str) -> list[str]:
     return [
         # Without graphics SeaBIOS and iPXE print on the serial line.
         *("-machine", "pc,graphics=off"),
-        *("-netdev", f"user,id=lan,bootfile={bootstrap}"),
+        *("-netdev", f"user,id=lan,bootfile={bootstrap}{_to_ssh(box)}"),
         *("-device", f"virtio-net-pci,netdev=lan,mac={box.mac},bootindex=1"),
     ]
+
+
+def _to_ssh(box: Box) -> str:
+    return f",hostfwd=tcp:127.0.0.1:{box.ssh_port}-:22" if box.ssh_port else ""
 
 
 def _uefi(box: Box, bootstrap: str) -> list[str]:

@@ -229,7 +229,7 @@ def test_a_source_without_an_end_and_a_digest_is_a_failure(disk: Path) -> None:
     impatient = replace(QUICK, pace=Pace(1, 0.2))
     with other_host() as host, leaves_nothing_running():
         lingering(host, declared=False)
-        with pytest.raises(UnavailableError, match="fewer than 1 bytes came") as caught:
+        with pytest.raises(UnavailableError) as caught:
             flash(
                 order("img", Source("http", host.url("/image"))),
                 str(disk),

@@ -13,6 +13,7 @@ from bty_app.flasher.orders import Wanted
 from bty_app.flasher.plan import Place
 
 LOCAL_PLACES = (Path("/run/bty/images"), Path("/images"), Path("/mnt"), Path("/media"), Path())
+MEDIA = Path("/media")  # each directory of it is a medium
 MOST_FILES = 500
 
 
@@ -43,10 +44,10 @@ def of_catalog(data: bytes) -> list[Choice]:
     return [_choice(entry) for entry in parse_catalog(data)]
 
 
-def of_files(places: tuple[Path, ...] = LOCAL_PLACES) -> list[Choice]:
-    """The image files right in these directories; links are passed over."""
+def of_files(places: tuple[Path, ...] = LOCAL_PLACES, media: Path = MEDIA) -> list[Choice]:
+    """The image files right in these directories and in those of `media`, without links."""
     found: dict[Path, Choice] = {}
-    for place in places:
+    for place in (*places, *sorted(media.glob("*"))):
         try:
             files = sorted(place.iterdir())
         except OSError:
