@@ -180,6 +180,7 @@ def _own(recipe: Recipe, root: Path, scratch: Path) -> Iterator[cpio.Entry]:
     yield cpio.Entry("dev/console", cpio.CONSOLE, device=(5, 1))
     yield cpio.Entry("init", cpio.PROGRAM, text("init").encode())
     yield cpio.Entry("usr/bin/sh", cpio.LINK, b"busybox")
+    yield cpio.Entry(f"{_HOME}/media", cpio.PROGRAM, text("media").encode())
     yield cpio.Entry("usr/bin/bty", cpio.PROGRAM, text("bty").encode())
     yield cpio.Entry(f"{_HOME}/udhcpc", cpio.PROGRAM, text("udhcpc").encode())
     digest = hashlib.sha256(client_zip()).hexdigest()

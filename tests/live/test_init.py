@@ -55,7 +55,7 @@ def test_every_line_that_has_hardware_behind_it_is_a_console(
     assert consoles(tmp_path, driver=driver, active=active, lines=lines).split() == found.split()
 
 
-@pytest.mark.parametrize("name", ["init", "udhcpc", "bty"])
+@pytest.mark.parametrize("name", ["init", "udhcpc", "bty", "media"])
 def test_a_script_is_one_that_its_shell_can_read(name: str) -> None:
     busybox = shutil.which("busybox")
     assert busybox, "the program busybox is missing: tests/run installs it"

@@ -15,7 +15,7 @@ from bty_app.flasher.orders import Wanted
 from bty_app.flasher.reasons import is_untouched
 from bty_app.flasher.run import Ending
 from bty_app.flasher.wizard.dialog import BackError, Dialog, QuitError
-from bty_app.flasher.wizard.images import Choice, of_catalog, of_files
+from bty_app.flasher.wizard.images import Choice, of_catalog, of_this_machine
 
 UNTOUCHED = "no disk was written"
 
@@ -32,7 +32,7 @@ class Tools:
     flashing: Flashing
     report: Callable[[str | None], None]
     after_flash: Callable[[Disk], None]
-    files: Callable[[], list[Choice]] = of_files
+    files: Callable[[], list[Choice]] = of_this_machine
 
 
 class Wizard:
