@@ -14,6 +14,7 @@ import pytest
 
 from bty_app.errors import (
     BtyError,
+    FlashError,
     FlashIntegrityError,
     FlashRefusedError,
     FlashWriteError,
@@ -163,6 +164,32 @@ def test_a_flash_that_is_refused_after_the_wipe_says_what_the_disk_is(
     assert "nothing was written" not in reason
     assert "it was wiped before (zeros written over every block)" in reason
     assert reason.endswith("the disk does not boot: flash it again")
+
+
+def test_after_a_wipe_nothing_is_a_refusal_any_more() -> None:
+    """A refusal says that the disk is as it was."""
+    flash = FakeFlash([failing(FlashRefusedError("it is gone; nothing was written"))])
+    acts = Acts(flash, flash.check, FakeErase())
+    order = Order((Source("http", "http://h/a.img"),), "img")
+
+    with pytest.raises(FlashError) as caught:
+        Flashing(acts, lambda: [DISK], Screen().console).write(order, DISK, "overwrite")
+
+    assert not isinstance(caught.value, FlashRefusedError)
+
+
+def test_what_was_done_besides_is_in_the_record_of_our_server(server: Site, tmp_path: Path) -> None:
+    server.services.settings.change({"flash.wipe": "overwrite", "flash.verify": "yes"}, ip=None)
+    server.bind("bty-flash-once")
+    server.boots()
+    with listening(server.app, tmp_path) as port:
+        box = Box(f"http://127.0.0.1:{port}")
+        box.run()
+
+    assert box.erase.asked == [("/dev/sda", "overwrite")]
+    (event,) = server.events("machine.flashed")
+    assert "zeros written over every block" in event["details"]["extras"]
+    assert "everything was read back" in event["details"]["extras"]
 
 
 def test_a_disk_that_cannot_be_wiped_as_ordered_is_not_flashed(box: Box, old: Original) -> None:
