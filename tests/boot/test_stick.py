@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.boot.machine import HOST
-from tests.boot.rack import PACKED, SERIAL, image
+from tests.boot.rack import DISK_BYTES, PACKED, SERIAL, image
 from tests.boot.server import Server
 
 pytestmark = pytest.mark.boot
@@ -23,7 +23,7 @@ STORY_SECONDS = 240.0
 DOWN, ENTER = b"\x1b[B", b"\r"
 MAC = "52:54:00:b0:07:77"
 NAME = "proof.img.zst"
-OLD = b"an older" * (12 << 17)
+OLD = b"an older" * (DISK_BYTES // 8)
 
 
 class Typing:
