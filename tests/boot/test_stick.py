@@ -92,7 +92,7 @@ def with_images(tmp_path: Path) -> list[str]:
     subprocess.run(["mcopy", "-i", str(medium), NAME, "::"], cwd=tmp_path, check=True)
     disk.write_bytes(OLD)
     return [
-        *("-drive", f"if=none,id=images,format=raw,readonly=on,file={medium}"),
+        *("-drive", f"if=none,id=images,format=raw,file={medium}"),
         *("-device", "usb-storage,drive=images"),
         *("-drive", f"if=none,id=disk,format=raw,file={disk}"),
         *("-device", f"virtio-blk-pci,drive=disk,serial={SERIAL}"),
