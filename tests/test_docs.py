@@ -42,7 +42,7 @@ HOSTS = re.compile(
     re.ASCII,
 )
 # Directories that every Linux host has, or that the page itself tells to make.
-PLACES = {"/etc", "/var", "/usr", "/srv", "/dev", "/run"}
+PLACES = {"/etc", "/var", "/usr", "/srv", "/dev", "/run", "/mnt", "/media"}
 
 
 def relative(path: Path) -> str:

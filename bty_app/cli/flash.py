@@ -9,20 +9,18 @@ from pathlib import Path
 
 from bty_app.cli.flasher_parts import Machine, Parts, parts
 from bty_app.config import Config
+from bty_app.domain.flash_options import WIPE_METHODS
 from bty_app.domain.image_name import FORMATS
 from bty_app.domain.image_source import is_http, is_registry
 from bty_app.domain.mac import parse_mac
 from bty_app.errors import (
-    BtyError,
     CancelledError,
     FlashRefusedError,
     InvalidInputError,
     NotFoundError,
 )
-from bty_app.flasher import wipe
 from bty_app.flasher.describe import erased, written
 from bty_app.flasher.disks import check_writable, chosen
-from bty_app.flasher.flashing import summary
 from bty_app.flasher.inventory import read_lshw
 from bty_app.flasher.orders import Wanted
 from bty_app.flasher.plan import Place
@@ -56,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help="where the name does not say it")
     parser.add_argument("--verify", action="store_true", help="read everything back and compare")
     parser.add_argument(
-        "--wipe", choices=wipe.METHODS, metavar="METHOD", help=f"first: {', '.join(wipe.METHODS)}"
+        "--wipe", choices=WIPE_METHODS, metavar="METHOD", help=f"first: {', '.join(WIPE_METHODS)}"
     )
     parser.add_argument("--server", metavar="URL", help="do what this server wants")
     parser.add_argument("--mac", metavar="MAC", help="this machine, as the server knows it")
@@ -105,17 +103,9 @@ def _one(args: argparse.Namespace, made: Parts) -> int:
         console.say(f"  before  the disk is wiped ({args.wipe})")
     if not args.yes and not _is_confirmed(made):
         raise CancelledError("not confirmed; nothing was written")
-    flashing = made.flashing()
-    if args.wipe:
-        console.say(flashing.wipe(disk, args.wipe).sentence)
-    try:
-        outcome = flashing.write(order, disk)
-    except BtyError:
-        if args.wipe:  # "nothing was written" is about the image
-            console.say(f"{disk.about} was wiped before ({args.wipe}): what it had is gone")
-        raise
+    done = made.flashing().write(order, disk, args.wipe)
     made.after_flash(disk)
-    console.say(f"flashed {disk.about}: {summary(outcome)}")
+    console.say(f"flashed {disk.about}: {done.sentence}")
     return 0
 
 

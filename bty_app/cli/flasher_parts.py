@@ -19,7 +19,7 @@ from bty_app.flasher.block_facts import parameter
 from bty_app.flasher.clock import ClockSetter
 from bty_app.flasher.console import MARK_FILES, Console
 from bty_app.flasher.disks import Disk, probe
-from bty_app.flasher.flashing import Flash, Flashing
+from bty_app.flasher.flashing import Acts, Check, Flash, Flashing
 from bty_app.flasher.keys import Keys
 from bty_app.flasher.orders import Orders
 from bty_app.flasher.power import reboot
@@ -42,11 +42,16 @@ def _flash_with(tools: flash.Tools) -> Flash:
     return partial(flash.flash, tools=tools)
 
 
+def _check_with(tools: flash.Tools) -> Check:
+    return partial(flash.check, tools=tools)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """What the commands find on the machine that they run on; tests have others."""
 
     probe: Callable[[], list[Disk]] = probe
+    check: Callable[[flash.Tools], Check] = _check_with
     flash: Callable[[flash.Tools], Flash] = _flash_with
     keys: Callable[[], Keys] = Keys
     set_clock: Callable[[str], None] = field(default_factory=ClockSetter)
@@ -92,7 +97,13 @@ class Parts:
         machine = self.machine
         outputs = [StatusFile(machine.status)]
         tools = flash.Tools(http=self.http, registry=self.registry)
-        return Flashing(machine.flash(tools), machine.probe, self.console, outputs=outputs, far=far)
+        return Flashing(
+            Acts(machine.flash(tools), machine.check(tools)),
+            machine.probe,
+            self.console,
+            outputs=outputs,
+            far=far,
+        )
 
     def wizard(
         self,

@@ -95,9 +95,11 @@ def hardware_changed(mac: Mac, changes: Sequence[str], ip: str | None) -> Event:
     return _by_client(Kind.MACHINE_HARDWARE_CHANGED, mac, summary, ip, details)
 
 
-def flashed(mac: Mac, ip: str | None) -> Event:
-    """A flash is complete."""
-    return _by_client(Kind.MACHINE_FLASHED, mac, f"{mac} was flashed", ip)
+def flashed(mac: Mac, ip: str | None, extras: str | None = None) -> Event:
+    """A flash is complete; `extras` is what was done besides."""
+    summary = f"{mac} was flashed{f': {extras}' if extras else ''}"
+    details = {"extras": extras} if extras else None
+    return _by_client(Kind.MACHINE_FLASHED, mac, summary, ip, details)
 
 
 def booted(mac: Mac, ip: str | None) -> Event:

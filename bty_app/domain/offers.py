@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from bty_app.domain.boot import Decision, FirmwareExit, LiveEnv, LocalDisk, Purpose, Reason, Wait
+from bty_app.domain.flash_options import NO_OPTIONS, FlashOptions
 from bty_app.domain.image_target import Target
 from bty_app.domain.machine import FLASH_MODES, BootMode, Machine
 
@@ -71,7 +72,12 @@ def _disk_extras(mode: BootMode, decision: Decision) -> dict[str, object]:
 
 
 def plan(
-    machine: Machine, decision: Decision, target: Target | None, *, base_url: str
+    machine: Machine,
+    decision: Decision,
+    target: Target | None,
+    *,
+    base_url: str,
+    options: FlashOptions = NO_OPTIONS,
 ) -> tuple[dict[str, object], str]:
     """What the live environment is told to do, and the `offer_kind` of the event (CONTRACT 3.4).
 
@@ -87,7 +93,7 @@ def plan(
     }
     match decision.offer:
         case LiveEnv(Purpose.FLASH) if target is not None:
-            return _flash(machine, target), f"plan:flash:{mode.value}"
+            return _flash(machine, target, options), f"plan:flash:{mode.value}"
         case LiveEnv():
             return interactive, "plan:interactive:tui"
         case FirmwareExit():
@@ -102,7 +108,7 @@ def plan(
             assert_never(decision.offer)
 
 
-def _flash(machine: Machine, target: Target) -> dict[str, object]:
+def _flash(machine: Machine, target: Target, options: FlashOptions) -> dict[str, object]:
     body: dict[str, object] = {
         "mode": "flash",
         "image": target.url,
@@ -115,4 +121,8 @@ def _flash(machine: Machine, target: Target) -> dict[str, object]:
         body["format"] = target.format
     # The original's client passes over a key that it does not know; ours tries these in order.
     body["sources"] = [{"from": source.place.value, "url": source.url} for source in target.sources]
+    if options.wipe:
+        body["wipe"] = options.wipe
+    if options.verify:
+        body["verify"] = True
     return body

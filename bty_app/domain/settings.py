@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from bty_app.domain import webhooks
 from bty_app.domain.backup_settings import BACKUP
 from bty_app.domain.boot import Limits
+from bty_app.domain.flash_options import WIPE_METHODS, FlashOptions
 from bty_app.domain.flash_rules import Hours, Rules, parse_hours
 from bty_app.domain.machine import parse_assignment
 from bty_app.domain.release import check_source, check_tag
@@ -44,6 +45,15 @@ def _named(rule: Callable[[str], str], what: str) -> Callable[[str], str]:
             return rule(text)
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from error
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return text
 
     return parse
 
@@ -121,6 +131,20 @@ ORDER_EXPIRES = Setting(
     "An order to flash that has not begun within this many hours counts no more; one to flash at"
     " every boot begins no new flash after them. 0: orders do not expire.",
 )
+FLASH_WIPE = Setting(
+    "flash.wipe",
+    "no",
+    _one_of("no", *WIPE_METHODS),
+    "How a disk is erased before an image is written: secure (NVMe format or sanitize, ATA secure"
+    " erase), overwrite, discard, or auto for the strongest that it has. A disk that cannot is"
+    " not flashed.",
+)
+FLASH_VERIFY = Setting(
+    "flash.verify",
+    "no",
+    _one_of("no", "yes"),
+    "Whether everything is read back from the disk and compared after an image was written.",
+)
 UNDO_MINUTES = Setting(
     "bulk.undo_minutes",
     30,
@@ -172,6 +196,7 @@ FLASH_RULES = (FLASHES_PER_HOUR, FLASH_HOURS, FLASH_ZONE, NEVER_LABELS, ORDER_EX
 SETTINGS = (
     *(GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES),
     *FLASH_RULES,
+    *(FLASH_WIPE, FLASH_VERIFY),
     UNDO_MINUTES,
     *UPSTREAM,
     WEBHOOK_TARGETS,
@@ -222,4 +247,12 @@ def rules(stored: Mapping[str, str]) -> Rules:
         zone=UTC if zone == "UTC" or not found else ZoneInfo(zone),
         never_labels=frozenset(label for label in labels if label),
         expires_hours=value(ORDER_EXPIRES, stored),
+    )
+
+
+def flash_options(stored: Mapping[str, str]) -> FlashOptions:
+    """What is done besides when an image is written."""
+    wipe = str(value(FLASH_WIPE, stored))
+    return FlashOptions(
+        wipe=None if wipe == "no" else wipe, verify=value(FLASH_VERIFY, stored) == "yes"
     )

@@ -65,6 +65,26 @@ class Attempt:
         if not self.tally.image:
             raise FlashIntegrityError("the image is empty")
 
+    def look(self) -> None:
+        """The image may be written, as far as its beginning tells. Nothing is.
+
+        Raises:
+            As `flash`.
+        """
+        has_come = False
+
+        def look() -> None:
+            nonlocal has_come
+            has_come = self._writer.look(self._stream.ring)
+            self._flow.stop()
+
+        self._tell("looking at the image")
+        self._stream.start()
+        self._flow.start("flash-look", look)
+        self._watch(lambda: self._tell("looking at the image"))
+        if not has_come:
+            raise FlashIntegrityError("the image is empty")
+
     def finish(self) -> None:
         """All of it is on the disk, which boots from now on.
 
@@ -112,6 +132,8 @@ class Attempt:
                 is_wanted=lambda: not self._flow.is_stopped,
             )
         least = preflight.least_size(self._order.format, head, tail, progress.total)
+        if self._order.format == "img.gz":
+            preflight.check_gzip_size(self._device, least, progress.total)
         self._least_size = max(self._least_size, least)
         preflight.check_size(self._device, self._least_size)
 

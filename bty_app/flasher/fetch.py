@@ -111,6 +111,8 @@ class Fetch:
                 yield from self._from(place)
             except BtyError as error:
                 self._flow.check()
+                if self._is_whole():
+                    return
                 self._failed(place, error, self.progress.done - before)
             else:
                 return
@@ -152,6 +154,10 @@ class Fetch:
             self._note_use(place, opened)  # of an empty file, too
         if self.progress.total is None:
             self.progress.total = self.progress.done
+
+    def _is_whole(self) -> bool:
+        """Whether nothing is missing, though the source never came to an end."""
+        return self._expected is not None and self._digest.value() == self._expected
 
     def _must_compare(self, place: _Place) -> bool:
         """Whether nothing but its beginning can show that this source has the same file."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ from bty_app.flasher.order import FlashStep, Order, Outcome, Source
 from bty_app.flasher.reasons import UNBOOTABLE, UNTOUCHED
 from bty_app.flasher.stream import Tools
 
-__all__ = ["FlashStep", "Order", "Outcome", "Source", "Tools", "flash"]
+__all__ = ["FlashStep", "Order", "Outcome", "Source", "Tools", "check", "flash"]
 
 
 def flash(order: Order, device_path: str, teller: Teller, *, tools: Tools | None = None) -> Outcome:
@@ -52,6 +52,20 @@ def flash(order: Order, device_path: str, teller: Teller, *, tools: Tools | None
         return _Flashing(order, device, teller, tools).run()
 
 
+def check(order: Order, device_path: str, teller: Teller, *, tools: Tools | None = None) -> None:
+    """Look at the beginning of the image, and refuse what `flash` would refuse before it writes.
+
+    For those who destroy what is on the disk before the flash. Nothing is written.
+
+    Raises:
+        As `flash`.
+    """
+    tools = tools or Tools()
+    device = tools.open_device(device_path)
+    with contextlib.closing(device):
+        _Flashing(order, device, teller, tools).look()
+
+
 class _Flashing:
     """One flash."""
 
@@ -70,7 +84,7 @@ class _Flashing:
     def run(self) -> Outcome:
         began = time.monotonic()
         with self._ended_cleanly():
-            self._write()
+            self._go_through(lambda attempt: attempt.write())
             self._attempt.finish()
         fetch, tally = self._attempt.fetch, self._attempt.tally
         return Outcome(
@@ -84,13 +98,18 @@ class _Flashing:
             notes=tuple(self._notes),
         )
 
-    def _write(self) -> None:
+    def look(self) -> None:
+        with self._ended_cleanly():
+            self._go_through(lambda attempt: attempt.look())
+            self._end()
+
+    def _go_through(self, act: Callable[[Attempt], None]) -> None:
         """One go after the other, until the image came as it should: at most one for each source
         besides the first that takes them all.
         """
         while True:
             try:
-                self._attempt.write()
+                act(self._attempt)
             except BtyError as error:
                 self._end()
                 self._go_on(error)

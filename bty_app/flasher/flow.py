@@ -62,9 +62,10 @@ class Flow:
         return made
 
     def fail(self, error: BaseException) -> None:
-        """End the flash because of `error`, unless something else has failed before."""
+        """End the flash because of `error`, unless it has been ended before."""
         with self._lock:
-            self._failure = self._failure or error
+            if not self.is_stopped:
+                self._failure = self._failure or error
         self.stop()
 
     def stop(self) -> None:

@@ -43,8 +43,14 @@ class Orders:
         Raises:
             As `of`.
         """
-        wanted = Wanted(places=plan.places, format=plan.format, sha256=plan.sha256, verify=verify)
-        return self.of(wanted)
+        return self.of(
+            Wanted(
+                places=plan.places,
+                format=plan.format,
+                sha256=plan.sha256,
+                verify=verify or plan.options.verify,
+            )
+        )
 
     def of(self, wanted: Wanted) -> Order:
         """The order.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from bty_app.domain.flash_options import NO_OPTIONS, WIPE_METHODS, FlashOptions
 from bty_app.domain.image_name import FORMATS, detect_format
 from bty_app.domain.image_source import basename, is_http, is_registry
 from bty_app.domain.json_bounds import object_of
@@ -41,6 +42,7 @@ class FlashPlan:
     name: str = ""
     format: str | None = None
     sha256: str | None = None
+    options: FlashOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,16 @@ def _flash(body: Mapping[str, object], catalog: str | None) -> Plan:
         return InteractivePlan(catalog, "the server names no image")
     if not serial:
         return InteractivePlan(catalog, "the server names no disk")
+    wipe = body.get("wipe") or None
+    if wipe is not None and wipe not in WIPE_METHODS:
+        return InteractivePlan(catalog, f"the server wants a wipe by {str(wipe)[:64]!r}: unknown")
     return FlashPlan(
         places=places,
         serial=serial,
         name=_string(body, "name") or places[0].url,
         format=_format(body, places),
         sha256=_sha256(body, places),
+        options=FlashOptions(str(wipe) if wipe else None, verify=body.get("verify") is True),
     )
 
 

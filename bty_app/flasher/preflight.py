@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from bty_app.errors import FlashRefusedError
+from bty_app.errors import FlashIntegrityError, FlashRefusedError
 from bty_app.flasher import libzstd, xz_format, zstd_packing
 from bty_app.flasher.device import Device
 from bty_app.flasher.partition_table import layout
@@ -12,6 +12,7 @@ from bty_app.flasher.partition_table import layout
 TELLING_TAILS = frozenset({"img.gz", "img.xz", "img.zst"})
 TAIL_BYTES = 1024 * 1024  # has the list of 100,000 frames or blocks
 _GZIP_TRAILER = 4
+_DEFLATE_RATIO = 1032  # at most: two bits for 258 bytes
 _QCOW2 = struct.Struct(">4sI16xQ")
 
 
@@ -44,6 +45,27 @@ def check_size(device: Device, least: int) -> None:
             f"the image has {least} bytes by what it says of itself, and {device.path} only"
             f" {device.size}: it does not fit"
         )
+
+
+def check_gzip_size(device: Device, least: int, total: int | None) -> None:
+    """Refuse an image whose file ends in a size that is larger than the disk. That size is a hint:
+    of a file that is cut off, the last bytes are any.
+
+    Raises:
+        FlashIntegrityError: no file of `total` bytes can hold so much.
+        FlashRefusedError: it does not fit, or the file is damaged: nobody knows which.
+    """
+    if least <= device.size:
+        return
+    if total is not None and least > total * _DEFLATE_RATIO:
+        raise FlashIntegrityError(
+            f"the image is no whole gzip file: its last 4 bytes say {least}, and {total} bytes"
+            " cannot hold so many: it is cut off, or damaged"
+        )
+    raise FlashRefusedError(
+        f"the last 4 bytes of the image's file say that it has {least} bytes or more, and"
+        f" {device.path} has only {device.size}: it does not fit, or the file is cut off"
+    )
 
 
 def check_head(device: Device, head: bytes | memoryview, *, size_known: bool) -> None:

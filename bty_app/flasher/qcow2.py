@@ -30,6 +30,7 @@ from bty_app.flasher.qcow2_format import (
     parse_header,
 )
 from bty_app.flasher.qcow2_kept import Kept
+from bty_app.flasher.qcow2_room import TableRoom
 from bty_app.flasher.ring import Sink
 
 KEPT_BYTES = 64 * 1024 * 1024
@@ -85,6 +86,8 @@ class Qcow2:
         self._tables: dict[int, list[int]] = {}  # where an L2 table is: what it is about
         self._wanted: list[tuple[int, int, _Wanted]] = []  # a heap, by place in the file
         self._number = 0
+        self._taken_tables = 0
+        self._room = TableRoom()
 
     def feed(self, data: bytes) -> None:
         self._kept.add(data)
@@ -148,6 +151,8 @@ class Qcow2:
         else:
             return False
         self._l1 = l1_offsets(header, table)
+        tables = sum(map(bool, self._l1))
+        self._room.check(tables)
         for number, offset in enumerate(self._l1):
             guest = number * header.span
             if not offset:
@@ -161,12 +166,14 @@ class Qcow2:
         return True
 
     def _take_table(self, header: Header, host: int, data: bytes) -> None:
+        self._taken_tables += 1
         for guest in self._tables.pop(host):
             for extent in extents(header, guest, data, BUFFER_BYTES):
                 if extent.is_zero:
                     self._out.zeros(extent.guest, extent.size)
                 else:
                     self._want(extent.host, _Data(extent))
+        self._room.check(len(self._wanted), self._taken_tables, len(self._tables))
 
     def _take(self, extent: Extent, data: bytes) -> None:
         if self._clusters is not None and extent.is_compressed:

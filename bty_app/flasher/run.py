@@ -16,7 +16,7 @@ from bty_app import __version__
 from bty_app.errors import BtyError, UnavailableError
 from bty_app.flasher.console import Console
 from bty_app.flasher.disks import Disk, check_writable, find
-from bty_app.flasher.flashing import Flashing, failure, summary
+from bty_app.flasher.flashing import Flashing, Written, failure
 from bty_app.flasher.inventory import inventory
 from bty_app.flasher.order import Order
 from bty_app.flasher.plan import (
@@ -169,7 +169,7 @@ class Run:
         if plan != self._failed:
             self._failures = 0
         try:
-            disk = self._written(plan)
+            disk, written = self._written(plan)
         except KeyboardInterrupt:
             self._report_failure(plan, "stopped at the console; the disk may be half written")
             raise
@@ -177,19 +177,19 @@ class Run:
             self._report_failure(plan, failure(error))
             self._pause_after_failure()
             return None
-        self._report_done(disk)
+        self._report_done(disk, written)
         return Ending.REBOOT
 
-    def _written(self, plan: FlashPlan) -> Disk:
+    def _written(self, plan: FlashPlan) -> tuple[Disk, Written]:
         self._console.say(f"to flash: {plan.name}")
         self._console.say(f"onto the disk with the serial {plan.serial}")
         disk = find(self._hands.probe(), plan.serial)
         check_writable(disk)
         order = self._order(plan)
         self._console.mark("bty: auto-flash starting")
-        outcome = self._hands.flashing.write(order, disk)
-        self._console.say(f"flashed {disk.about}: {summary(outcome)}")
-        return disk
+        written = self._hands.flashing.write(order, disk, plan.options.wipe)
+        self._console.say(f"flashed {disk.about}: {written.sentence}")
+        return disk, written
 
     def _order(self, plan: FlashPlan) -> Order:
         """A registry that is away for a moment is no failure of a flash."""
@@ -202,7 +202,7 @@ class Run:
 
         return insist(attempt, A_WHILE, self._waiting, random.random)
 
-    def _report_done(self, disk: Disk) -> None:
+    def _report_done(self, disk: Disk, written: Written) -> None:
         """First of all; a report that is lost means that the disk is written once more."""
         waiting = self._waiting
 
@@ -213,7 +213,7 @@ class Run:
             )
 
         try:
-            told = self._server.report_done(wait=wait)
+            told = self._server.report_done(written.extras, wait=wait)
         except KeyPressedError:
             told = Told.AWAY
         if told is not Told.TAKEN:

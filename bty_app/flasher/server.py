@@ -116,9 +116,14 @@ class Server:
             return
         self._takes_progress = not _is_no_route(answer)
 
-    def report_done(self, patience: Patience = FOR_EVER, wait: Wait | None = None) -> Told:
-        """Say that the flash is done. A report that is lost means that it is done again."""
-        told = self._report_status({"status": "done"}, patience, wait)
+    def report_done(
+        self, extras: str | None = None, patience: Patience = FOR_EVER, wait: Wait | None = None
+    ) -> Told:
+        """Say that the flash is done, and what was done besides. A report that is lost means that
+        it is done again.
+        """
+        more = {"reason": shortened(extras)} if extras else {}
+        told = self._report_status({"status": "done", **more}, patience, wait)
         if told is Told.NO_CHANNEL:
             return self._report("done", None, patience, wait=wait)
         return told

@@ -16,7 +16,10 @@ from bty_app.upstream.registry import Registry
 CHUNK_BYTES = 1024 * 1024
 MAX_BYTES = 2**62
 RESOLVE_SECONDS = 30.0
-_GONE = frozenset({401, 403, 404, 410})
+# A plan has no login in it: any machine on the network can read the plans of all.
+NO_LOGIN = "machines have no login: let the image be read without one, or have it in the cache"
+_LOGIN = frozenset({401, 403})
+_GONE = frozenset({404, 410})
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -73,6 +76,8 @@ class Sources:
                 version = _version(found.headers)
                 yield Opened(found.offset, found.total, version, found.chunks(), sha256)
         except StatusError as error:
+            if error.status in _LOGIN:
+                raise NotFoundError(f"{error.message}: {NO_LOGIN}") from error
             if error.status in _GONE:
                 raise NotFoundError(error.message) from error
             raise

@@ -14,13 +14,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
+from bty_app.domain.flash_options import WIPE_METHODS
 from bty_app.domain.jobs import Step, Teller
 from bty_app.errors import FlashError, FlashRefusedError, FlashWriteError, InvalidInputError
 from bty_app.flasher import ata, erasable, nvme, words
 from bty_app.flasher.disks import Disk, check_writable
 from bty_app.flasher.erasable import CHUNK_BYTES, Erasable
-
-METHODS = ("auto", "discard", "secure", "overwrite")
 
 SAMPLES = 256
 SAMPLE_BYTES = 4096
@@ -72,8 +71,8 @@ def wipe(disk: Disk, method: str, teller: Teller, tools: Tools | None = None) ->
         FlashError: it failed, or it claims to be done and old data can still be read.
         CancelledError: the teller says so; part of the disk is erased.
     """
-    if method not in METHODS:
-        raise InvalidInputError(f"there is no way {method!r} to wipe: {', '.join(METHODS)}")
+    if method not in WIPE_METHODS:
+        raise InvalidInputError(f"there is no way {method!r} to wipe: {', '.join(WIPE_METHODS)}")
     check_writable(disk)
     return _Wipe(disk, teller, tools or Tools()).run(method)
 

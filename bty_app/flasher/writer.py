@@ -90,6 +90,18 @@ class Writer:
             self._watch.finish()
         self._put_zeros()
 
+    def look(self, ring: Ring) -> bool:
+        """Whether there is anything to write, and it may be written; nothing is.
+
+        Raises:
+            FlashRefusedError: `check_head` refuses.
+            StoppedError: the flash is stopped.
+        """
+        run = ring.next()
+        if run is not None:
+            self._look_at(run)
+        return run is not None
+
     def write_head(self) -> None:
         """The first MiB, and of that the page with the boot sector and the partition table's
         header last: from here on the disk boots.
@@ -127,9 +139,12 @@ class Writer:
         self._device.write(zeros[:tail], size - tail)
         self._device.flush()
 
-    def _begin(self, run: Run) -> None:
+    def _look_at(self, run: Run) -> None:
         buffer = run.buffer or Buffer(min(run.length, BUFFER_BYTES))
         self._check_head(buffer.view[: min(run.length, BUFFER_BYTES)])
+
+    def _begin(self, run: Run) -> None:
+        self._look_at(run)
         self._tally.has_begun = True
         self.wipe_edges()
 

@@ -6,7 +6,8 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,33 +112,45 @@ def _unpack(recipe: Recipe, root: Path) -> None:
 def _compiled(root: Path, scratch: Path) -> dict[str, bytes]:
     """Python's library and the client as bytecode, by the paths of their sources.
 
-    The guest's own interpreter compiles; where this machine cannot run it, the sources go in.
+    The guest's own interpreter compiles. Where this machine cannot run it, ours does, if it is of
+    the same version: bytecode is the same for every architecture. Else the sources go in.
     """
-    home = scratch / "client"
+    client = scratch / "client"
     for name, data in client_files():
-        path = home / name
+        path = client / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     target = root / _HOME / "client"
-    shutil.copytree(home, target)
+    shutil.copytree(client, target)
     library = next((root / "usr/lib").glob("python3.*"))
     loader = next((root / "usr/lib").glob("*-linux-gnu/ld-linux-*"))
-    command = [
-        *(str(loader), "--library-path", str(loader.parent), str(root / "usr/bin" / library.name)),
-        *("-I", "-B", "-m", "compileall", "-b", "-q", "-j", "2"),
+    guest = (str(loader), "--library-path", str(loader.parent), f"{root}/usr/bin/{library.name}")
+    compiling = (
+        *("-B", "-m", "compileall", "-b", "-q", "-j", "2"),
         *("--invalidation-mode", "unchecked-hash", "-s", str(root), str(library), str(target)),
-    ]
-    environment = {"PYTHONHOME": str(root / "usr"), "PATH": os.environ.get("PATH", "")}
-    command.remove("-I")  # it would not look at PYTHONHOME
+    )
+    environment = {"PATH": os.environ.get("PATH", "")}
+    home = {"PYTHONHOME": str(root / "usr")}
     try:
-        subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603
+        _run_quietly((*guest, *compiling), environment | home)
     except OSError:
-        return {}
+        if library.name != f"python{sys.version_info.major}.{sys.version_info.minor}":
+            return {}
+        _run_quietly((sys.executable, "-I", *compiling), environment)
     found = {}
     for path in (*library.rglob("*.pyc"), *target.rglob("*.pyc")):
         if path.parent.name != "__pycache__":
             found[path.relative_to(root).as_posix().removesuffix("c")] = path.read_bytes()
     return found
+
+
+def _run_quietly(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """What it says is of no interest: some files of the library are for tests, and do not compile.
+
+    Raises:
+        OSError: this machine cannot run it.
+    """
+    subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603
 
 
 def _modules(root: Path, release: str, scratch: Path) -> Iterator[cpio.Entry]:
@@ -167,6 +180,8 @@ def _own(recipe: Recipe, root: Path, scratch: Path) -> Iterator[cpio.Entry]:
     yield cpio.Entry("dev/console", cpio.CONSOLE, device=(5, 1))
     yield cpio.Entry("init", cpio.PROGRAM, text("init").encode())
     yield cpio.Entry("usr/bin/sh", cpio.LINK, b"busybox")
+    yield cpio.Entry(f"{_HOME}/media", cpio.PROGRAM, text("media").encode())
+    yield cpio.Entry("usr/bin/bty", cpio.PROGRAM, text("bty").encode())
     yield cpio.Entry(f"{_HOME}/udhcpc", cpio.PROGRAM, text("udhcpc").encode())
     digest = hashlib.sha256(client_zip()).hexdigest()
     yield cpio.Entry(f"{_HOME}/client.sha256", cpio.FILE, f"{digest}\n".encode())

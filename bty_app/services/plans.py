@@ -63,12 +63,15 @@ class Plans:
         found = self._target(mac)  # asks other hosts, so before the transaction
         moment = Moment(self._clock(), self._settings.limits(), rules=self._settings.rules())
         at = stamp(moment.now)
+        options = self._settings.flash_options()
 
         def change(tx: Tx) -> Plan:
             machine = seen(tx, self._bounds, mac, ip=ip, at=at)
             what = decided(tx, machine, Ask.PLAN, moment)
             image = _image(what, found)
-            body, offer_kind = plan(machine, what.decision, image, base_url=base_url)
+            body, offer_kind = plan(
+                machine, what.decision, image, base_url=base_url, options=options
+            )
             enter_next_phase(tx, what, at=at)
             remember_rules(tx, what, moment)
             flashes = what.decision.offer == LiveEnv(Purpose.FLASH)
@@ -121,11 +124,13 @@ class Plans:
         ip: str | None = None,
     ) -> tuple[Plan, Event]:
         """The plan of what is stored, and the event that tells of it."""
+        options = self._settings.flash_options()
 
         def query(tx: Tx) -> tuple[Plan, Event]:
             machine = stored_or_unknown(tx, mac, at=stamp(moment.now))
             what = decided(tx, machine, Ask.PLAN, moment)
-            body, kind = plan(machine, what.decision, _image(what, found), base_url=base_url)
+            image = _image(what, found)
+            body, kind = plan(machine, what.decision, image, base_url=base_url, options=options)
             return body, machine_events.planned(machine, body, kind, ip)
 
         return self._database.read(query)

@@ -88,8 +88,9 @@ class Reports:
         self._report(mac, "inventory", ip, change, disk_count=inventory.count)
         self._note(Stage.INVENTORY, mac, ip, disks=inventory.count)
 
-    def done(self, mac: Mac, *, ip: str | None) -> None:
-        """A flash is complete (CONTRACT 3.6). Said twice, it is told once.
+    def done(self, mac: Mac, extras: str | None = None, *, ip: str | None) -> None:
+        """A flash is complete (CONTRACT 3.6), and `extras` was done besides. Said twice, it is told
+        once.
 
         Raises:
             NotFoundError: there is no record of this machine.
@@ -109,7 +110,7 @@ class Reports:
             machines.flashed(tx, mac, at=at)
             if meaning is Report.COUNTS:
                 machines.set_phase(tx, mac, Phase.DONE, at=at)
-            events.record(tx, machine_events.flashed(mac, ip), at=at)
+            events.record(tx, machine_events.flashed(mac, ip, extras), at=at)
 
         self._report(mac, "done", ip, change)
         self._note(Stage.FLASHED, mac, ip)

@@ -12,6 +12,7 @@ from bty_app.domain import settings_events as audit
 from bty_app.domain.boot import Limits
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
+from bty_app.domain.flash_options import FlashOptions
 from bty_app.domain.flash_rules import Rules
 from bty_app.domain.moments import stamp
 from bty_app.domain.setting import Setting
@@ -107,6 +108,10 @@ class Settings:
     def rules(self) -> Rules:
         """The rules of the site that bound flashes."""
         return table.rules(self.stored())
+
+    def flash_options(self) -> FlashOptions:
+        """What is done besides when an image is written."""
+        return table.flash_options(self.stored())
 
     def undo_minutes(self) -> int:
         """For how many minutes an act on many machines can be undone."""

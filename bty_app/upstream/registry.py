@@ -36,6 +36,11 @@ TOKEN_SECONDS = (10.0, 60.0, 3600.0)  # the least, where nothing is said, the mo
 MAX_TOKENS = 256
 MAX_TOKEN_CHARS = 16 * 1024
 
+_ADVICE = (
+    "registry.credentials can name a login for it; machines have none, and flash what can be read"
+    " without, or is in the cache"
+)
+
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
@@ -170,8 +175,7 @@ class Registry:
             raise NotFoundError(f"{answer.url} is not in the registry")
         if answer.status in (401, 403):
             raise UnavailableError(
-                f"{reference.host} refuses {reference.repository} ({answer.status});"
-                " registry.credentials can name a login for it"
+                f"{reference.host} refuses {reference.repository} ({answer.status}): {_ADVICE}"
             )
         if answer.status != 200:
             raise UnavailableError(f"{answer.url} answers {answer.status}, not 200")
@@ -215,9 +219,7 @@ class Registry:
         login = self._logins.get(reference.host)
         if challenge is not None and not challenge.bearer:
             if login is None:
-                raise UnavailableError(
-                    f"{reference.host} wants a login: name one in registry.credentials"
-                )
+                raise UnavailableError(f"{reference.host} wants a login: {_ADVICE}")
             self._keep(reference, login.header, TOKEN_SECONDS[1])
             return login.header
         url = self._token_url(reference, challenge)

@@ -195,7 +195,9 @@ class StatusOf:
         self._reports = reports
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
-        """`{"status": "done"}` or `{"status": "failed", "reason": …}`; 204."""
+        """`{"status": "done"}` or `{"status": "failed", "reason": …}`; 204. The reason of one that
+        is done says what was done besides.
+        """
         machine = parse_mac(mac)
         said = body.json_object(req, SMALL_BODY)
         unknown = sorted(set(said) - {"status", "reason"})
@@ -204,7 +206,7 @@ class StatusOf:
         reason = parse_reason(said.get("reason"))
         match said.get("status"):
             case "done":
-                self._reports.done(machine, ip=req.context.client_ip)
+                self._reports.done(machine, reason, ip=req.context.client_ip)
             case "failed":
                 self._reports.failed(machine, reason, ip=req.context.client_ip)
             case _:

@@ -18,9 +18,11 @@ from tests.boot.kernel import KernelFiles, kernel
 from tests.boot.machine import HOST
 from tests.boot.mirror import FickleMirror
 from tests.boot.rack import Rack, rack
+from tests.boot.ssh import make_key
 
 ROOT = Path(__file__).parents[2]
 
+KEY = "key"
 BootDir = Callable[[Completion], Path]
 
 
@@ -92,6 +94,16 @@ def live_set(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["python3", "-I", "-S", str(pyz), "live", "build", "--fast"]
     iso = ["--iso", str(place / "live.iso")]
     subprocess.run([*command, "--output", str(place / "set"), *iso], check=True)
+    return place / "set"
+
+
+@pytest.fixture(scope="session")
+def keyed_set(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a key that may log in, which is beside it."""
+    place = tmp_path_factory.mktemp("keyed")
+    key = ["--ssh-key", str(make_key(place / KEY))]
+    command = ["python3", "-I", "-S", str(pyz), "live", "build", "--fast", *key]
+    subprocess.run([*command, "--output", str(place / "set")], check=True)
     return place / "set"
 
 

@@ -53,7 +53,10 @@ class Tap:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The machine as it stands in the rack: what does not change when it is switched off."""
+    """The machine as it stands in the rack: what does not change when it is switched off.
+
+    `ssh_port`, where it is not 0, is a port of this host's loopback that leads to its port 22.
+    """
 
     mac: str
     disk: Path
@@ -61,6 +64,7 @@ class Box:
     bus: str = "virtio"
     memory_mib: int = 512
     firmware: Firmware = Firmware.BIOS
+    ssh_port: int = 0
 
 
 class Machine:
@@ -171,7 +175,8 @@ def _netdev(box: Box, network: int | Tap) -> str:
         return f"tap,id=lan,ifname={network.name},script=no,downscript=no"
     bootstrap = f"http://{HOST}:{network}/pxe-bootstrap.ipxe"
     if box.firmware is Firmware.BIOS:
-        return f"user,id=lan,bootfile={bootstrap}"
+        to_ssh = f",hostfwd=tcp:127.0.0.1:{box.ssh_port}-:22" if box.ssh_port else ""
+        return f"user,id=lan,bootfile={bootstrap}{to_ssh}"
     return f"user,id=lan,tftp={_tftp(box, bootstrap)},bootfile=snponly.efi"
 
 

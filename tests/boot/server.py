@@ -28,7 +28,7 @@ class Server:
     """
 
     def __init__(self, pyz: Path, directory: Path, boot_dir: Path, **more: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         # -I and -S: the file brings all it needs, whatever this interpreter has installed.
         self._command = [sys.executable, "-I", "-S", str(pyz), "serve"]
         self._log = directory / "server.log"
@@ -176,7 +176,8 @@ def _told(event: dict[str, Any]) -> str:
     return f"{kind} {details['offer_kind']}" if details and "offer_kind" in details else kind
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this host's loopback that nobody has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

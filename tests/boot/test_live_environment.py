@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,22 +25,43 @@ from tests.boot.rack import (
     rack,
     to_the_disk,
 )
+from tests.boot.server import free_port
+from tests.boot.ssh import greeting
 
 pytestmark = pytest.mark.boot
 
+OLD = b"an older" * (DISK_BYTES // 8)
 
-def test_the_same_packages_give_the_same_bytes(pyz: Path, live_set: Path, tmp_path: Path) -> None:
-    again = tmp_path / "again"
-    command = ["python3", "-I", "-S", str(pyz), "live", "build", "--fast", "--output", str(again)]
 
-    subprocess.run(command, check=True)
+def test_the_same_packages_give_the_same_bytes_and_a_key_adds_ssh_and_nothing_else(
+    live_set: Path, keyed_set: Path
+) -> None:
+    plain, keyed = archive_of(live_set), archive_of(keyed_set)
 
-    digests = [
-        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in place.iterdir()}
-        for place in (live_set, again)
-    ]
-    assert digests[0] == digests[1]
-    assert len(digests[0]) == 3
+    more = set(keyed) - set(plain)
+
+    assert {"usr/sbin/dropbear", "root/.ssh/authorized_keys"} <= more
+    others = {name for name in more if "/lib" not in name} - {"root/.ssh", "usr/sbin/dropbear"}
+    assert others == {"root/.ssh/authorized_keys"}
+    left = [record for name, record in keyed.items() if name not in more]
+    assert left == list(plain.values())
+    kernels = [next(place.glob("*.vmlinuz")).read_bytes() for place in (live_set, keyed_set)]
+    assert kernels[0] == kernels[1]
+
+
+def archive_of(place: Path) -> dict[str, tuple[bytes, bytes]]:
+    """The records of the initrd in their order: of each the head without its number, and the
+    content.
+    """
+    initrd = next(place.glob("*.initrd"))
+    data = subprocess.run(["zstdcat", initrd], capture_output=True, check=True).stdout
+    found, at = {}, 0
+    while (name := data[at + 110 :].partition(b"\0")[0]) != b"TRAILER!!!":
+        head, size = data[at + 14 : at + 110], int(data[at + 54 : at + 62], 16)
+        start = -(-(at + 110 + len(name) + 1) // 4) * 4
+        found[name.decode()] = (head, data[start : start + size])
+        at = -(-(start + size) // 4) * 4
+    return found
 
 
 def test_an_unknown_machine_tells_its_hardware_and_then_boots_its_disk(proof_rack: Rack) -> None:
@@ -64,17 +85,36 @@ def test_an_unknown_machine_tells_its_hardware_and_then_boots_its_disk(proof_rac
     print(f"rebooted after its inventory at {uptime[1]} s of uptime")
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A disk, an image, and what is set to be done besides; `done` is how that is told."""
+
+    bus: str
+    form: str
+    wipe: str = "no"
+    done: str = ""
+
+
 @pytest.mark.parametrize(
-    ("bus", "form"), [("virtio", "img.zst"), ("nvme", "img.xz"), ("sata", "img.gz")]
+    "kind",
+    [
+        Kind("virtio", "img.zst", "auto", "zeros written over every block"),
+        Kind("nvme", "img.xz", "secure", "NVMe format, user data erase"),
+        Kind("sata", "img.gz"),
+    ],
+    ids=lambda kind: kind.bus,
 )
-def test_a_blank_disk_is_flashed_and_boots(
-    pyz: Path, live_set: Path, tmp_path: Path, bus: str, form: str
+def test_a_disk_is_flashed_and_wiped_before_if_that_is_set_and_boots(
+    pyz: Path, live_set: Path, tmp_path: Path, kind: Kind
 ) -> None:
-    with rack(pyz, live_set, tmp_path, form) as place:
-        box = place.box(bus=bus)
+    with rack(pyz, live_set, tmp_path, kind.form) as place:
+        box = place.box(bus=kind.bus)
+        box.disk.write_bytes(OLD)
+        place.server.set("flash.wipe", kind.wipe)
+        place.server.set("flash.verify", "yes" if kind.done else "no")
         place.order()
 
-        to_the_disk(box, place.server)
+        first = to_the_disk(box, place.server)
         downloads = place.mirror.downloads
         later = [to_the_disk(box, place.server) for _ in range(2)]
 
@@ -86,6 +126,16 @@ def test_a_blank_disk_is_flashed_and_boots(
         assert written[: len(image())] == image()
         assert not any(written[-HEAD:])
         assert place.mirror.downloads == downloads
+        left = written[len(image()) : -HEAD]
+        extras = (place.event("machine.flashed")["details"] or {}).get("extras", "")
+        if kind.done:
+            assert not any(left)
+            assert kind.done in " ".join(first.split())  # its lines are 80 columns wide
+            assert kind.done in extras
+            assert "everything was read back and compared" in extras
+        else:
+            assert left == OLD[len(image()) : -HEAD]
+            assert not extras
 
 
 def test_flash_always_flashes_at_every_power_on(proof_rack: Rack) -> None:
@@ -144,13 +194,15 @@ def test_a_power_cut_in_the_middle_leaves_a_disk_that_does_not_boot_and_is_flash
 
 
 def test_a_disk_that_was_swapped_is_not_written_to(proof_rack: Rack) -> None:
-    box = proof_rack.box()
+    box = proof_rack.box(ssh_port=free_port())
     box.disk.write_bytes(b"\xa5" * DISK_BYTES)
     proof_rack.order("ANOTHER-0003")
 
     with Machine(box, proof_rack.server.port):
         failed = proof_rack.event("machine.flash_failed")
+        says_ssh = greeting(box.ssh_port)
 
+    assert says_ssh == b""  # nobody listens: no key was built in
     assert "ANOTHER-0003" in json.dumps(failed["details"])
     assert box.disk.read_bytes() == b"\xa5" * DISK_BYTES
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.boot.machine import HOST
+from tests.boot.rack import DISK_BYTES, PACKED, SERIAL, image
 from tests.boot.server import Server
 
 pytestmark = pytest.mark.boot
@@ -21,6 +22,8 @@ OVMF = Path("/usr/share/OVMF")
 STORY_SECONDS = 240.0
 DOWN, ENTER = b"\x1b[B", b"\r"
 MAC = "52:54:00:b0:07:77"
+NAME = "proof.img.zst"
+OLD = b"an older" * (DISK_BYTES // 8)
 
 
 class Typing:
@@ -52,7 +55,7 @@ def stick(iso: Path, how: Sequence[str]) -> Iterator[Typing]:
     command = ["qemu-system-x86_64", "-nodefaults", "-accel", "tcg", "-m", "768"]
     command += ["-display", "none", "-vga", "none", "-serial", "stdio", "-device", "qemu-xhci"]
     command += ["-drive", f"if=none,id=stick,format=raw,readonly=on,file={iso}"]
-    command += ["-device", "usb-storage,drive=stick", *how]
+    command += ["-device", "usb-storage,drive=stick,bootindex=1", *how]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         yield Typing(process)
@@ -78,9 +81,43 @@ def with_secure_boot(directory: Path) -> list[str]:
     ]
 
 
-def test_a_stick_boots_by_bios_and_offers_the_wizard(iso: Path) -> None:
-    with stick(iso, []) as machine:
+@pytest.fixture
+def with_images(tmp_path: Path) -> list[str]:
+    """Another stick, with a file system and an image; and a disk, which is not empty."""
+    (tmp_path / NAME).write_bytes(PACKED["img.zst"](image()))
+    medium, disk = tmp_path / "images.fat", tmp_path / "disk.img"
+    with medium.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mformat", "-i", str(medium), "-F", "::"], check=True)
+    subprocess.run(["mcopy", "-i", str(medium), NAME, "::"], cwd=tmp_path, check=True)
+    disk.write_bytes(OLD)
+    return [
+        *("-drive", f"if=none,id=images,format=raw,file={medium}"),
+        *("-device", "usb-storage,drive=images"),
+        *("-drive", f"if=none,id=disk,format=raw,file={disk}"),
+        *("-device", f"virtio-blk-pci,drive=disk,serial={SERIAL}"),
+    ]
+
+
+def test_a_stick_boots_by_bios_and_its_wizard_flashes_an_image_that_is_on_another_stick(
+    iso: Path, with_images: list[str], tmp_path: Path
+) -> None:
+    with stick(iso, with_images) as machine:
         machine.wait_for("Where are the images?")
+        machine.type(b"l" + ENTER)
+        machine.wait_for(NAME)
+        machine.type(b"1" + ENTER)
+        machine.wait_for(SERIAL)
+        disks = machine.said.partition("Onto which disk")[2].splitlines()
+        [row] = [line for line in disks if SERIAL in line]
+        machine.type(row.split()[0].encode() + ENTER)
+        machine.wait_for("Erase the disk and write the image?")
+        machine.type(b"yes" + ENTER)
+        machine.wait_for("The disk is flashed")
+
+    assert sum("IN USE" in line for line in disks) == 1  # what has the image
+    written = (tmp_path / "disk.img").read_bytes()
+    assert written[: len(image())] == image()
 
 
 def test_a_stick_boots_under_secure_boot_and_offers_the_wizard(iso: Path, tmp_path: Path) -> None:

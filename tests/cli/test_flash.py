@@ -17,7 +17,7 @@ from bty_app.cli import flash as command
 from bty_app.cli import main as cli
 from bty_app.cli.flasher_parts import Machine
 from bty_app.config import Config
-from bty_app.errors import BtyError, FlashIntegrityError
+from bty_app.errors import BtyError, FlashIntegrityError, FlashRefusedError
 from bty_app.flasher.disks import Part
 from bty_app.flasher.keys import Keys
 from tests.flasher.fakes import DISK, OTHER, FakeFlash
@@ -61,6 +61,7 @@ class Box:
         machine = Machine(
             probe=lambda: disks,
             flash=lambda _tools: self.flash,
+            check=lambda _tools: self.flash.check,
             keys=lambda: Nobody(self.typed),
             set_clock=self.dates.append,
             reboot=lambda: self.reboots.append(1),
@@ -187,6 +188,24 @@ def test_a_disk_is_wiped_first_and_what_cannot_be_wiped_is_not_flashed(
     said = capsys.readouterr().err
     assert "the disk is wiped (secure)" in said
     assert "has no secure erase" in said
+    assert box.flash.orders == []
+
+
+def test_nothing_is_wiped_for_an_image_that_is_refused(
+    box: Box, image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise FlashRefusedError("the image does not fit; nothing was written")
+
+    box.flash.checks = [refuse]
+
+    # A wipe of this disk would be refused with another sentence, or try to open it.
+    assert box.bty(image, "S2", "--yes", "--wipe", "overwrite") == 73
+
+    said = capsys.readouterr().err
+    assert "does not fit; nothing was written" in said
+    assert "wiped Disk Two" not in said
+    assert [path for _order, path in box.flash.checked] == ["/dev/sdb"]
     assert box.flash.orders == []
 
 

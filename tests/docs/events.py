@@ -99,7 +99,10 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             "An operator saved a machine. It is armed anew, unless only its labels changed.",
         ),
         (machine_events.deleted(_MAC, _IP), "An operator forgot a machine."),
-        (machine_events.flashed(_MAC, _IP), "A flash is complete. Once per cycle."),
+        (
+            machine_events.flashed(_MAC, _IP, "everything was read back"),
+            "A flash is complete. Once per cycle; `extras` is what was done besides.",
+        ),
         (machine_events.booted(_MAC, _IP), "The system of a machine says that it is up."),
         (
             machine_events.hardware_changed(_MAC, ["disk lost: …"], _IP),

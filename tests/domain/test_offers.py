@@ -18,6 +18,7 @@ from bty_app.domain.boot import (
     Wait,
     decide,
 )
+from bty_app.domain.flash_options import FlashOptions
 from bty_app.domain.image_target import Place, Source, Target
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import BootMode, Machine, Phase, Serial
@@ -107,6 +108,15 @@ def test_a_plan_has_its_keys_in_the_order_of_the_contract() -> None:
     ]  # fmt: skip
     assert body["sources"] == [{"from": "mirror", "url": "http://m.test/d.img.zst"}]
     assert kind == "plan:flash:bty-flash-once"
+
+
+def test_what_is_done_besides_stands_behind_the_keys_of_the_contract() -> None:
+    order = Decision(LiveEnv(Purpose.FLASH), Reason.AS_BOUND, Phase.IDLE)
+    options = FlashOptions("secure", verify=True)
+
+    body, _ = plan(machine(BootMode.FLASH_ONCE), order, TARGET, base_url=BASE, options=options)
+
+    assert list(body.items())[-2:] == [("wipe", "secure"), ("verify", True)]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from bty_app.domain import backup_settings as backups
 from bty_app.domain import settings as table
 from bty_app.domain.boot import Limits
+from bty_app.domain.flash_options import NO_OPTIONS, FlashOptions
 from bty_app.errors import ValidationError
 
 EDGES = [
@@ -47,6 +48,12 @@ RULES = [
     (table.FLASH_HOURS, ["", "22:00-06:00", "00:00-23:59"], ["22-6", "24:00-01:00", "1:00-1:00"]),
     (table.FLASH_ZONE, ["UTC", "Europe/Berlin"], ["Mars/Base", "../etc/passwd", "x" * 3000]),
     (table.NEVER_LABELS, ["", "storage", "rack 4, storage"], ["a\nb", "x" * 3000]),
+    (
+        table.FLASH_WIPE,
+        ["no", "auto", "discard", "secure", "overwrite"],
+        ["yes", "dd", "Secure", "x" * 3000],
+    ),
+    (table.FLASH_VERIFY, ["no", "yes"], ["true", "1", "x" * 3000]),
     (
         table.WEBHOOK_TARGETS,
         ["", "*failed,machine.flashed https://example.com/a; * http://192.0.2.5/b"],
@@ -119,3 +126,10 @@ def test_a_rule_is_taken_in_its_own_form(
     for text in bad:
         with pytest.raises(ValidationError, match=setting.key):
             table.checked(setting, text)
+
+
+def test_nothing_is_wiped_or_read_back_unless_that_is_set() -> None:
+    assert table.flash_options({}) == NO_OPTIONS
+    assert table.flash_options({"flash.wipe": "dd", "flash.verify": "true"}) == NO_OPTIONS
+    stored = {"flash.wipe": "secure", "flash.verify": "yes"}
+    assert table.flash_options(stored) == FlashOptions("secure", verify=True)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bty_app.domain.jobs import Teller
-from bty_app.errors import CancelledError
+from bty_app.errors import BtyError, CancelledError
 from bty_app.flasher.console import Console
 from bty_app.flasher.disks import Disk
 from bty_app.flasher.order import FlashStep, Order, Outcome
+from bty_app.flasher.wipe import WipeReport
 
 DISK = Disk(
     path="/dev/sda",
@@ -31,6 +32,14 @@ class FakeFlash:
 
     acts: list[Callable[[], None]] = field(default_factory=list)
     orders: list[tuple[Order, str]] = field(default_factory=list)
+    checks: list[Callable[[], None]] = field(default_factory=list)
+    checked: list[tuple[Order, str]] = field(default_factory=list)
+
+    def check(self, order: Order, device_path: str, _teller: Teller) -> None:
+        """What comes before a wipe."""
+        self.checked.append((order, device_path))
+        if self.checks:
+            self.checks.pop(0)()
 
     def __call__(self, order: Order, device_path: str, teller: Teller) -> Outcome:
         self.orders.append((order, device_path))
@@ -41,6 +50,20 @@ class FakeFlash:
             raise CancelledError("stopped at the console; the disk does not boot: flash it again")
         teller.tell(FlashStep("flushing", 100, 100, bytes_image=400))
         return Outcome(100, 400, 300, 100, "ab" * 32, 2.0, order.sources[:1])
+
+
+@dataclass
+class FakeErase:
+    """Erases nothing, and says so; `failure` is what it raises."""
+
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    failure: BtyError | None = None
+
+    def __call__(self, disk: Disk, method: str, _teller: Teller) -> WipeReport:
+        self.asked.append((disk.path, method))
+        if self.failure:
+            raise self.failure
+        return WipeReport(disk.about, method, "zeros written over every block", 3.0, 256, 256)
 
 
 class Screen:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bty_app.domain.flash_options import NO_OPTIONS, WIPE_METHODS, FlashOptions
 from bty_app.domain.image_name import FORMATS
 from bty_app.domain.withcache import blob_url
 from bty_app.errors import InvalidInputError
@@ -60,6 +61,14 @@ def flash(**more: object) -> FlashPlan:
             InteractivePlan(None, "the server names no image"),
         ),
         (
+            {"mode": "flash", "image": URL, "target_disk_serial": "S", "wipe": "shred"},
+            InteractivePlan(None, "the server wants a wipe by 'shred': unknown"),
+        ),
+        (
+            {"mode": "flash", "image": URL, "target_disk_serial": "S", "wipe": ["secure"]},
+            InteractivePlan(None, "the server wants a wipe by \"['secure']\": unknown"),
+        ),
+        (
             {"mode": "ramboot"},
             InteractivePlan(None, "the server orders 'ramboot', which is unknown"),
         ),
@@ -73,6 +82,13 @@ def test_the_plan_of_the_original_names_one_image_and_may_have_keys_that_nobody_
     plan = flash(target_disk_serial=" S1 ", name="deb", disk_image_sha=SHA.upper(), new={"x": 1})
 
     assert plan == FlashPlan((Place(URL),), "S1", "deb", "img.gz", SHA)
+
+
+@pytest.mark.parametrize("method", WIPE_METHODS)
+def test_a_plan_may_want_a_wipe_before_and_a_look_afterwards(method: str) -> None:
+    assert flash(wipe=method, verify=True).options == FlashOptions(method, verify=True)
+    assert flash(wipe="", verify="yes").options == NO_OPTIONS
+    assert flash().options == NO_OPTIONS
 
 
 def test_the_sources_of_our_server_go_before_its_image() -> None:

@@ -12,15 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bty_app.errors import FlashRefusedError, FlashWriteError
+from bty_app.errors import (
+    CancelledError,
+    FlashIntegrityError,
+    FlashRefusedError,
+    FlashWriteError,
+)
 from bty_app.flasher import preflight
 from bty_app.flasher.device import Disk
-from bty_app.flasher.flash import flash
+from bty_app.flasher.flash import check, flash
 from bty_app.flasher.order import Source
 from bty_app.flasher.partition_table import layout
 from tests.file_host import file_host
 from tests.flasher.flashing import (
     QUICK,
+    Canceller,
     does_not_boot,
     http,
     is_untouched,
@@ -76,6 +82,107 @@ def test_an_image_that_says_it_is_larger_than_the_disk_is_refused(
 
     assert "does not fit" in sentence
     assert str(disk) in sentence
+
+
+def test_a_size_in_the_last_bytes_of_a_gzip_file_is_told_as_what_it_is(tmp_path: Path) -> None:
+    """Of a file that was cut off they are any, and here they could be a size."""
+    packed = PACKERS["gzip"][1](DATA)
+    disk = disk_file(tmp_path / "disk", SMALL)
+
+    sentence = refused(disk, packed[: len(packed) // 2] + (6 * MIB).to_bytes(4, "little"), "img.gz")
+
+    assert "the last 4 bytes of the image's file say" in sentence
+    assert "or the file is cut off" in sentence
+
+
+def test_a_size_that_no_gzip_file_of_this_length_can_have_is_damage(tmp_path: Path) -> None:
+    packed = PACKERS["gzip"][1](bytes(MIB))[:500] + b"\xff\xff\xff\xf0"
+    disk = disk_file(tmp_path / "disk", SMALL)
+
+    with file_host(image=packed) as host, pytest.raises(FlashIntegrityError) as caught:
+        flash(order("img.gz", http(host)), str(disk), Listener(), tools=QUICK)
+
+    assert is_untouched(disk)
+    assert "cut off, or damaged; nothing was written" in caught.value.message
+    assert "fit" not in caught.value.message
+
+
+def test_the_densest_gzip_file_there_is_counts_as_one(tmp_path: Path) -> None:
+    packed = PACKERS["gzip"][1](bytes(64 * MIB))
+    disk = disk_file(tmp_path / "disk", SMALL)
+
+    assert "it does not fit" in refused(disk, packed, "img.gz")
+
+
+def test_a_cut_off_gzip_file_is_followed_by_the_next_source(tmp_path: Path) -> None:
+    whole = PACKERS["gzip"][1](DATA)
+    cut = whole[: len(whole) // 2] + b"\xff\xff\xff\x7f"
+    disk = disk_file(tmp_path / "disk", len(DATA))
+    with file_host(cut=cut, whole=whole) as host:
+        sources = http(host, "cut", "mirror"), http(host, "whole")
+        outcome = flash(order("img.gz", *sources, of=whole), str(disk), Listener(), tools=QUICK)
+
+    assert disk.read_bytes() == DATA
+    assert [source.label for source in outcome.sources_used] == ["origin"]
+
+
+# -- a look without a write --------------------------------------------------------------------
+
+
+def looked_at(disk: Path, packed: bytes, kind: str, *, sector: int = 512) -> None:
+    tools = replace(QUICK, open_device=partial(Disk, sector=sector))
+    try:
+        with file_host(image=packed) as host, leaves_nothing_running():
+            check(order(kind, http(host)), str(disk), Listener(), tools=tools)
+    finally:
+        assert is_untouched(disk)
+
+
+@pytest.mark.parametrize("name", PACKERS)
+def test_a_look_at_a_good_image_writes_nothing(name: str, tmp_path: Path) -> None:
+    kind, pack = PACKERS[name]
+
+    looked_at(disk_file(tmp_path / "disk", len(DATA)), pack(DATA), kind)
+
+
+@pytest.mark.parametrize("name", ["raw", "gzip", "xz", "xz, many blocks", "zstd, of a known size"])
+def test_a_look_refuses_what_does_not_fit(name: str, tmp_path: Path) -> None:
+    kind, pack = PACKERS[name]
+
+    with pytest.raises(FlashRefusedError, match=r"does not fit.*nothing was written"):
+        looked_at(disk_file(tmp_path / "disk", SMALL), pack(DATA), kind)
+
+
+def test_a_look_refuses_a_partition_table_for_other_sectors(tmp_path: Path) -> None:
+    packed = PACKERS["bzip2"][1](gpt(512, 8 * MIB))
+
+    with pytest.raises(FlashRefusedError, match="for sectors of 512 bytes"):
+        looked_at(disk_file(tmp_path / "disk", 9 * MIB), packed, "img.bz2", sector=4096)
+
+
+@pytest.mark.parametrize(("kind", "packed"), [("img", b""), ("img.gz", b"rubbish" * 99)])
+def test_a_look_refuses_what_is_no_image(kind: str, packed: bytes, tmp_path: Path) -> None:
+    with pytest.raises(FlashIntegrityError, match="nothing was written"):
+        looked_at(disk_file(tmp_path / "disk", SMALL), packed, kind)
+
+
+def test_a_look_ends_with_the_first_source_that_has_the_image(tmp_path: Path) -> None:
+    disk = disk_file(tmp_path / "disk", len(DATA))
+    with file_host(good=DATA, bad=b"") as host, leaves_nothing_running():
+        sources = http(host, "none"), http(host, "bad"), http(host, "good")
+        check(order("img", *sources), str(disk), Listener(), tools=QUICK)
+
+    assert is_untouched(disk)
+
+
+def test_a_look_that_is_stopped_says_what_the_disk_is(tmp_path: Path) -> None:
+    disk = disk_file(tmp_path / "disk", len(DATA))
+    with file_host(image=DATA) as host, leaves_nothing_running():
+        host.stall_after = 0
+        with pytest.raises(CancelledError, match="cancelled; nothing was written"):
+            check(order("img", http(host)), str(disk), Canceller(bool), tools=QUICK)
+
+    assert is_untouched(disk)
 
 
 def test_an_image_that_does_not_say_so_fails_and_does_not_boot(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from bty_app.errors import (
     FlashRefusedError,
     UnavailableError,
 )
-from bty_app.flasher import isal, qcow2
+from bty_app.flasher import isal, qcow2, qcow2_room
 from bty_app.flasher.decoders import DECODERS, Row
 from bty_app.flasher.flash import flash
 from bty_app.flasher.flow import Flow
@@ -158,6 +158,39 @@ def test_what_comes_late_is_read_ahead_and_the_rest_is_fetched_once(
         assert all(asked for asked in others)
     assert outcome.bytes_fetched == len(packed)
     assert disk.read_bytes() == expected_disk(DATA, len(DATA))
+
+
+def test_tables_that_are_larger_than_the_memory_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them come behind all else, and every cluster is one of its own."""
+    monkeypatch.setattr(qcow2_room, "LEAST_BYTES", 100_000)
+    monkeypatch.setattr(qcow2_room, "spare_bytes", lambda: 0)
+    data = image([("t", 2 * MIB)])
+    packed = made(data, Layout(cluster_bits=12, late="tables", packed=1.0))
+    disk = disk_file(tmp_path / "disk", len(data))
+    with (
+        file_host(image=packed) as host,
+        leaves_nothing_running(),
+        pytest.raises(FlashRefusedError) as caught,
+    ):
+        flash(order("qcow2", http(host)), str(disk), Listener(), tools=QUICK)
+
+    assert is_untouched(disk)
+    assert "would take about 201 KiB of memory" in caught.value.message
+    assert "can spare 97.7 KiB" in caught.value.message
+
+
+def test_a_first_table_that_is_larger_than_the_memory_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(qcow2_room, "LEAST_BYTES", 20 * 400)
+    monkeypatch.setattr(qcow2_room, "spare_bytes", lambda: 0)
+    packed = made(DATA[:MIB], Layout(cluster_bits=9))
+    (row,) = DECODERS["qcow2"]
+
+    with pytest.raises(FlashRefusedError, match="tables of the qcow2 image would take about"):
+        decoded(row, [packed], in_order=False)
 
 
 class Changing(dict[str, bytes]):

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from bty_app.errors import (
+    BtyError,
+    FlashError,
     FlashIntegrityError,
     FlashRefusedError,
     FlashWriteError,
@@ -20,14 +22,14 @@ from bty_app.errors import (
     UnavailableError,
 )
 from bty_app.flasher.disks import Disk
-from bty_app.flasher.flashing import Flashing
+from bty_app.flasher.flashing import Acts, Flashing
 from bty_app.flasher.order import Order, Source
 from bty_app.flasher.plan import FlashPlan
 from bty_app.flasher.run import Ending, Hands, Run
 from bty_app.flasher.server import Server
 from bty_app.flasher.waiting import Waiting
 from bty_app.upstream.http import Http
-from tests.flasher.fakes import DISK, OTHER, FakeFlash, Keyboard, Screen
+from tests.flasher.fakes import DISK, OTHER, FakeErase, FakeFlash, Keyboard, Screen
 from tests.flasher.original import Original, original
 from tests.serving import MAC, Site, listening
 
@@ -48,6 +50,7 @@ class Box:
     screen: Screen = field(default_factory=Screen)
     keyboard: Keyboard = field(default_factory=Keyboard)
     flash: FakeFlash = field(default_factory=FakeFlash)
+    erase: FakeErase = field(default_factory=FakeErase)
     disks: list[Disk] = field(default_factory=lambda: [DISK, OTHER])
     probes: list[list[Disk]] = field(default_factory=list)
     lshw: object = field(default_factory=lambda: {"id": "box"})
@@ -65,7 +68,9 @@ class Box:
             probe=self.probe,
             lshw=lambda: self.lshw,
             order=self.order,
-            flashing=Flashing(self.flash, self.probe, self.screen.console),
+            flashing=Flashing(
+                Acts(self.flash, self.flash.check, self.erase), self.probe, self.screen.console
+            ),
             after_flash=lambda disk: self.booted.append(disk.path),
             reboot=self.reboot,
             wizard=self.wizard,
@@ -79,7 +84,8 @@ class Box:
         if self.failing_order:
             raise self.failing_order
         sources = tuple(Source("http", place.url, place.label) for place in plan.places)
-        return Order(sources, plan.format or "img", plan.sha256)
+        order = Order(sources, plan.format or "img", plan.sha256)
+        return replace(order, verify=plan.options.verify)
 
     def reboot(self) -> None:
         self.reboots += 1
@@ -110,6 +116,90 @@ def failing(error: Exception) -> Callable[[], None]:
         raise error
 
     return act
+
+
+# -- what a plan orders besides --------------------------------------------------------------------
+
+
+def test_a_plan_can_order_a_wipe_and_a_look_at_what_was_written(box: Box, old: Original) -> None:
+    plans(old, FLASH | {"wipe": "overwrite", "verify": True})
+
+    assert box.run() is Ending.REBOOT
+
+    assert box.flash.checked == box.flash.orders
+    assert box.erase.asked == [("/dev/sda", "overwrite")]
+    told = json.loads(old.taken("status")[0])
+    assert told["status"] == "done"
+    assert "zeros written over every block" in told["reason"]
+    assert told["reason"].endswith("everything was read back and compared")
+    assert "wiped Disk One" in box.screen.said
+    assert "all of it was read back, and is the same" in box.screen.said
+
+
+@pytest.mark.parametrize("error", [FlashRefusedError, NotFoundError, FlashIntegrityError])
+def test_nothing_is_wiped_for_an_image_that_is_refused(
+    error: type[BtyError], box: Box, old: Original
+) -> None:
+    plans(old, FLASH | {"wipe": "overwrite"})
+    box.flash.checks = [failing(error("it does not fit; nothing was written"))]
+
+    assert box.run() is Ending.REBOOT  # by the inventory that the next plan is
+
+    assert box.erase.asked == []
+    assert box.flash.orders == []
+    told = json.loads(old.taken("status")[0])
+    assert told["status"] == "failed"
+    assert told["reason"].endswith("it does not fit; nothing was written")
+
+
+def test_a_flash_that_is_refused_after_the_wipe_says_what_the_disk_is(
+    box: Box, old: Original
+) -> None:
+    plans(old, FLASH | {"wipe": "overwrite"})
+    box.flash.acts = [failing(FlashRefusedError("it is gone; nothing was written"))]
+
+    box.run()
+
+    reason = json.loads(old.taken("status")[0])["reason"]
+    assert "nothing was written" not in reason
+    assert "it was wiped before (zeros written over every block)" in reason
+    assert reason.endswith("the disk does not boot: flash it again")
+
+
+def test_after_a_wipe_nothing_is_a_refusal_any_more() -> None:
+    """A refusal says that the disk is as it was."""
+    flash = FakeFlash([failing(FlashRefusedError("it is gone; nothing was written"))])
+    acts = Acts(flash, flash.check, FakeErase())
+    order = Order((Source("http", "http://h/a.img"),), "img")
+
+    with pytest.raises(FlashError) as caught:
+        Flashing(acts, lambda: [DISK], Screen().console).write(order, DISK, "overwrite")
+
+    assert not isinstance(caught.value, FlashRefusedError)
+
+
+def test_what_was_done_besides_is_in_the_record_of_our_server(server: Site, tmp_path: Path) -> None:
+    server.services.settings.change({"flash.wipe": "overwrite", "flash.verify": "yes"}, ip=None)
+    server.bind("bty-flash-once")
+    server.boots()
+    with listening(server.app, tmp_path) as port:
+        box = Box(f"http://127.0.0.1:{port}")
+        box.run()
+
+    assert box.erase.asked == [("/dev/sda", "overwrite")]
+    (event,) = server.events("machine.flashed")
+    assert "zeros written over every block" in event["details"]["extras"]
+    assert "everything was read back" in event["details"]["extras"]
+
+
+def test_a_disk_that_cannot_be_wiped_as_ordered_is_not_flashed(box: Box, old: Original) -> None:
+    plans(old, FLASH | {"wipe": "secure"})
+    box.erase.failure = FlashRefusedError("it has no secure erase")
+
+    box.run()
+
+    assert box.flash.orders == []
+    assert "no secure erase" in json.loads(old.taken("status")[0])["reason"]
 
 
 # -- our server --------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def test_reports_come_through_a_server_that_restarts(server: Site, tmp_path: Pat
     with original(port=port) as restarting:  # a proxy's answers while nothing is behind it
         restarting.answers["status"] = [(502, b"bad gateway"), (404, b"404 page not found\n")]
         waits.acts = [lambda: None, restarting.close]
-        told_in_vain = asking.report_done(Patience(in_all=50.0))
+        told_in_vain = asking.report_done(patience=Patience(in_all=50.0))
     with listening(server.app, tmp_path) as real:
         told = client(f"http://127.0.0.1:{real}").report_done()
 
@@ -289,7 +289,7 @@ def test_patience_has_an_end_where_it_must() -> None:
         client(nobody, waits).plan(patience=SOON)
 
     assert sum(waits.seconds) <= 100
-    assert client(nobody).report_done(SOON) is Told.AWAY
+    assert client(nobody).report_done(patience=SOON) is Told.AWAY
     assert client(nobody).report_inventory([DISK], patience=SOON) is Told.AWAY
 
 

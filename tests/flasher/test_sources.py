@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -181,6 +183,63 @@ def test_a_source_that_stalls_is_asked_again(host: FileHost, disk: Path) -> None
     assert is_exact(disk)
 
 
+def lingering(host: OtherHost, *, declared: bool) -> None:
+    """A server that has sent everything, and keeps the connection open without an end."""
+
+    def send(client: socket.socket) -> None:
+        how = f"Content-Length: {len(DATA)}" if declared else "Transfer-Encoding: chunked"
+        client.sendall(f"HTTP/1.1 200 OK\r\n{how}\r\n\r\n".encode())
+        client.sendall(DATA if declared else f"{len(DATA):x}\r\n".encode() + DATA + b"\r\n")
+        host.stopping.wait()
+
+    host.routes["/image"] = send
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["digest known", "digest not known"])
+def test_a_connection_that_stays_open_behind_the_declared_end_keeps_nobody_waiting(
+    known: bool, disk: Path
+) -> None:
+    with other_host() as host:
+        lingering(host, declared=True)
+        source = Source("http", host.url("/image"))
+        began = time.monotonic()
+
+        flashed(order("img", source, of=DATA if known else None), disk)
+
+        assert time.monotonic() - began < QUICK.pace.seconds / 2
+        assert len(host.heads) == 1
+    assert is_exact(disk)
+
+
+def test_a_source_without_an_end_is_judged_by_the_digest(disk: Path) -> None:
+    """It has to be taken for dead first; then nothing is missing."""
+    impatient = replace(QUICK, pace=Pace(1, 0.5))
+    with other_host() as host, leaves_nothing_running():
+        lingering(host, declared=False)
+        wanted = order("img", Source("http", host.url("/image")), of=DATA)
+
+        outcome = flash(wanted, str(disk), Listener(), tools=impatient)
+
+        assert len(host.heads) == 1
+    assert is_exact(disk)
+    assert outcome.sha256 == sha256(DATA)
+
+
+def test_a_source_without_an_end_and_a_digest_is_a_failure(disk: Path) -> None:
+    impatient = replace(QUICK, pace=Pace(1, 0.2))
+    with other_host() as host, leaves_nothing_running():
+        lingering(host, declared=False)
+        with pytest.raises(UnavailableError) as caught:
+            flash(
+                order("img", Source("http", host.url("/image"))),
+                str(disk),
+                Listener(),
+                tools=impatient,
+            )
+
+    assert is_as_said(disk, caught.value.message)
+
+
 def test_a_source_that_gives_up_is_asked_often_and_then_no_more(host: FileHost, disk: Path) -> None:
     host.die_after = fetch.PROGRESS_BYTES - 1
     host.files["/image"] = DATA
@@ -190,6 +249,18 @@ def test_a_source_that_gives_up_is_asked_often_and_then_no_more(host: FileHost, 
         flashed(order("img", http(host), of=DATA), disk)
 
     assert host.gets("/image") == fetch.TRIES >= 6
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_source_that_wants_a_login_is_told_with_what_helps(
+    status: int, host: FileHost, disk: Path
+) -> None:
+    host.statuses["/image"] = [status]
+
+    with pytest.raises(NotFoundError, match=rf"{status}.*machines have no login.*the cache"):
+        flashed(order("img", http(host)), disk)
+
+    assert is_untouched(disk)
 
 
 @pytest.mark.parametrize("status", [404, 403, 410, 500, 503])

@@ -28,7 +28,7 @@ from bty_app.errors import (
 from bty_app.flasher.console import WIDTH
 from bty_app.flasher.describe import disk_row, erased, written
 from bty_app.flasher.disks import Disk, Part
-from bty_app.flasher.flashing import Flashing
+from bty_app.flasher.flashing import Acts, Flashing
 from bty_app.flasher.keys import Keys
 from bty_app.flasher.order import Order, Source
 from bty_app.flasher.orders import Wanted
@@ -92,7 +92,9 @@ class Room:
             load=self.load,
             order=self.order,
             probe=lambda: self.disks,
-            flashing=Flashing(self.flash, lambda: self.disks, self.screen.console),
+            flashing=Flashing(
+                Acts(self.flash, self.flash.check), lambda: self.disks, self.screen.console
+            ),
             report=self.reports.append,
             after_flash=lambda _disk: None,
             files=lambda: self.files,
@@ -374,11 +376,22 @@ def test_local_image_files_are_found_and_links_are_not(tmp_path: Path) -> None:
     (tmp_path / "c.img").symlink_to("a.img.zst")
     (tmp_path / "d.img").mkdir()
 
-    (choice,) = of_files((tmp_path, tmp_path, tmp_path / "none"))
+    (choice,) = of_files((tmp_path, tmp_path, tmp_path / "none"), tmp_path / "none")
 
     assert choice.wanted == Wanted(
         places=(Place(str(tmp_path / "a.img.zst"), "file"),), format="img.zst", size_bytes=5
     )
+
+
+def test_each_medium_that_is_mounted_is_looked_into(tmp_path: Path) -> None:
+    for name in ("sda1/a.img.zst", "sdb/b.img", "sdb/readme.txt", "sdb/deeper/c.img"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+    names = [Path(choice.name).name for choice in of_files((), tmp_path)]
+
+    assert names == ["a.img.zst", "b.img"]
 
 
 def test_rows_fit_and_hostile_words_of_a_disk_do_not_move_the_cursor(tmp_path: Path) -> None:

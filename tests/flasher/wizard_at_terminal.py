@@ -7,7 +7,7 @@ import sys
 from bty_app.domain.jobs import Teller
 from bty_app.errors import CancelledError
 from bty_app.flasher.console import Console
-from bty_app.flasher.flashing import Flashing
+from bty_app.flasher.flashing import Acts, Flashing
 from bty_app.flasher.keys import Keys
 from bty_app.flasher.order import FlashStep, Order, Outcome, Source
 from bty_app.flasher.wizard.dialog import Dialog
@@ -28,12 +28,13 @@ def slow(_order: Order, _path: str, teller: Teller) -> Outcome:
 def main() -> None:
     """Run it."""
     console, keys = Console(sys.stderr, renews=sys.stderr.isatty()), Keys()
-    flash = slow if "slow" in sys.argv else FakeFlash()
+    fake = FakeFlash()
+    flash = slow if "slow" in sys.argv else fake
     tools = Tools(
         load=lambda _source: CATALOG,
         order=lambda wanted: Order((Source("http", wanted.places[0].url),), "img"),
         probe=lambda: [DISK],
-        flashing=Flashing(flash, lambda: [DISK], console),
+        flashing=Flashing(Acts(flash, fake.check), lambda: [DISK], console),
         report=lambda _reason: None,
         after_flash=lambda _disk: None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bty_app.live import cpio, elf, modules, recipe
+from bty_app.live import build, cpio, elf, modules, recipe
 from bty_app.live.patterns import chosen, lines, matcher
 from bty_app.live.tree import Tree
 
@@ -183,3 +184,33 @@ def test_the_recipe_is_the_directory_that_people_read() -> None:
 def test_the_scripts_are_ones_that_a_shell_reads(name: str) -> None:
     path = ROOT / "container" / "live" / name
     subprocess.run(["busybox", "sh", "-n", str(path)], check=True)
+
+
+# -- bytecode ------------------------------------------------------------------------------------
+
+
+def foreign_root(tmp_path: Path, version: str) -> Path:
+    """A system of another architecture, whose programs do not run here."""
+    root = tmp_path / "root"
+    for name in (f"usr/lib/{version}/x.py", "usr/lib/a-linux-gnu/ld-linux-a.so.1"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\x7fELF of nobody\n" if "ld-" in name else b"X = 1\n")
+        path.chmod(0o755)
+    return root
+
+
+def test_python_of_another_architecture_is_compiled_by_ours_of_the_same_version(
+    tmp_path: Path,
+) -> None:
+    """Without bytecode the client needs many seconds more to start."""
+    ours = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+    compiled = build._compiled(foreign_root(tmp_path, ours), tmp_path / "scratch")
+
+    assert compiled[f"usr/lib/{ours}/x.py"].startswith(importlib.util.MAGIC_NUMBER)
+    assert "usr/lib/bty/client/bty_app/cli/main.py" in compiled
+
+
+def test_python_of_another_version_goes_in_as_sources(tmp_path: Path) -> None:
+    assert build._compiled(foreign_root(tmp_path, "python3.99"), tmp_path / "scratch") == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from bty_app.flasher.orders import Wanted
 from bty_app.flasher.plan import Place
 
 LOCAL_PLACES = (Path("/run/bty/images"), Path("/images"), Path("/mnt"), Path("/media"), Path())
+MEDIA = Path("/media")  # each directory of it is a medium
+MOUNT_MEDIA = Path("/usr/lib/bty/media")  # a live environment has this program
+MOUNT_SECONDS = 60.0
 MOST_FILES = 500
 
 
@@ -43,10 +48,19 @@ def of_catalog(data: bytes) -> list[Choice]:
     return [_choice(entry) for entry in parse_catalog(data)]
 
 
-def of_files(places: tuple[Path, ...] = LOCAL_PLACES) -> list[Choice]:
-    """The image files right in these directories; links are passed over."""
+def of_this_machine(mount: Path = MOUNT_MEDIA) -> list[Choice]:
+    """The image files in the usual places of this machine; in a live environment also those on
+    media, which are mounted for that.
+    """
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run((str(mount),), check=False, capture_output=True, timeout=MOUNT_SECONDS)  # noqa: S603
+    return of_files()
+
+
+def of_files(places: tuple[Path, ...] = LOCAL_PLACES, media: Path = MEDIA) -> list[Choice]:
+    """The image files right in these directories and in those of `media`, without links."""
     found: dict[Path, Choice] = {}
-    for place in places:
+    for place in (*places, *sorted(media.glob("*"))):
         try:
             files = sorted(place.iterdir())
         except OSError:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from bty_app.errors import BtyError, CancelledError, FlashRefusedError
 from bty_app.flasher.describe import disk_row, erased, written
 from bty_app.flasher.disks import Disk, check_writable
-from bty_app.flasher.flashing import Flashing, failure, summary
+from bty_app.flasher.flashing import Flashing, failure
 from bty_app.flasher.order import Order
 from bty_app.flasher.orders import Wanted
 from bty_app.flasher.reasons import is_untouched
 from bty_app.flasher.run import Ending
 from bty_app.flasher.wizard.dialog import BackError, Dialog, QuitError
-from bty_app.flasher.wizard.images import Choice, of_catalog, of_files
+from bty_app.flasher.wizard.images import Choice, of_catalog, of_this_machine
 
 UNTOUCHED = "no disk was written"
 
@@ -32,7 +32,7 @@ class Tools:
     flashing: Flashing
     report: Callable[[str | None], None]
     after_flash: Callable[[Disk], None]
-    files: Callable[[], list[Choice]] = of_files
+    files: Callable[[], list[Choice]] = of_this_machine
 
 
 class Wizard:
@@ -169,7 +169,7 @@ class Wizard:
         before = self._state
         self._state = f"{disk.about} may be half written and does not boot: flash it again"
         try:
-            outcome = self._tools.flashing.write(order, disk)
+            done = self._tools.flashing.write(order, disk)
         except FlashRefusedError as error:
             self._state = before
             dialog.say(f"REFUSED: {error.message}")
@@ -182,7 +182,7 @@ class Wizard:
             self._state = f"{disk.about} is flashed"
             self._tools.report(None)
             self._tools.after_flash(disk)
-            dialog.say(f"done: {summary(outcome)}")
+            dialog.say(f"done: {done.sentence}")
             return True
         return False
 
