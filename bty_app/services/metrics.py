@@ -51,7 +51,7 @@ def _gauge_lines(gauges: Iterable[tuple[str, str, Mapping[str, str], float]]) ->
             told.add(name)
             yield f"# HELP {name} {about}"
             yield f"# TYPE {name} gauge"
-        yield f"{name}{_labels(labels)} {value:g}"
+        yield f"{name}{_labels(labels)} {value:.15g}"
 
 
 def _histogram_lines(
