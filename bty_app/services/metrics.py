@@ -63,12 +63,7 @@ def _sample_lines(samples: Iterable[Sample], kind: str) -> Iterable[str]:
             told.add(name)
             yield f"# HELP {name} {about}"
             yield f"# TYPE {name} {kind}"
-        yield f"{name}{_labels(labels)} {_number(value)}"
-
-
-def _number(value: float) -> str:
-    """A counter of bytes keeps all its digits."""
-    return str(value) if isinstance(value, int) else f"{value:g}"
+        yield f"{name}{_labels(labels)} {value:.15g}"
 
 
 def _histogram_lines(

@@ -206,12 +206,14 @@ def test_retention_removes_what_is_too_old_and_tells(site: Site) -> None:
 
 
 def test_a_clock_that_went_back_prunes_nothing(site: Site) -> None:
+    site.days(3)
     site.set(retention_count="1", keep_daily="0", keep_weekly="0", keep_monthly="0")
-    site.days(1)
-    site.moment = START - timedelta(days=400)
+    site.moment = START + timedelta(days=1, hours=12)
+    assert len([row for row in site.backups.listed() if not row.stays]) == 1
+
     site.backups.create(SCHEDULED, Quiet())
 
-    assert len(site.shelf.ids()) == 2
+    assert len(site.shelf.ids()) == 4
 
 
 def test_the_backups_of_another_installation_stay(site: Site, tmp_path: Path) -> None:
@@ -400,3 +402,18 @@ def test_a_backup_that_failed_after_it_had_its_name_is_withdrawn(
 
     assert site.shelf.ids() == []
     assert site.kinds() == ["backup.create.started", "backup.failed"]
+
+
+def test_a_bundle_with_more_behind_it_is_not_that_of_the_database(site: Site) -> None:
+    done = site.backups.create(MANUAL, Quiet())
+    with (done.path / "inventory.json").open("a") as file:
+        file.write("\n")
+    lines = [
+        f"{backup_files.sha256_of(done.path / part)}  {part}\n"
+        for part in ("inventory.json", "state.db", "manifest.json")
+    ]
+    (done.path / "SHA256SUMS").write_text("".join(lines))
+
+    (problem,) = site.backups.check(done.backup.id).problems
+
+    assert "is not what an export" in problem

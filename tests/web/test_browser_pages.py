@@ -141,10 +141,10 @@ def test_all_of_it_works_without_javascript(
         expect(page.get_by_text("The set before is the current one again.")).to_be_visible()
         page.get_by_role("link", name="Settings", exact=True).first.click()
         page.get_by_label("boot.max_attempts").fill("0")
-        page.get_by_role("button", name="Save").click()
+        page.get_by_role("button", name="Save", exact=True).click()
         expect(page.get_by_text("must be a whole number from 1 to 100")).to_be_visible()
         page.get_by_label("boot.max_attempts").fill("7")
-        page.get_by_role("button", name="Save").click()
+        page.get_by_role("button", name="Save", exact=True).click()
         expect(page.get_by_text("Saved.")).to_be_visible()
     assert running.services.settings.limits().max_attempts == 7
     assert running.services.artifacts.state().live.version == "7.0"
