@@ -195,12 +195,17 @@ def test_a_check_says_what_an_origin_has_and_its_status_is_for_scripts(home: Pat
 def test_a_catalog_cannot_write_on_the_terminal(home: Path) -> None:
     source = home / "some.toml"
     catalog_command(home, "import", str(source))
-    source.write_text(source.read_text() + 'description = "x\\n\\u009b2Jy"\n', encoding="utf-8")
+    before = source.read_text()
+    source.write_text(before + 'description = "x\\n\\u202ey"\n', encoding="utf-8")
 
     code, out, _ = catalog_command(home, "diff", str(source))
+    source.write_text(before + 'description = "x\\n\\u009b2Jy"\n', encoding="utf-8")
+    refused, silent, error = catalog_command(home, "diff", str(source))
 
     assert (code, out.count("\n")) == (0, 1)
-    assert "\x9b" not in out
+    assert "\u202e" not in out
+    assert (refused, silent) == (65, "")
+    assert "\x9b" not in error
 
 
 def test_a_fetch_names_the_machines_that_keep_an_image(home: Path) -> None:
