@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -9,7 +10,6 @@ from itertools import islice
 from bty_app.domain.catalog import CatalogEntry, Change, Merge, NewImage
 from bty_app.domain.catalog_diff import CatalogDiff
 from bty_app.domain.events import Actor, Event, Kind, Subject
-from bty_app.domain.image_name import UNPRINTABLE
 from bty_app.domain.image_source import without_credentials
 from bty_app.errors import BtyError
 
@@ -122,7 +122,13 @@ def import_report(source: str, merge: Merge, *, limit: int | None = None) -> Map
 
 def plain(text: str) -> str:
     """`text` of a stranger for an audit row: short, printable, without credentials."""
-    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", without_credentials(text))[:MAX_TEXT_CHARS]
+    return "".join(map(_plain_char, without_credentials(text)[:MAX_TEXT_CHARS]))
+
+
+def _plain_char(char: str) -> str:
+    """The character, unless it is unseen or turns the direction of others (UAX 9, UAX 44)."""
+    is_seen = char.isprintable() or unicodedata.category(char) == "Zs"
+    return char if is_seen else "\N{REPLACEMENT CHARACTER}"
 
 
 def shown(value: str | int | tuple[str, ...] | None) -> str:
