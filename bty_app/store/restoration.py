@@ -16,6 +16,7 @@ from bty_app.store import creation, hardware, instance, restore_plan, sqlite
 from bty_app.store.database import ALL_TOPICS, Tx
 from bty_app.store.restore_plan import COLUMNS, target
 from bty_app.store.restore_source import attach, uri_connection
+from bty_app.store.transaction import transaction
 
 T = TypeVar("T")
 _FOLLOWING = ("boot_stages", "hardware_history")  # their rows get new numbers
@@ -84,13 +85,8 @@ def _transaction(state_db: Path, copy: Path | None) -> Iterator[Tx]:
             connection.pragma("synchronous", 3)  # EXTRA
             if copy is not None:
                 attach(connection, copy)
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield Tx(connection)
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            with transaction(connection) as tx:
+                yield tx
         finally:
             connection.close()
     except apsw.Error as error:

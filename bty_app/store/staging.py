@@ -15,6 +15,7 @@ import apsw
 from bty_app.domain.bundle import HardwareRecord
 from bty_app.store import publish, sqlite
 from bty_app.store.database import Row, Tx
+from bty_app.store.transaction import transaction
 
 _SCRATCH = "import"
 _BATCH_SIZE = 4 * 1024 * 1024  # characters; one machine may have more
@@ -122,13 +123,8 @@ def importing(state_db: Path, scratch: Path) -> Iterator[Tx]:
         connection = sqlite.writable(state_db)
         try:
             connection.execute("ATTACH ? AS bundle", (str(scratch),))
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield Tx(connection)
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            with transaction(connection) as tx:
+                yield tx
         finally:
             connection.close()
     except apsw.Error as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import falcon
 
 from bty_app.domain.catalog_events import counted, shown
@@ -13,7 +11,7 @@ from bty_app.services.catalog_upstream import CatalogUpstream
 from bty_app.services.revisions import Revisions
 from bty_app.web.forms import form_of
 from bty_app.web.pages import Answer, Pages, see_other
-from bty_app.web.ui.shared import Shared
+from bty_app.web.ui.live_part import LivePart
 
 HERE = "/ui/catalog/fetch"
 TOPICS = ("catalog", "machines", "jobs", "settings")
@@ -21,39 +19,30 @@ FIELDS = {"disk_image_sha": "digest", "size_bytes": "size", "arch": "architectur
 MOST_LISTED = 200  # of each kind of change; the counts are exact
 
 
-class FetchState:
+class FetchState(LivePart):
     """What upstream has against what is here, made once for all who look at it."""
 
     def __init__(
         self, pages: Pages, upstream: CatalogUpstream, jobs: CatalogJobs, revisions: Revisions
     ) -> None:
-        self._pages = pages
+        super().__init__(pages, "catalog_fetch_state.html", HERE)
         self._upstream = upstream
         self._jobs = jobs
         self._revisions = revisions
-        self._shared: Shared[str] = Shared()
 
     def revision(self) -> str:
         """The revision of all that it shows."""
         return self._revisions.current(*TOPICS)
 
-    def html(self, *, exact: bool = True) -> str:
-        """The part, marked with its revision."""
-        revision = self.revision()
-        return self._shared.get("", revision, lambda: self._made(revision), exact=exact)
-
-    def send(self, resp: falcon.Response, _query: None) -> None:
-        """Answer with the part alone."""
-        self._pages.send_part(resp, self.html(exact=False))
-
     def is_active(self) -> bool:
         """Whether something is under way."""
         return self._jobs.is_active(FETCH, FETCH_KEY)
 
-    def _made(self, revision: str) -> str:
+    def values(self) -> dict[str, object]:
+        """What the template shows."""
         job = self._jobs.fetching()
         found = None if job and job.is_active else self._jobs.found()
-        values: dict[str, object] = {
+        return {
             "source": self._upstream.source(),
             "taken": self._upstream.taken(),
             "job": job,
@@ -63,9 +52,7 @@ class FetchState:
             "shown": shown,
             "fields": FIELDS,
             "most": MOST_LISTED,
-            "poll": f"{HERE}/state?{urlencode({'rev': revision})}",
         }
-        return self._pages.part("catalog_fetch_state.html", values)
 
 
 class FetchPage:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 import falcon
 
@@ -23,7 +22,7 @@ from bty_app.services.revisions import Revisions
 from bty_app.web.pages import Answer, Pages
 from bty_app.web.ui import fleet
 from bty_app.web.ui.activity import Activity, activity, since
-from bty_app.web.ui.shared import Shared
+from bty_app.web.ui.live_part import LivePart
 from bty_app.web.ui.words import Tone, sentence
 
 TOPICS = ("machines", "catalog", "events", "jobs", "settings")
@@ -79,13 +78,12 @@ class Knowledge:
     schedule: BackupSchedule
 
 
-class DashboardState:
+class DashboardState(LivePart):
     """The part that follows what happens: all of it."""
 
     def __init__(self, pages: Pages, knowledge: Knowledge) -> None:
-        self._pages = pages
+        super().__init__(pages, "dashboard_state.html", "/ui/dashboard")
         self._knowledge = knowledge
-        self._shared: Shared[str] = Shared()
 
     def revision(self) -> str:
         """The revision of all that is shown, on disk and in memory."""
@@ -93,21 +91,13 @@ class DashboardState:
         parts = (known.revisions.current(*TOPICS), known.files.stamp(), f"{known.audit.clock():%H}")
         return "-".join([*parts, *(["x"] if known.health.problems() else [])])
 
-    def html(self, *, exact: bool = True) -> str:
-        """The part, made once for all who look at it."""
-        revision = self.revision()
-        return self._shared.get("", revision, lambda: self._made(revision), exact=exact)
-
-    def send(self, resp: falcon.Response, _query: object) -> None:
-        """Answer with the part alone."""
-        self._pages.send_part(resp, self.html(exact=False))
-
-    def _made(self, revision: str) -> str:
+    def values(self) -> dict[str, object]:
+        """What the template shows."""
         known = self._knowledge
         groups = fleet.groups(known.machines.counts())
         total = sum(group.count for group in groups)
         steps = self._steps(total)
-        values: dict[str, object] = {
+        return {
             "groups": groups,
             "total": total,
             "steps": steps,
@@ -124,9 +114,7 @@ class DashboardState:
             "jobs": [job for job in known.jobs.listed() if job.is_active],
             "activity": self._activity(),
             "events": known.audit.listed(Query(limit=EVENTS_SHOWN)),
-            "poll": f"/ui/dashboard/state?{urlencode({'rev': revision})}",
         }
-        return self._pages.part("dashboard_state.html", values)
 
     def _activity(self) -> Activity:
         now = self._knowledge.audit.clock()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 import falcon
 
@@ -12,7 +11,7 @@ from bty_app.domain.findings import Finding, Level
 from bty_app.services.doctor_jobs import DoctorJobs
 from bty_app.services.revisions import Revisions
 from bty_app.web.pages import Answer, Pages, see_other
-from bty_app.web.ui.shared import Shared
+from bty_app.web.ui.live_part import LivePart
 from bty_app.web.ui.words import Tone, sentence
 
 HERE = "/ui/doctor"
@@ -45,41 +44,30 @@ def rows(findings: Iterable[Finding]) -> list[Row]:
     ]
 
 
-class DoctorState:
+class DoctorState(LivePart):
     """The findings, and the examination under way."""
 
     def __init__(self, pages: Pages, doctor: DoctorJobs, revisions: Revisions) -> None:
-        self._pages = pages
+        super().__init__(pages, "doctor_state.html", HERE)
         self._doctor = doctor
         self._revisions = revisions
-        self._shared: Shared[str] = Shared()
 
     def revision(self) -> str:
         """The revision of what makes checks say something else."""
         return self._revisions.current(*TOPICS)
 
-    def html(self, *, exact: bool = True) -> str:
-        """The part, marked with its revision."""
-        revision = self.revision()
-        return self._shared.get("", revision, lambda: self._made(revision), exact=exact)
-
-    def send(self, resp: falcon.Response, _query: None) -> None:
-        """Answer with the part alone."""
-        self._pages.send_part(resp, self.html(exact=False))
-
     def is_active(self) -> bool:
         """Whether an examination is under way."""
         return self._doctor.is_active()
 
-    def _made(self, revision: str) -> str:
+    def values(self) -> dict[str, object]:
+        """What the template shows."""
         looked = self._doctor.looked()
-        values: dict[str, object] = {
+        return {
             "rows": rows(looked.findings if looked else self._doctor.at_once()),
             "looked_at": looked.at if looked else None,
             "job": self._doctor.last_job(),
-            "poll": f"{HERE}/state?{urlencode({'rev': revision})}",
         }
-        return self._pages.part("doctor_state.html", values)
 
 
 class DoctorPage:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 import falcon
 
@@ -16,7 +15,7 @@ from bty_app.services.revisions import Revisions
 from bty_app.web.pages import Answer, Pages
 from bty_app.web.ui import boot_servers as shown_servers
 from bty_app.web.ui import dhcp_sheet
-from bty_app.web.ui.shared import Shared
+from bty_app.web.ui.live_part import LivePart
 from bty_app.web.ui.words import Tone, sentence
 
 TOPICS = ("jobs", "settings", boot_servers.TOPIC)
@@ -38,7 +37,7 @@ class Standing:
     sentence: str
 
 
-class NetbootState:
+class NetbootState(LivePart):
     """The part of the page that follows what happens."""
 
     def __init__(
@@ -50,40 +49,29 @@ class NetbootState:
         jobs: Jobs,
         revisions: Revisions,
     ) -> None:
-        self.pages = pages
+        super().__init__(pages, "netboot_state.html", "/ui/netboot")
         self.servers = servers
         self.artifacts = artifacts
         self._files = files
         self._jobs = jobs
         self._revisions = revisions
-        self._shared: Shared[str] = Shared()
 
     def revision(self) -> str:
         """The revision of all that the part shows, on disk and in memory."""
         return f"{self._revisions.current(*TOPICS)}-{self._files.stamp()}"
 
-    def html(self, *, exact: bool = True) -> str:
-        """The part, made once for all who look at it."""
-        revision = self.revision()
-        return self._shared.get("", revision, lambda: self._made(revision), exact=exact)
-
-    def send(self, resp: falcon.Response, _query: object) -> None:
-        """Answer with the part alone."""
-        self.pages.send_part(resp, self.html(exact=False))
-
-    def _made(self, revision: str) -> str:
+    def values(self) -> dict[str, object]:
+        """What the template shows."""
         state = self.artifacts.state()
         jobs = self._jobs.listed(KIND)[:JOBS_SHOWN]
-        values: dict[str, object] = {
+        return {
             "state": state,
             "standing": standing(state.live.version, state.live.not_ready, state.live.differs),
             "servers": shown_servers.shown(self.servers.states()),
             "jobs": jobs,
             "under_way": any(job.is_active for job in jobs),
             "sets": in_order(state.sets, state.current, state.previous),
-            "poll": f"/ui/netboot/state?{urlencode({'rev': revision})}",
         }
-        return self.pages.part("netboot_state.html", values)
 
 
 @dataclass(frozen=True, slots=True)
