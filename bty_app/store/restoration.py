@@ -82,6 +82,7 @@ def _transaction(state_db: Path, copy: Path | None) -> Iterator[Tx]:
         connection = uri_connection(state_db)
         try:
             connection.pragma("synchronous", 3)  # EXTRA
+            sqlite.bound_log(connection, state_db)
             if copy is not None:
                 attach(connection, copy)
             connection.execute("BEGIN IMMEDIATE")
