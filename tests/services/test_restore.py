@@ -606,3 +606,19 @@ def test_nothing_is_restored_or_recovered_where_the_appliance_has_moved(fleet: F
 
     assert tables(fleet.state_db) == before
     assert Shelf(fleet.backups).ids() == ["backup"]
+
+
+def test_how_the_schedule_of_backups_went_is_not_put_back(fleet: Fleet) -> None:
+    went, wish = "backup.last_success_at", "backup.cadence"
+    fleet.write(setting(went, "then"), setting("backup.failures", "3"), setting(wish, "weekly"))
+    backup = fleet.back_up()
+    fleet.write(setting(went, "now"), setting(wish, "daily"))
+    fleet.sql("DELETE FROM settings WHERE key = 'backup.failures'")
+    fleet.write(setting("backup.drilled_at", "now"))
+
+    shown = fleet.restore.preview(backup, Wanted())
+    fleet.restore.apply(backup, Wanted(), by=BY, digest=shown.effect.digest)
+
+    assert shown.effect.tables["settings"].total == 1
+    found = fleet.rows("SELECT key, value FROM settings WHERE key LIKE 'backup.%'")
+    assert set(found) == {(went, "now"), ("backup.drilled_at", "now"), (wish, "weekly")}
