@@ -268,3 +268,18 @@ def test_it_does_not_leave_while_a_backup_is_made(house: Site) -> None:
 
     with pytest.raises(ConflictError, match="a backup is being made: move when that is done"):
         house.services.departure.leave("http://192.0.2.20:8080", anyway=True, ip=None)
+
+
+def test_the_doctor_is_quiet_about_what_is_off_and_about_a_safety_copy(house: Site) -> None:
+    about = {"backups", "offsite", "webhooks", "withcache", "replica", "moved"}
+
+    def found() -> list[str]:
+        findings = house.services.doctor.findings()
+        return [f.sentence for f in findings if f.check in about and f.level.needs_an_act]
+
+    assert found() == []
+    assert house.client().simulate_get("/readyz").json["warnings"] == []
+    back_up(house)
+    house.hands.now = datetime.now(UTC)
+    house.services.restore.apply(house.services.restore.path_of(FIRST), Wanted(), by=BY)
+    assert found() == []
