@@ -189,3 +189,17 @@ def test_where_the_appliance_has_moved_none_is_made_and_that_is_said_once(
         OwnProgram([sys.executable, "-m", "bty_app", "--state-dir", str(state)], os.environ).run(
             ["backup"], Quiet()
         )
+
+
+def test_a_drill_asks_what_a_restore_would_ask(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection = apsw.Connection(str(state / "state.db"))
+    connection.execute("CREATE TABLE foreign_one (id INTEGER)")
+    connection.close()
+    assert run(state, "backup") == 0
+    (name,) = names(state)
+
+    assert run(state, "verify", "--drill", state / "backups" / name) == 1
+
+    assert "its tables are not those" in capsys.readouterr().out
