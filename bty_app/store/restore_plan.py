@@ -15,6 +15,7 @@ from bty_app.domain.machine import BootMode
 from bty_app.domain.restoring import Counts, Effect, Field, Known, RowChange, Wanted
 from bty_app.store.backup_state import HISTORY_KEYS
 from bty_app.store.database import Row, Tx
+from bty_app.store.sessions import FINGERPRINT
 
 LONGEST = 200  # characters of a value that is shown
 
@@ -122,11 +123,13 @@ def target(column: str, now: str) -> str:
 
 
 def keyed_tables(tx: Tx) -> tuple[Keyed, ...]:
-    """The catalog and the settings; how the schedule of backups went is no setting of anybody."""
+    """The catalog, and the settings but what the server itself keeps among them: how the schedule
+    of backups went, and of which password the logins are.
+    """
     catalog = tuple(
         str(row[0]) for row in tx.rows("SELECT name FROM pragma_table_info('catalog_entries')")
     )
-    kept = ", ".join(f"'{key}'" for key in HISTORY_KEYS)
+    kept = ", ".join(f"'{key}'" for key in (*HISTORY_KEYS, FINGERPRINT))
     return (
         Keyed("catalog_entries", "bty_image_ref", catalog, catalog),
         Keyed(

@@ -33,6 +33,7 @@ from bty_app.services.verify import verify_live
 from bty_app.store import creation, locks, move_mark, rotation
 from bty_app.store.backup_shelf import Shelf
 from bty_app.store.restore_plan import COLUMNS
+from bty_app.store.sessions import FINGERPRINT
 from tests import original_state
 from tests.fleet_state import (
     BEGIN,
@@ -608,17 +609,20 @@ def test_nothing_is_restored_or_recovered_where_the_appliance_has_moved(fleet: F
     assert Shelf(fleet.backups).ids() == ["backup"]
 
 
-def test_how_the_schedule_of_backups_went_is_not_put_back(fleet: Fleet) -> None:
+def test_what_the_server_keeps_among_the_settings_is_not_put_back(fleet: Fleet) -> None:
     went, wish = "backup.last_success_at", "backup.cadence"
     fleet.write(setting(went, "then"), setting("backup.failures", "3"), setting(wish, "weekly"))
     backup = fleet.back_up()
     fleet.write(setting(went, "now"), setting(wish, "daily"))
     fleet.sql("DELETE FROM settings WHERE key = 'backup.failures'")
-    fleet.write(setting("backup.drilled_at", "now"))
+    fleet.write(setting("backup.drilled_at", "now"), setting(FINGERPRINT, "now"))
 
     shown = fleet.restore.preview(backup, Wanted())
     fleet.restore.apply(backup, Wanted(), by=BY, digest=shown.effect.digest)
 
     assert shown.effect.tables["settings"].total == 1
-    found = fleet.rows("SELECT key, value FROM settings WHERE key LIKE 'backup.%'")
-    assert set(found) == {(went, "now"), ("backup.drilled_at", "now"), (wish, "weekly")}
+    found = fleet.rows("SELECT key, value FROM settings ")
+    assert set(found) == {
+        *((went, "now"), ("backup.drilled_at", "now"), (FINGERPRINT, "now")),
+        (wish, "weekly"),
+    }
