@@ -132,6 +132,8 @@ def services(
     warm_jobs = WarmJobs(jobs, warming, memory, database, images.refreshed)
     keeper = CacheKeeper(database, memory, withcache, warm_jobs)
     offsite_jobs = runtime_offsite.offsite_jobs(config, jobs, in_background, database, clock)
+    backing_up.jobs.follow(departure.serving(offsite_jobs.after_backup))
+    departure.wait_for(backing_up.jobs.under_way)
     metrics = Metrics(offsite_jobs.gauges, boot_servers.counters)
     catalog = Catalog(database, http, registries, revisions, clock, state=keeper.state)
     tools = Tools(
@@ -184,7 +186,13 @@ def services(
             config.paths.state_dir,
             metrics,
             clock,
-            others=Others(keeper.counts, backing_up.schedule, aside.late.counts),
+            others=Others(
+                keeper.counts,
+                backing_up.schedule,
+                aside.late.counts,
+                offsite_jobs,
+                departure.refusal,
+            ),
         ),
         metrics=metrics,
         revisions=revisions,
@@ -197,8 +205,8 @@ def services(
         tokens=Tokens(database, clock),
         webhooks=parts.webhooks(config, database, settings, clock),
         departure=departure,
-        restore=parts.restore(config, revisions, clock),
-        recover=parts.recover(config, revisions, clock),
+        restore=parts.restore(config, revisions, departure, clock),
+        recover=parts.recover(config, revisions, departure, clock),
         account=AccountKeeper(database, sessions, password_place, clock),
     )
 

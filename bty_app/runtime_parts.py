@@ -180,7 +180,9 @@ def settings_of(
     )
 
 
-def restore(config: Config, revisions: Revisions, clock: Clock = utc_now) -> Restore:
+def restore(
+    config: Config, revisions: Revisions, departure: Departure, clock: Clock = utc_now
+) -> Restore:
     """What puts backups back."""
     return Restore(
         config.paths.state_dir,
@@ -188,16 +190,20 @@ def restore(config: Config, revisions: Revisions, clock: Clock = utc_now) -> Res
         version=__version__,
         clock=clock,
         on_change=lambda: revisions.bump(ALL_TOPICS),
+        refusal=departure.refusal,
     )
 
 
-def recover(config: Config, revisions: Revisions, clock: Clock = utc_now) -> Recover:
+def recover(
+    config: Config, revisions: Revisions, departure: Departure, clock: Clock = utc_now
+) -> Recover:
     """What reads old databases."""
     return Recover(
         config.paths.state_dir,
         version=__version__,
         clock=clock,
         on_change=lambda: revisions.bump(ALL_TOPICS),
+        refusal=departure.refusal,
     )
 
 

@@ -27,7 +27,7 @@ from bty_app.services.bundles import export_bundle, import_bundle
 from bty_app.services.clock import utc_now
 from bty_app.services.revisions import Revisions
 from bty_app.services.verify import verify
-from bty_app.store import bundle_file, publish
+from bty_app.store import bundle_file, publish, restore_source
 from bty_app.store.backup_shelf import STATE, Shelf
 from bty_app.store.database import Database, Tx
 from bty_app.web.app import create_app
@@ -95,6 +95,7 @@ def _restore(path: Path, scratch: Path, *, whole: bool) -> None:
         shutil.copyfile(path / STATE, scratch / STATE)
     except OSError as error:
         raise StorageError(f"{scratch}: cannot be written: {error.strerror}") from error
+    restore_source.check_rows(scratch / STATE)  # as `bty restore` would ask
 
 
 def _differences(path: Path, found: Backup, scratch: Path, *, whole: bool) -> list[str]:

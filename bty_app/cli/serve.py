@@ -117,7 +117,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
             name="boot-stages",
         )
         backups = Scheduler(
-            {"backups": services.departure.serving(services.backup_schedule.turn)},
+            {"backups": services.departure.serving(services.backup_schedule.turn, "backups")},
             seconds=BACKUP_SECONDS,
             name="backups",
         )

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 SCHEDULED = "scheduled"
 MANUAL = "manual"
+PRE_RESTORE = "pre-restore"
+PRE_UPGRADE = "pre-upgrade"
 _LONGEST_TEXT = 200
 _NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-[1-9]\d{0,2})?", re.ASCII)
 _MOST_PROBLEMS = 20

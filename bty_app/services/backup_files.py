@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from bty_app.domain.backups import name_of
+from bty_app.domain.backups import PRE_UPGRADE, name_of
 from bty_app.domain.bundle import FILE_NAME
 from bty_app.domain.jobs import Quiet, Step, Teller
 from bty_app.domain.moments import stamp
-from bty_app.errors import ConflictError, StorageError
+from bty_app.errors import BtyError, ConflictError, StorageError
 from bty_app.services import bundles
 from bty_app.store import carry_over, hardware, publish, snapshot
-from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
+from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS, Shelf
 from bty_app.store.hardware import Connection
 
 MANIFEST_VERSION = 1
+_WAIT_SECONDS = 10.0
 _CHUNK = 1024 * 1024
 
 
@@ -52,10 +53,16 @@ def back_up_before_rotation(
     """Take the backup that precedes the archiving of another version's database; return its id.
 
     Raises:
+        ConflictError: another program keeps on making or removing backups there.
         StorageError: it could not be written; the database is untouched.
     """
-    plan = BackupPlan(name_of(now), "pre-upgrade", version, now)
-    return write_backup(connection, backups_dir, plan).path.name
+    plan = BackupPlan(name_of(now), PRE_UPGRADE, version, now)
+    shelf = Shelf(backups_dir)
+    with shelf.alone(wait_seconds=_WAIT_SECONDS):
+        name = write_backup(connection, backups_dir, plan).path.name
+        with suppress(BtyError):  # it has been read back, whether that can be noted or not
+            shelf.mark(name, lambda known: replace(known, checked_at=stamp(now)))
+    return name
 
 
 def write_backup(

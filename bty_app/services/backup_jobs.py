@@ -41,18 +41,25 @@ class BackupJobs:
         self._revisions = revisions
         self._clock = clock
         self._hearing: list[Ended] = []
+        self._following: list[Callable[[], None]] = []
 
     def hear(self, ended: Ended) -> None:
         """Let `ended` hear of the end of each scheduled one: what it failed with, or None."""
         self._hearing.append(ended)
+
+    def follow(self, made: Callable[[], None]) -> None:
+        """Have `made`, which never fails, called after each backup that succeeded."""
+        self._following.append(made)
 
     def request(self, by: By, *, trigger: str = MANUAL) -> Job:
         """Have a backup made; one that is under way is returned.
 
         Raises:
             ConflictError: too many jobs wait.
+            MovedError: this appliance is being moved, or has moved.
             StorageError: that it was asked for cannot be recorded.
         """
+        self.backups.journal.check()
         name = name_of(self._clock())
         words = ("backup", "--trigger", trigger, "--id", name)
         job, is_new = self._submitted(
@@ -68,7 +75,9 @@ class BackupJobs:
         Raises:
             NotFoundError: there is none of this name.
             ConflictError: too many jobs wait.
+            MovedError: this appliance is being moved, or has moved.
         """
+        self.backups.journal.check()
         self.backups.shelf.find(backup_id)
         title = f"{'drill' if drill else 'read back'} {backup_id}"
         place = str(self.backups.shelf.path(backup_id))
@@ -85,6 +94,12 @@ class BackupJobs:
     def is_busy(self, kind: str = KIND) -> bool:
         """Whether such a job waits or runs."""
         return any(job.is_active for job in self._jobs.listed(kind))
+
+    def under_way(self) -> str:
+        """What is being done to backups, in a process of its own; empty where nothing is."""
+        if self.is_busy(KIND):
+            return "a backup is being made"
+        return "a backup is being proven" if self.is_busy(PROOF) else ""
 
     def _submitted(
         self, kind: str, key: str, title: str, work: Callable[[Teller], str]
@@ -112,6 +127,8 @@ class BackupJobs:
             if trigger == SCHEDULED:
                 for ended in self._hearing:
                     ended(failure)
+        for follow in self._following:
+            follow()
         return f"{made['id']}: {counted(int(made['machines'] or 0))}, read back"
 
     def _proven(self, words: tuple[str, ...], backup_id: str, teller: Teller) -> str:

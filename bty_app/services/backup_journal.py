@@ -53,6 +53,15 @@ class Journal:
             return ""
         return self.database.read(lambda tx: instance.get(tx, "instance_id")) or ""
 
+    def check(self) -> None:
+        """See that it can be told anything at all.
+
+        Raises:
+            MovedError: this appliance is being moved, or has moved.
+        """
+        if self.database is not None:
+            self.database.check_taken()
+
     def tell(self, event: Event | None, change: Callable[[Tx], None] = lambda _tx: None) -> None:
         """Record the event and make the change, in one transaction.
 

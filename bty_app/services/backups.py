@@ -114,11 +114,12 @@ class Backups:
         """Make a backup, read it back, and let retention have its say; durable when this returns.
 
         Raises:
-            ConflictError: another one is being made.
+            ConflictError: another one is being made; or this appliance moves, or has moved.
             CancelledError: the teller ended it; nothing of it is left.
             StorageError: it could not be made, or is not sound; what there was is as it was.
         """
         now = self._clock()
+        self.journal.check()
         with self.shelf.alone():
             self._tidy()
             name = free_name(self.shelf.directory, order.backup_id or name_of(now))
@@ -221,6 +222,7 @@ class Backups:
             ConflictError: one is being made or removed.
             StorageError: it cannot be written.
         """
+        self.journal.check()
         with self.shelf.alone():
             found = self.shelf.find(backup_id)
             if (found.marks.pinned_at is not None) == is_pinned:

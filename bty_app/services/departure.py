@@ -10,6 +10,7 @@ Threads: any may call.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from bty_app import __version__
+from bty_app import __version__, logs
 from bty_app.domain import migration_events
 from bty_app.domain.migration import (
     LEASE_SECONDS,
@@ -39,6 +40,8 @@ from bty_app.store import events, instance, machines, move_mark, publish, snapsh
 from bty_app.store.backup_shelf import STATE
 from bty_app.store.boot_tree import BootTree
 from bty_app.store.database import Database, Tx
+
+_log = logging.getLogger(__name__)
 
 # People know the password, and receivers of events the key. The key of the forms of sessions
 # stays: sessions end with a host.
@@ -87,7 +90,12 @@ class Departure:
         self._copying = threading.Lock()
         self._lease: _Lease | None = None
         self._to = ""  # while a copy is made or on its way
+        self._busy: Callable[[], str] = lambda: ""
         database.refuse_when(self.refusal)
+
+    def wait_for(self, busy: Callable[[], str]) -> None:
+        """Leave only while `busy` says nothing: what programs beside this one are doing for it."""
+        self._busy = busy
 
     # -- what holds ----------------------------------------------------------------------------
 
@@ -105,12 +113,18 @@ class Departure:
             return ""
         return refusal(State.LEAVING, to) if to else ""
 
-    def serving(self, task: Callable[[], object]) -> Callable[[], None]:
-        """`task`, done only while changes are taken."""
+    def serving(self, task: Callable[[], object], about: str = "") -> Callable[[], None]:
+        """`task`, done only while changes are taken; with `about`, the log tells that once."""
+        said = ""
 
         def turn() -> None:
-            if not self.refusal():
+            nonlocal said
+            why = self.refusal()
+            if not why:
                 task()
+            elif about and why != said:
+                logs.event(_log, logging.INFO, about, paused=why)
+            said = why
 
         return turn
 
@@ -151,7 +165,8 @@ class Departure:
 
         Raises:
             ValidationError: `to` is no address.
-            ConflictError: another host is fetching; a machine is being flashed, and not `anyway`.
+            ConflictError: another host is fetching; a machine is being flashed, and not `anyway`;
+                or what `wait_for` asks is busy.
             MovedError: it has moved already.
             StorageError: no copy could be made; changes are taken again.
         """
@@ -244,6 +259,8 @@ class Departure:
     def _check_may_leave(self, to: str, *, anyway: bool) -> None:
         if self._lease is not None:
             raise ConflictError(f"this appliance is being moved to {self._lease.to} already")
+        if busy := self._busy():
+            raise ConflictError(f"{busy}: move when that is done")
         _id, _known, flashing = self._database.read(_facts)
         if flashing and not anyway:
             raise ConflictError(

@@ -9,6 +9,7 @@ from bty_app.domain.findings import Finding, Level
 from bty_app.domain.schedule import Cadence
 from bty_app.services.backup_standing import standing_of
 from bty_app.services.premises import Premises
+from bty_app.store import move_mark
 
 _REMEDY = "make one now with `bty backup`; `bty backups list` shows what there is"
 
@@ -16,7 +17,7 @@ _REMEDY = "make one now with `bty backup`; `bty backups list` shows what there i
 def recent(premises: Premises) -> Iterator[Finding]:
     """There is a good backup, recent enough, and it is proven."""
     backups = premises.backups
-    if backups is None:
+    if backups is None or move_mark.refused(premises.state_dir):
         return
     found = standing_of(backups, backups.journal.clock)
     if found.alarm is not Alarm.NONE:

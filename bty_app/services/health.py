@@ -16,6 +16,7 @@ from bty_app.errors import BtyError
 from bty_app.services.backup_schedule import BackupSchedule, ScheduleState
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.metrics import Metrics, Sample
+from bty_app.services.offsite_jobs import OffsiteJobs
 from bty_app.store import events, instance, machines
 from bty_app.store.database import Database, Tx
 
@@ -26,12 +27,15 @@ PROBE_SECONDS = 5.0
 @dataclass(frozen=True, slots=True)
 class Others:
     """Whom health asks as well: `images` counts the images by what the cache has of them, `late`
-    the facts of machines that wait to be recorded, and those that were dropped.
+    the facts of machines that wait to be recorded, and those that were dropped; `refusal` says why
+    this appliance takes no changes, where it does not.
     """
 
     images: Callable[[], Mapping[str, int]] = dict
     backups: BackupSchedule | None = None
     late: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    offsite: OffsiteJobs | None = None
+    refusal: Callable[[], str] = lambda: ""
 
 
 class Health:
@@ -48,6 +52,8 @@ class Health:
         others: Others | None = None,
     ) -> None:
         others = others or Others()
+        self._offsite = others.offsite
+        self._refusal = others.refusal
         self._backups = others.backups
         self._database = database
         self._state_dir = state_dir
@@ -74,7 +80,9 @@ class Health:
         waits = f"{waiting} facts of machines wait in memory to be recorded"
         lost = f"{dropped} facts of machines could not be kept"
         late = [words for count, words in ((waiting, waits), (dropped, lost)) if count]
-        return [*late, *self._about_backups()]
+        if why := self._refusal():  # then no backup is due here
+            return [*late, why]
+        return [*late, *self._about_backups(), *self._about_copies()]
 
     def _about_backups(self) -> list[str]:
         if self._backups is None:
@@ -84,6 +92,11 @@ class Health:
         except BtyError:  # what keeps it from its work is told as that
             return []
         return [sentence] if sentence else []
+
+    def _about_copies(self) -> list[str]:
+        """Not why: anybody may ask."""
+        state = self._offsite.state() if self._offsite else None
+        return ["the last try to copy backups elsewhere failed"] if state and state.error else []
 
     def metrics(self) -> str:
         """The text of `/metrics`."""

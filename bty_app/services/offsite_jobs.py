@@ -100,7 +100,9 @@ class OffsiteJobs:
         Raises:
             InvalidInputError: no place is configured.
             ConflictError: it is under way already, or too many jobs wait.
+            MovedError: this appliance is being moved, or has moved.
         """
+        self._database.check_taken()
         if not self.is_on:
             raise InvalidInputError("no place for copies is configured: set offsite.url")
         with self._lock:
@@ -114,7 +116,10 @@ class OffsiteJobs:
             memory.seen = None
             if memory.tries.is_cancelled:
                 memory.tries = memory.tries.asked()
-        self.turn()
+        try:
+            self.turn()
+        except BtyError as error:  # the backup is good: the next turn looks again
+            logs.event(_log, logging.WARNING, "offsite", error=error.message)
 
     def turn(self) -> None:
         """Look whether there is a backup that was not seen, or a failure to try again."""

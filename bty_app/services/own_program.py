@@ -24,7 +24,7 @@ _CLASSES: dict[str, type[BtyError]] = {
     for kind in (
         *(errors.InvalidInputError, errors.NotFoundError, errors.ConflictError),
         *(errors.CancelledError, errors.UnavailableError, errors.StorageError),
-        *(errors.ConfigError,),
+        *(errors.ConfigError, errors.MovedError),
     )
 }
 

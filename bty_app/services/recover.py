@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bty_app.domain import recovering
@@ -13,7 +14,13 @@ from bty_app.domain.moments import stamp
 from bty_app.domain.recovering import Choice, Part, PartCounts
 from bty_app.domain.restoring import RowChange
 from bty_app.domain.rotation import is_archive_name, moment_in
-from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
+from bty_app.errors import (
+    ConflictError,
+    InvalidInputError,
+    MovedError,
+    NotFoundError,
+    StorageError,
+)
 from bty_app.services.bundles import check_version
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import (
@@ -21,6 +28,7 @@ from bty_app.store import (
     events,
     hardware,
     locks,
+    move_mark,
     old_state,
     publish,
     recovery,
@@ -83,12 +91,15 @@ class Recover:
         version: str,
         clock: Clock = utc_now,
         on_change: Callable[[], None] = lambda: None,
+        refusal: Callable[[], str] | None = None,
     ) -> None:
+        """`refusal` says why nothing may be changed now; without it, the mark of a move does."""
         self._state_dir = state_dir
         self._state_db = state_dir / "state.db"
         self._version = version
         self._clock = clock
         self._on_change = on_change
+        self._refusal = refusal or partial(move_mark.refused, state_dir)
 
     def archives(self) -> list[str]:
         """The archives that rotations left beside the database, the newest first.
@@ -158,10 +169,13 @@ class Recover:
 
         Raises:
             ConflictError: something has changed since; or a restore or recovery is under way.
+            MovedError: this appliance is being moved, or has moved.
             BtyError: as `preview`. In all cases nothing has changed.
         """
         if not choice.parts:
             raise InvalidInputError("name what to carry over: hardware, labels, bindings, …")
+        if why := self._refusal():
+            raise MovedError(why)
         with (
             locks.alone(self._state_dir / _LOCK),
             self._read(path, reading) as (scratch, findings),

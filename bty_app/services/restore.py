@@ -11,18 +11,19 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC
+from functools import partial
 from pathlib import Path
 
 from bty_app.domain import restoring
+from bty_app.domain.backups import PRE_RESTORE
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Kind, Query
+from bty_app.domain.jobs import Quiet
 from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
 from bty_app.domain.restoring import Effect, Known, RowChange, Wanted, WayBack
-from bty_app.errors import BtyError, ConflictError, NotFoundError, StorageError
-from bty_app.services import restore_sources
-from bty_app.services.backup_files import BackupPlan, write_backup
+from bty_app.errors import BtyError, ConflictError, MovedError, NotFoundError, StorageError
+from bty_app.services import backups, restore_sources
 from bty_app.services.bundles import check_version
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.restore_order import Order, check_found
@@ -32,17 +33,18 @@ from bty_app.store import (
     events,
     file_header,
     locks,
+    move_mark,
     quarantine,
     restoration,
     restore_plan,
     swap,
 )
+from bty_app.store.backup_shelf import Shelf
 from bty_app.store.holders import openers
 from bty_app.store.old_database import DamagedError, OldDatabase
 from bty_app.store.place import size_of
 
 STATE_FILE = "state.db"
-TRIGGER = "pre-restore"
 SHOWN = 100
 _LOCK = "restore.lock"
 _LOCK_SECONDS = 5.0
@@ -105,13 +107,16 @@ class Restore:
         version: str,
         clock: Clock = utc_now,
         on_change: Callable[[], None] = lambda: None,
+        refusal: Callable[[], str] | None = None,
     ) -> None:
+        """`refusal` says why nothing may be changed now; without it, the mark of a move does."""
         self._state_dir = state_dir
         self._state_db = state_dir / STATE_FILE
         self._backups_dir = backups_dir
         self._version = version
         self._clock = clock
         self._on_change = on_change
+        self._refusal = refusal or partial(move_mark.refused, state_dir)
         self._sound = restore_sources.Sound()
 
     def path_of(self, backup_id: str) -> Path:
@@ -175,7 +180,8 @@ class Restore:
 
         Raises:
             ConflictError: something has changed since it was shown; or another restore, or a
-                server of a damaged database, is in the way.
+                server of a damaged database, or a backup that is being made, is in the way.
+            MovedError: this appliance is being moved, or has moved.
             BtyError: as `preview`. In all cases the database is as it was.
         """
         return self._apply(restore_sources.found(path), wanted, by, digest)
@@ -184,7 +190,7 @@ class Restore:
         """The last restore, if there is a way back from it."""
         if self._problem() is not None:
             return None
-        return self._last_restore()
+        return self.last()
 
     def preview_undo(self, page: Page = _FIRST_PAGE) -> Preview:
         """What undoing the last restore would change.
@@ -221,6 +227,8 @@ class Restore:
         digest: str | None,
         undoes: int | None = None,
     ) -> Restored:
+        if why := self._refusal():
+            raise MovedError(why)
         order = Order(wanted, by, digest, undoes)
         with locks.alone(self._state_dir / _LOCK), self._proven(source) as proven:
             problem = self._problem()
@@ -300,15 +308,13 @@ class Restore:
         return None
 
     def _safety_copy(self) -> str:
-        now = self._clock()
-        plan = BackupPlan(
-            backup_id=now.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"),
-            trigger=TRIGGER,
-            version=self._version,
-            now=now,
-        )
+        """The event of the restore tells of it: the database hears of it in no other way."""
+        making = backups.Backups(self._state_db, Shelf(self._backups_dir), None, clock=self._clock)
         try:
-            return write_backup(self._state_db, self._backups_dir, plan).path.name
+            order = backups.Order(PRE_RESTORE, include_state=True)
+            return making.create(order, Quiet()).backup.id
+        except ConflictError as error:
+            raise ConflictError(f"{error.message}; nothing was changed") from error
         except BtyError as error:
             raise StorageError(
                 f"the backup that precedes a restore failed: {error.message}; nothing was changed"
@@ -320,7 +326,8 @@ class Restore:
             raise NotFoundError("there is no restore that could be undone")
         return last
 
-    def _last_restore(self) -> Undoable | None:
+    def last(self) -> Undoable | None:
+        """As `undoable`, of a database that is known to be readable."""
         with restoration.reading(self._state_db) as tx:
             found = events.listed(tx, Query(kind=Kind.BACKUP_RESTORED.value, limit=1))
         if not found:

@@ -17,8 +17,8 @@ from bty_app.errors import ConflictError, StorageError, ThrottledError
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import events, sessions, settings
 from bty_app.store.database import Database, Tx
+from bty_app.store.sessions import FINGERPRINT
 
-FINGERPRINT = "auth.password_fingerprint"
 MAX_USER_AGENT = 200
 _OPERATOR = Subject("auth", "operator")
 

@@ -99,8 +99,9 @@ class Shelf:
     # -- changing ------------------------------------------------------------------------------
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
         """Nobody else makes or removes backups here meanwhile; the directory is made if need be.
+        Who does is waited for so long.
 
         Raises:
             ConflictError: somebody does.
@@ -109,7 +110,7 @@ class Shelf:
         publish.make_directories(self.directory)
         with ExitStack() as stack:
             try:
-                stack.enter_context(locks.alone(self.directory / _LOCK))
+                stack.enter_context(locks.alone(self.directory / _LOCK, wait_seconds=wait_seconds))
             except ConflictError as error:
                 raise ConflictError(
                     f"a backup is being made in {self.directory}: wait until it is done"

@@ -157,6 +157,15 @@ class Database:
         """Ask `refusal` before each change: what it says, where it says something, refuses it."""
         self._refusal = refusal
 
+    def check_taken(self) -> None:
+        """See that changes are taken: for what would be done for nothing without them.
+
+        Raises:
+            MovedError: changes are refused, as `refuse_when` said.
+        """
+        if why := self._refusal():
+            raise MovedError(why)
+
     def write(self, change: Callable[[Tx], T], *, always: bool = False) -> T:
         """Run `change` in the writer thread; return its result once it is durable.
 
@@ -175,8 +184,8 @@ class Database:
             if self._closed:
                 raise StorageError("the database is closed: the server is stopping")
             # Asked under the lock: a change that passed is in the queue before the next write is.
-            if not always and (why := self._refusal()):
-                raise MovedError(why)
+            if not always:
+                self.check_taken()
             self._queue.put(job)
         job.waiting.acquire()
         if job.error is not None:

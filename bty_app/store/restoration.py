@@ -83,6 +83,7 @@ def _transaction(state_db: Path, copy: Path | None) -> Iterator[Tx]:
         connection = uri_connection(state_db)
         try:
             connection.pragma("synchronous", 3)  # EXTRA
+            sqlite.bound_log(connection, state_db)
             if copy is not None:
                 attach(connection, copy)
             with transaction(connection) as tx:
@@ -200,15 +201,16 @@ def _follow(tx: Tx) -> None:
 def _replace_rows(tx: Tx, table: restore_plan.Keyed) -> None:
     differs = " OR ".join(f"b.{c} IS NOT {table.name}.{c}" for c in table.differing)
     tx.run(
-        f"DELETE FROM main.{table.name} WHERE {table.key} NOT IN"
+        f"DELETE FROM main.{table.name} WHERE {table.wanted} AND ({table.key} NOT IN"
         f" (SELECT {table.key} FROM backup.{table.name}) OR EXISTS (SELECT 1"
         f" FROM backup.{table.name} AS b WHERE b.{table.key} = {table.name}.{table.key}"
-        f" AND ({differs}))"
+        f" AND ({differs})))"
     )
     names = ", ".join(table.columns)
     tx.run(
         f"INSERT INTO main.{table.name} ({names}) SELECT {names} FROM backup.{table.name}"
-        f" WHERE {table.key} NOT IN (SELECT {table.key} FROM main.{table.name}) ORDER BY rowid"
+        f" WHERE {table.wanted} AND {table.key} NOT IN"
+        f" (SELECT {table.key} FROM main.{table.name}) ORDER BY rowid"
     )
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import BootMode
 from bty_app.domain.restoring import Counts, Effect, Field, Known, RowChange, Wanted
+from bty_app.store.backup_state import HISTORY_KEYS
 from bty_app.store.database import Row, Tx
+from bty_app.store.sessions import FINGERPRINT
 
 LONGEST = 200  # characters of a value that is shown
 
@@ -56,12 +58,13 @@ _LABELS_NOW, _LABELS_THEN = (_LABELS.format(schema, "p") for schema in ("main", 
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A small table that is restored row by row."""
+    """A small table that is restored row by row: those for which `wanted`, in SQL, holds."""
 
     name: str
     key: str
     columns: tuple[str, ...]
     differing: tuple[str, ...]
+    wanted: str = "true"
 
 
 def make(tx: Tx, wanted: Wanted) -> None:
@@ -120,13 +123,22 @@ def target(column: str, now: str) -> str:
 
 
 def keyed_tables(tx: Tx) -> tuple[Keyed, ...]:
-    """The catalog and the settings."""
+    """The catalog, and the settings but what the server itself keeps among them: how the schedule
+    of backups went, and of which password the logins are.
+    """
     catalog = tuple(
         str(row[0]) for row in tx.rows("SELECT name FROM pragma_table_info('catalog_entries')")
     )
+    kept = ", ".join(f"'{key}'" for key in (*HISTORY_KEYS, FINGERPRINT))
     return (
         Keyed("catalog_entries", "bty_image_ref", catalog, catalog),
-        Keyed("settings", "key", ("key", "value", "updated_at"), ("value",)),
+        Keyed(
+            "settings",
+            "key",
+            ("key", "value", "updated_at"),
+            ("value",),
+            wanted=f"key NOT IN ({kept})",
+        ),
     )
 
 
@@ -234,8 +246,9 @@ def _keyed_changes(tx: Tx, table: Keyed) -> Iterator[RowChange]:
     sql = (
         f"SELECT coalesce(n.{table.key}, b.{table.key}) AS id,"
         f" iif(n.{table.key} IS NULL, 'added', iif(b.{table.key} IS NULL, 'removed', 'changed')),"
-        f" {old}, {new} FROM main.{table.name} AS n"
-        f" FULL JOIN backup.{table.name} AS b ON n.{table.key} = b.{table.key}"
+        f" {old}, {new} FROM (SELECT * FROM main.{table.name} WHERE {table.wanted}) AS n"
+        f" FULL JOIN (SELECT * FROM backup.{table.name} WHERE {table.wanted}) AS b"
+        f" ON n.{table.key} = b.{table.key}"
         f" WHERE n.{table.key} IS NULL OR b.{table.key} IS NULL OR {differs} ORDER BY id"
     )
     for row in tx.rows(sql):

@@ -25,6 +25,14 @@ from bty_app.store.place import free_bytes, size_of
 MAX_BYTES = 64 * 1024**3
 SCRATCH = "restore"
 _LOGS = ("-wal", "-journal")
+# A database that it has looked after has these, and so has each copy of it (seen with 0.5.17).
+_LITESTREAM = tuple(
+    ("table", name, name, f"CREATE TABLE {name} ({columns})")
+    for name, columns in (
+        ("_litestream_lock", "id INTEGER"),
+        ("_litestream_seq", "id INTEGER PRIMARY KEY, seq INTEGER"),
+    )
+)
 _HEADER = b"SQLite format 3\0"
 _CHUNK = 1024 * 1024
 _ROOM = 16 * 1024 * 1024  # for the log of the transaction, at the least
@@ -125,12 +133,14 @@ def _labels(tx: Tx) -> Iterator[tuple[str, str]]:
 
 
 def _schema(connection: apsw.Connection) -> list[tuple[object, ...]]:
-    """All that can act when a database is read or written, but what SQLite keeps for itself."""
+    """All that can act when a database is read or written, but what SQLite and Litestream keep in
+    it for themselves.
+    """
     sql = (
         "SELECT type, name, tbl_name, sql FROM sqlite_schema"
         " WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name"
     )
-    return list(connection.execute(sql))
+    return [row for row in connection.execute(sql) if row not in _LITESTREAM]
 
 
 @cache

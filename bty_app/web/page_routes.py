@@ -160,11 +160,15 @@ def _backup_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) 
             services.jobs,
             services.audit,
             services.revisions,
+            services.offsite,
+            services.restore,
         ),
     )
     page = backups_page.BackupsPage(state, making)
     app.add_route(backups_page.HERE, page)
     app.add_route(f"{backups_page.HERE}/state", Polled(state, lambda _req: None))
+    offsite = backups_page.OffsiteAct(page, services.offsite)
+    app.add_route(f"{backups_page.HERE}/offsite", offsite)
     acts = {
         "pin": (lambda name, by: backups.pin(name, by, is_pinned=True), ""),
         "unpin": (lambda name, by: backups.pin(name, by, is_pinned=False), ""),

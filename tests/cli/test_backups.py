@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,12 @@ import apsw
 import pytest
 
 from bty_app.cli.main import main
+from bty_app.domain.jobs import Quiet
+from bty_app.domain.migration import Mark
+from bty_app.errors import MovedError
 from bty_app.services.backup_files import sha256_of
+from bty_app.services.own_program import OwnProgram
+from bty_app.store import move_mark
 from tests import original_state
 from tests.domain.test_bundle import GOLDEN
 from tests.fresh_state import make_state
@@ -167,3 +173,33 @@ def test_a_drill_notices_what_reading_does_not(
 def test_a_drill_needs_a_backup(state: Path, tmp_path: Path) -> None:
     assert run(state, "verify", "--drill") == 65
     assert run(state, "verify", "--drill", tmp_path / "none") == 66
+
+
+def test_where_the_appliance_has_moved_none_is_made_and_that_is_said_once(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    move_mark.put(state, Mark("http://192.0.2.20:8080"))
+
+    assert run(state, "backup") == 75
+
+    told = capsys.readouterr()
+    assert told.err.count("has moved to http://192.0.2.20:8080") == 1
+    assert not (state / "backups").exists()
+    with pytest.raises(MovedError, match="has moved to http"):
+        OwnProgram([sys.executable, "-m", "bty_app", "--state-dir", str(state)], os.environ).run(
+            ["backup"], Quiet()
+        )
+
+
+def test_a_drill_asks_what_a_restore_would_ask(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection = apsw.Connection(str(state / "state.db"))
+    connection.execute("CREATE TABLE foreign_one (id INTEGER)")
+    connection.close()
+    assert run(state, "backup") == 0
+    (name,) = names(state)
+
+    assert run(state, "verify", "--drill", state / "backups" / name) == 1
+
+    assert "its tables are not those" in capsys.readouterr().out

@@ -18,6 +18,7 @@ from bty_app.errors import CancelledError, StorageError
 from bty_app.services import backup_files, bundles
 from bty_app.services.backup_files import BackupPlan, back_up_before_rotation, write_backup
 from bty_app.store import sqlite
+from bty_app.store.backup_shelf import Shelf
 from tests import original_state
 from tests.fresh_state import make_state
 
@@ -130,6 +131,7 @@ def test_the_backup_before_a_rotation_uses_the_connection_that_has_the_file_alon
     connection.execute("COMMIT")
 
     name = back_up_before_rotation(connection, tmp_path / "b", version="0.90.0", now=NOW)
+    assert Shelf(tmp_path / "b").find(name).marks.proven_at
 
     connection.close()
     facts = manifest(tmp_path / "b" / name)

@@ -8,16 +8,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bty_app import __version__
-from bty_app.domain.replication import Replica, check_target, configuration
+from bty_app.cli.main import main
+from bty_app.domain.replication import LOCAL_DIRECTORY, Replica, check_target, configuration
+from bty_app.domain.restoring import Wanted
 from bty_app.errors import ConflictError, InvalidInputError, UnavailableError
 from bty_app.services.backup_files import back_up_before_rotation
 from bty_app.services.verify import verify_archive
@@ -26,11 +29,13 @@ from bty_app.store.database import Database
 from bty_app.store.rotation import Outcome, open_state
 from bty_app.upstream import litestream
 from tests.acknowledging import AT
+from tests.fleet_state import BY, Fleet, setting
 from tests.fresh_state import make_state
 
 PROGRAM = Path(sys.prefix) / "bin" / "litestream"
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 WAIT_SECONDS = 30.0
+MANY = 2500
 STATE = "/var/lib/bty"
 
 
@@ -173,6 +178,58 @@ def test_checkpoints_at_each_close_and_backups_do_not_break_it(lab: Lab, quick_d
 
     assert lab.restored(quick_dir / "r.db") == keys(lab.database)
     assert len(keys(lab.database)) == 600
+
+
+@pytest.mark.parametrize("replicated", [True, False])
+def test_a_restore_leaves_the_checkpoints_to_it(quick_dir: Path, replicated: bool) -> None:
+    fleet = Fleet(quick_dir / "state").make()
+    many = _many(fleet)
+    if replicated:
+        (fleet.place / LOCAL_DIRECTORY).mkdir()
+
+    with Database(fleet.state_db) as server:
+        before = fleet.state_db.stat().st_size
+        fleet.restore.apply(many, Wanted(), by=BY)
+        grown = fleet.state_db.stat().st_size - before
+        assert len(server.read(settings.every)) == MANY
+
+    assert (grown == 0) is replicated
+    assert sorted(path.name for path in fleet.backups.iterdir() if path.is_dir())[-1] == "many"
+    for folder in filter(Path.is_dir, fleet.backups.iterdir()):
+        assert not (folder / LOCAL_DIRECTORY).exists()
+
+
+def test_a_restore_a_backup_and_a_drill_beside_it_are_replicated(
+    quick_dir: Path, lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = Fleet(lab.state)
+    many = _many(fleet)
+    lab.start()
+    fleet.restore.apply(many, Wanted(), by=BY)
+    lab.sync()
+    fleet.restore.undo(by=BY)
+    lab.put("after-the-restores")
+    assert main(["verify", "--state-dir", str(lab.state), "--drill", str(many)]) == 0
+    lab.sync()
+    lab.stop()
+
+    assert "sound" in capsys.readouterr().out
+    found = {key for key in lab.restored(quick_dir / "r.db") if not key.startswith("backup.")}
+    assert found == {"after-the-restores"}
+    left = [path for path in lab.state.rglob("*litestream*") if path.parent != lab.state]
+    assert [path for path in left if LOCAL_DIRECTORY not in path.parts] == []
+
+
+def _many(fleet: Fleet) -> Path:
+    """A backup of more pages than a log has before it is emptied, which are then gone again."""
+    value = "x" * 2000
+    fleet.write(*(setting(f"key-{number}", value) for number in range(MANY)))
+    backup = fleet.back_up("many")
+    fleet.sql("DELETE FROM settings")
+    with closing(apsw.Connection(str(fleet.state_db))) as connection:
+        connection.execute("VACUUM")
+        connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    return backup
 
 
 def test_a_rotation_is_refused_while_it_runs_and_replicated_after_it_was_stopped(

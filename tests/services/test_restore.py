@@ -15,18 +15,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bty_app import __version__
+from bty_app.domain.backups import PRE_RESTORE
 from bty_app.domain.machine import BootMode
+from bty_app.domain.migration import Mark
+from bty_app.domain.recovering import Choice, Part
 from bty_app.domain.restoring import RULES, Wanted
 from bty_app.errors import (
     ConflictError,
     InvalidInputError,
+    MovedError,
     NotFoundError,
     StorageError,
 )
+from bty_app.services.recover import Recover
 from bty_app.services.restore import Page
 from bty_app.services.verify import verify_live
-from bty_app.store import creation, locks, rotation
+from bty_app.store import creation, locks, move_mark, rotation
+from bty_app.store.backup_shelf import Shelf
 from bty_app.store.restore_plan import COLUMNS
+from bty_app.store.sessions import FINGERPRINT
 from tests import original_state
 from tests.fleet_state import (
     BEGIN,
@@ -565,3 +572,57 @@ def _armed(row: dict[str, object]) -> bool:
     if row["boot_mode"] == "bty-flash-once":
         return row["phase"] not in {"done", "released"}
     return row["boot_mode"] == "bty-flash-always"
+
+
+def test_the_way_back_is_made_under_the_lock_of_the_backups_and_read_back(fleet: Fleet) -> None:
+    fleet.write(bind(1))
+    backup = fleet.back_up()
+    fleet.write(forget(1))
+    shelf = Shelf(fleet.backups)
+    before = tables(fleet.state_db)
+
+    with shelf.alone(), pytest.raises(ConflictError, match=r"being made.*nothing was changed"):
+        fleet.restore.apply(backup, Wanted(), by=BY)
+    assert tables(fleet.state_db) == before
+    done = fleet.restore.apply(backup, Wanted(), by=BY)
+
+    assert done.way_back.backup_id is not None
+    kept = shelf.find(done.way_back.backup_id)
+    assert kept.manifest.trigger == PRE_RESTORE
+    assert kept.marks.proven_at
+
+
+def test_nothing_is_restored_or_recovered_where_the_appliance_has_moved(fleet: Fleet) -> None:
+    fleet.write(bind(1))
+    backup = fleet.back_up()
+    fleet.write(forget(1))
+    before = tables(fleet.state_db)
+    move_mark.put(fleet.place, Mark("http://192.0.2.20:8080"))
+    recover = Recover(fleet.place, version=__version__)
+
+    with pytest.raises(MovedError, match="has moved to"):
+        fleet.restore.apply(backup, Wanted(), by=BY)
+    with pytest.raises(MovedError, match="has moved to"):
+        recover.apply(backup, Choice(frozenset(Part)), by=BY)
+
+    assert tables(fleet.state_db) == before
+    assert Shelf(fleet.backups).ids() == ["backup"]
+
+
+def test_what_the_server_keeps_among_the_settings_is_not_put_back(fleet: Fleet) -> None:
+    went, wish = "backup.last_success_at", "backup.cadence"
+    fleet.write(setting(went, "then"), setting("backup.failures", "3"), setting(wish, "weekly"))
+    backup = fleet.back_up()
+    fleet.write(setting(went, "now"), setting(wish, "daily"))
+    fleet.sql("DELETE FROM settings WHERE key = 'backup.failures'")
+    fleet.write(setting("backup.drilled_at", "now"), setting(FINGERPRINT, "now"))
+
+    shown = fleet.restore.preview(backup, Wanted())
+    fleet.restore.apply(backup, Wanted(), by=BY, digest=shown.effect.digest)
+
+    assert shown.effect.tables["settings"].total == 1
+    found = fleet.rows("SELECT key, value FROM settings ")
+    assert set(found) == {
+        *((went, "now"), ("backup.drilled_at", "now"), (FINGERPRINT, "now")),
+        (wish, "weekly"),
+    }

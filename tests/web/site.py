@@ -19,6 +19,7 @@ from waitress.wasyncore import close_all
 
 from bty_app import runtime, runtime_parts
 from bty_app.config import Admin, Config, Netboot, Paths, Server, Tuning
+from bty_app.config_elsewhere import Offsite
 from bty_app.domain import bulk
 from bty_app.domain.bulk import Act
 from bty_app.domain.catalog import CatalogEntry
@@ -210,8 +211,9 @@ def site(
     public_url: str = "",
     hands: Hands | None = None,
     tuning: Tuning | None = None,
+    copies: Path | None = None,
 ) -> Iterator[Site]:
-    """A site over `state_dir`, new or as it was left."""
+    """A site over `state_dir`, new or as it was left; backups are copied to `copies`."""
     path = state_dir / "state.db"
     if not path.exists():
         make_state(state_dir)
@@ -227,6 +229,7 @@ def site(
         # Tests do not depend on the packages of the host that they run on.
         netboot=Netboot(ipxe_dir=state_dir / "ipxe"),
         tuning=tuning or Tuning(),
+        offsite=Offsite(url=copies.as_uri() if copies else ""),
     )
     revisions, clock = Revisions(), hands or Hands()
     with Database(path, on_commit=revisions.bump) as database:

@@ -28,7 +28,9 @@ PAGES = (*map(walk.filled, walk.pages()), "/ui/nowhere")
 
 @pytest.fixture
 def running(quick_dir: Path) -> Iterator[Site]:
-    with site(quick_dir / "state") as made:
+    copies = quick_dir / "copies"
+    copies.mkdir()
+    with site(quick_dir / "state", copies=copies) as made:
         _a_lively_rack(made)
         made.add_bulk()
         made.add_artifacts("7.0", __version__)

@@ -12,8 +12,13 @@ from pathlib import Path
 import pytest
 
 from bty_app.domain.jobs import Quiet
+from bty_app.domain.migration import Mark
+from bty_app.domain.restoring import Wanted
+from bty_app.errors import ConflictError
 from bty_app.services.backups import Order
 from bty_app.store import settings
+from bty_app.store.move_mark import put
+from tests.fleet_state import BY
 from tests.web.site import Site, site
 
 FIRST = "2026-05-24T08-00-00Z"
@@ -178,3 +183,103 @@ def test_the_dashboard_shows_the_last_proven_backup(house: Site) -> None:
     back_up(house)
 
     assert "Last proven backup" in house.visit().get("/ui/dashboard").text
+
+
+@pytest.fixture
+def copied(quick_dir: Path) -> Iterator[Site]:
+    (quick_dir / "copies").mkdir()
+    with site(quick_dir / "state", copies=quick_dir / "copies") as made:
+        yield made
+
+
+def test_each_backup_leads_to_compare_and_restore_and_a_restore_to_its_undo(house: Site) -> None:
+    back_up(house)
+    house.services.backup_jobs.backups.create(
+        Order("manual", "bundle-alone", include_state=False), Quiet()
+    )
+    assert "Undo it" not in page(house)
+    house.services.restore.apply(house.services.restore.path_of(FIRST), Wanted(), by=BY)
+    text = page(house)
+
+    assert f'href="/ui/backups/{FIRST}/compare"' in text
+    assert f'href="/ui/backups/{FIRST}/restore"' in text
+    assert "/ui/backups/bundle-alone/restore" not in text
+    assert "before a restore" in text
+    assert 'href="/ui/restore/undo"' in text
+    assert "Backups are in order" in text, "the safety copy was read back like any other"
+
+
+def test_without_a_place_for_copies_the_card_says_so(house: Site) -> None:
+    assert "offsite.url" in page(house)
+    refused = house.visit().post("/ui/backups/offsite")
+    assert (refused.status_code, "no place for copies" in refused.text) == (400, True)
+
+
+def test_a_backup_is_copied_by_itself_and_on_request(copied: Site, quick_dir: Path) -> None:
+    visit = copied.visit()
+    visit.post("/ui/backups")
+    work(copied)
+    assert "Copying" in page(copied)
+    assert "Copy now" not in page(copied)
+    work(copied)
+    assert "All there" in page(copied)
+    assert len(list((quick_dir / "copies").glob("*/offsite.json"))) == 1
+
+    assert visit.get("/ui/backups/offsite").headers["location"] == "/ui/backups"
+    sent = visit.post("/ui/backups/offsite")
+    assert sent.headers["location"] == "/ui/backups?done=copies"
+    again = visit.post("/ui/backups/offsite")
+    assert again.status_code == 409
+    (job,) = [job for job in copied.services.jobs.listed("offsite") if job.is_active]
+    visit.post(f"/ui/jobs/{job.id}/cancel", return_to="/ui/backups")
+    assert "Copy now" in page(copied)
+
+
+def test_copies_that_fail_are_told_and_keep_no_backup(copied: Site, quick_dir: Path) -> None:
+    (quick_dir / "copies").rmdir()
+    copied.visit().post("/ui/backups")
+    work(copied)
+    work(copied)
+
+    assert "Failing" in page(copied)
+    assert "Try again now" in page(copied)
+    warnings = copied.client().simulate_get("/readyz").json["warnings"]
+    assert warnings == ["the last try to copy backups elsewhere failed"]
+
+
+@pytest.mark.parametrize("path", ["/ui/backups", "/ui/backups/offsite", f"/ui/backups/{FIRST}/pin"])
+def test_where_the_appliance_has_moved_nothing_is_done_to_backups(
+    copied: Site, path: str, quick_dir: Path
+) -> None:
+    back_up(copied)
+    copied.hands.forward(days=9)
+    put(quick_dir / "state", Mark("http://192.0.2.20:8080"))
+    refused = copied.visit().post(path)
+
+    assert (refused.status_code, "has moved to" in refused.text) == (503, True)
+    assert copied.services.jobs.listed() == []
+    assert not copied.services.backup_jobs.backups.shelf.find(FIRST).marks.pinned_at
+    (warning,) = copied.client().simulate_get("/readyz").json["warnings"]
+    assert "has moved" in warning
+
+
+def test_it_does_not_leave_while_a_backup_is_made(house: Site) -> None:
+    house.visit().post("/ui/backups")
+
+    with pytest.raises(ConflictError, match="a backup is being made: move when that is done"):
+        house.services.departure.leave("http://192.0.2.20:8080", anyway=True, ip=None)
+
+
+def test_the_doctor_is_quiet_about_what_is_off_and_about_a_safety_copy(house: Site) -> None:
+    about = {"backups", "offsite", "webhooks", "withcache", "replica", "moved"}
+
+    def found() -> list[str]:
+        findings = house.services.doctor.findings()
+        return [f.sentence for f in findings if f.check in about and f.level.needs_an_act]
+
+    assert found() == []
+    assert house.client().simulate_get("/readyz").json["warnings"] == []
+    back_up(house)
+    house.hands.now = datetime.now(UTC)
+    house.services.restore.apply(house.services.restore.path_of(FIRST), Wanted(), by=BY)
+    assert found() == []

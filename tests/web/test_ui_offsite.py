@@ -24,7 +24,7 @@ def card(state: OffsiteState | None) -> str:
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (None, ["None", "offsite.url"]),
+        (None, ["Nowhere", "offsite.url"]),
         (STATE, ["All there", "s3://copies/lab", "Copy now", "0123456789abcdef", "newest 30"]),
         (replace(STATE, waiting=2), ["Waiting", "<dd>2</dd>"]),
         (replace(STATE, there=None, waiting=None, key_id=""), ["Waiting"]),

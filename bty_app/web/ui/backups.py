@@ -8,7 +8,9 @@ from urllib.parse import quote, urlencode
 
 import falcon
 
+from bty_app import __version__
 from bty_app.domain.backup_alarm import Alarm
+from bty_app.domain.backups import MANUAL, PRE_RESTORE, PRE_UPGRADE, SCHEDULED
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor, Query
 from bty_app.domain.moments import stamp
@@ -18,6 +20,8 @@ from bty_app.services.backup_jobs import KIND, PROOF, BackupJobs
 from bty_app.services.backup_schedule import BackupSchedule, ScheduleState
 from bty_app.services.backups import Listed
 from bty_app.services.jobs import Jobs
+from bty_app.services.offsite_jobs import OffsiteJobs
+from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
 from bty_app.web.errors import status_of
 from bty_app.web.pages import Answer, Pages, see_other
@@ -29,15 +33,16 @@ TOPICS = ("jobs", "settings", "events")
 JOBS_SHOWN = 3
 EVENTS_SHOWN = 10
 TRIGGERS = {
-    "manual": "by hand",
-    "scheduled": "schedule",
-    "pre-upgrade": "before an upgrade",
-    "pre-restore": "before a restore",
+    MANUAL: "by hand",
+    SCHEDULED: "schedule",
+    PRE_UPGRADE: "before an upgrade",
+    PRE_RESTORE: "before a restore",
 }
 DONE = {
     "asked": "The backup is under way.",
     "proof": "The backup is being looked at.",
     "removed": "The backup is removed.",
+    "copies": "Backups are being copied.",
 }
 
 
@@ -50,6 +55,8 @@ class Knowledge:
     jobs: Jobs
     audit: Audit
     revisions: Revisions
+    offsite: OffsiteJobs
+    restore: Restore
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,10 @@ class BackupState:
     def revision(self) -> str:
         """The revision of all that the part shows, on disk and in memory."""
         known = self._known
-        return f"{known.revisions.current(*TOPICS)}-{known.backups.backups.shelf.stamp()}"
+        copies = known.offsite.state()
+        pause = copies.next_try_seconds if copies else None
+        shelf = known.backups.backups.shelf.stamp()
+        return f"{known.revisions.current(*TOPICS)}-{shelf}-{(pause or 0) // 60}"
 
     def html(self, *, exact: bool = True) -> str:
         """The part, made once for all who look at it."""
@@ -98,6 +108,8 @@ class BackupState:
             "jobs": listed[:JOBS_SHOWN],
             "busy": known.backups.is_busy(),
             "rows": [Row.of(row) for row in known.backups.backups.listed()],
+            "offsite": known.offsite.state(),
+            "last": known.restore.last(),
             "directory": str(known.backups.backups.shelf.directory),
             "events": known.audit.listed(Query(subject_kind="backup", limit=EVENTS_SHOWN)),
             "poll": f"{HERE}/state?{urlencode({'rev': revision})}",
@@ -113,6 +125,7 @@ class Row:
     address: str
     taken_at: str | None
     trigger: str
+    can_be_restored: bool
 
     @classmethod
     def of(cls, listed: Listed) -> Row:
@@ -124,6 +137,7 @@ class Row:
             f"{HERE}/{quote(item.id, safe='')}",
             stamp(item.taken_at) if item.taken_at else None,
             TRIGGERS.get(said, said or "not said"),
+            item.is_full and item.manifest.database_version == __version__,
         )
 
 
@@ -195,6 +209,22 @@ class BackupAct:
         """Do it: 303 to the page."""
         by = By(Actor.OPERATOR, req.context.client_ip)
         self._page.act(req, resp, lambda: self._act(backup_id, by), self._done)
+
+
+class OffsiteAct:
+    """`/ui/backups/offsite`."""
+
+    def __init__(self, page: BackupsPage, offsite: OffsiteJobs) -> None:
+        self._page = page
+        self._offsite = offsite
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """303 to the page."""
+        see_other(resp, HERE)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Copy what is missing elsewhere: 303 to the page."""
+        self._page.act(req, resp, self._offsite.order, "copies")
 
 
 class BackupRemove:

@@ -173,7 +173,7 @@ class UndoPage:
             **view.values(view.restore.preview_undo(Page(SHOWN))),
             "title": "Undo the last restore",
             "action": "/ui/restore/undo",
-            "back": "/ui/dashboard",
+            "back": "/ui/backups",
             "wanted": Wanted(keep_boot_modes=True),
             "is_undo": True,
             "last": last,
