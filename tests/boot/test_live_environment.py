@@ -56,7 +56,7 @@ def archive_of(place: Path) -> dict[str, tuple[bytes, bytes]]:
     initrd = next(place.glob("*.initrd"))
     data = subprocess.run(["zstdcat", initrd], capture_output=True, check=True).stdout
     found, at = {}, 0
-    while (name := data[at + 110 :].partition(b"\0")[0]) != b"TRAILER!!!":
+    while (name := data[at + 110 : data.index(b"\0", at + 110)]) != b"TRAILER!!!":
         head, size = data[at + 14 : at + 110], int(data[at + 54 : at + 62], 16)
         start = -(-(at + 110 + len(name) + 1) // 4) * 4
         found[name.decode()] = (head, data[start : start + size])
