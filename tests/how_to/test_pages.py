@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.how_to.host import ROOT, Host, blocks
+from tests.how_to.host import ROOT, Block, Host, blocks
 from tests.original_state import AT, make_original
 
 pytestmark = pytest.mark.system
@@ -33,13 +33,41 @@ def of_the_original(host: Host) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """A page: the host before it, commands in front of its own, and what must be said."""
+    """A page, or those parts of it: the host before it, and what must be said.
+
+    `first` and `then` are commands in front of its own and behind them. Those of `ahead` stand in
+    front of the block that has a text in it: what another person or host does in between.
+    """
 
     page: str
     before: Callable[[Host], None] = nothing
     first: str = ""
     then: str = ""
     said: tuple[str, ...] = field(default=())
+    parts: tuple[str, ...] = ()
+    ahead: tuple[tuple[str, str], ...] = ()
+
+    def script(self) -> str:
+        """All commands in their order. The network of documents is the loopback here."""
+        walked = [block.text for block in self.blocks()]
+        texts = [text for text in walked if text]
+        for has, commands in self.ahead:
+            at = next(at for at, text in enumerate(texts) if has in text)
+            texts.insert(at, commands)
+        return "".join([self.first, "set -x\n", *texts, self.then]).replace("192.0.2.", "127.0.0.")
+
+    def blocks(self) -> list[Block]:
+        """What it walks."""
+        return [
+            block
+            for block in blocks(PAGES / f"{self.page}.md")
+            if not block.left_out and (not self.parts or block.heading in self.parts)
+        ]
+
+    @property
+    def id(self) -> str:
+        """A name of its own."""
+        return ":".join([self.page, *self.parts[:1]]).replace(" ", "-")
 
 
 WALKS = (
@@ -52,19 +80,25 @@ WALKS = (
 )
 
 
-@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.page)
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.id)
 def test_a_page_is_walked_from_its_first_command_to_its_last(walk: Walk, tmp_path: Path) -> None:
     host = Host(tmp_path / "host")
     walk.before(host)
-    commands = [block for block in blocks(PAGES / f"{walk.page}.md") if not block.left_out]
 
-    script = "".join([walk.first, "set -x\n", *(block.text for block in commands), walk.then])
-    done = host.run(script)
+    done = host.run(walk.script())
 
-    assert commands
     assert done.status == 0, done.said
     for words in walk.said:
         assert words in done.said, done.said
+
+
+@pytest.mark.parametrize("page", sorted({walk.page for walk in WALKS}))
+def test_no_part_of_a_page_is_passed_over(page: str) -> None:
+    walked = [block for walk in WALKS if walk.page == page for block in walk.blocks()]
+
+    assert walked
+    for block in blocks(PAGES / f"{page}.md"):
+        assert block.left_out or block in walked, block
 
 
 def test_a_command_that_fails_fails_the_page(tmp_path: Path) -> None:
@@ -78,11 +112,11 @@ def test_what_is_left_out_says_why(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "```sh\nbty a\n```\n\n<!-- not run: it needs two hosts -->\n```sh\nbty b\n```\n"
-        "1. x\n\n   ```sh\n   bty c\n   ```\n"
+        "## Two\n1. x\n\n   ```sh\n   # no heading\n   bty c\n   ```\n"
     )
 
-    assert [(block.text, block.left_out) for block in blocks(page)] == [
-        ("bty a\n", ""),
-        ("bty b\n", "it needs two hosts"),
-        ("bty c\n", ""),
+    assert blocks(page) == [
+        Block("bty a\n"),
+        Block("bty b\n", "it needs two hosts"),
+        Block("# no heading\nbty c\n", heading="Two"),
     ]
