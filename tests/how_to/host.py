@@ -33,7 +33,11 @@ run()
 LONGEST = 240  # seconds, for the commands of a page
 
 _SHIMS = {
-    "bty": f'exec {sys.executable} /usr/local/lib/bty/bty.pyz "$@"\n',
+    # The status 1 of doctor is no failure of the command: a new host has findings.
+    "bty": f"""
+[ "${{1:-}}" = doctor ] || exec {sys.executable} /usr/local/lib/bty/bty.pyz "$@"
+{sys.executable} /usr/local/lib/bty/bty.pyz "$@" || [ $? = 1 ]
+""",
     "sudo": """
 while [ "${1#-}" != "$1" ]; do
   case "$1" in -u) shift 2 ;; *) shift ;; esac

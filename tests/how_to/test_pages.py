@@ -6,17 +6,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import apsw
 import pytest
 
+from bty_app.domain.image_source import image_ref
+from tests.crashlab.originals import make_original
 from tests.how_to.host import ROOT, Block, Host, blocks
-from tests.original_state import AT, make_original
+from tests.original_state import AT
 
 pytestmark = pytest.mark.system
 
 PAGES = ROOT / "docs/how-to"
-_SEED = "systemctl start bty\n"
+MAC = "52:54:00:12:34:56"
+OTHERS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
+SRC = "https://images.example.com/debian.img.zst"
+REF = image_ref(SRC)
 LSHW = '{"id": "box", "class": "system"}'
 DISKS = '[{"path": "/dev/sda", "serial": "S1", "size_bytes": 1000}]'
+START = "systemctl start bty\n"
+SERVED = f"""{START}
+bty machine set {MAC} --mode bty-inventory --serial S1 --label rack-3
+bty machine set {OTHERS[0]} --mode ipxe-exit
+"""
+IS_THERE = f"bty machine show {MAC} | grep rack-3\n"
 
 
 def nothing(_host: Host) -> None:
@@ -24,11 +36,34 @@ def nothing(_host: Host) -> None:
 
 
 def of_the_original(host: Host) -> None:
-    """A state directory that the original left."""
-    machines: list[tuple[object, ...]] = [
-        (f"02:00:00:00:00:0{n}", DISKS, AT, LSHW, AT) for n in range(3)
-    ]
-    make_original(host.state, machines, "0.65.18")
+    """The original left its state directory: a machine is bound, and waits for a flash."""
+    path = host.state / "state.db"
+    make_original(path, version="0.65.18")
+    connection = apsw.Connection(str(path))
+    connection.executemany(
+        "INSERT INTO machines (mac, bty_image_ref, boot_mode, target_disk_serial, known_disks,"
+        " known_disks_at, hw_lshw, hw_lshw_at, created_at, updated_at)"
+        f" VALUES (?, '{REF}', 'bty-flash-once', 'S1', ?, '{AT}', ?, '{AT}', '{AT}', '{AT}')",
+        [(mac, DISKS, LSHW) for mac in (MAC, *OTHERS)],
+    )
+    connection.execute("INSERT INTO machine_labels VALUES (?, 'rack-3')", (MAC,))
+    connection.execute(
+        "INSERT INTO catalog_entries (bty_image_ref, src, name, added_at, size_bytes)"
+        f" VALUES ('{REF}', '{SRC}', 'debian', '{AT}', 7)"
+    )
+    connection.close()
+    host.install("0.65.18")
+
+
+def of_a_release_before(host: Host) -> None:
+    """An older release of ours is installed."""
+    host.install("0.91.0")
+
+
+def with_a_place(host: Host) -> None:
+    """Backups go to a directory of another disk."""
+    (host.srv / "nas/bty").mkdir(parents=True)
+    (host.etc / "bty.toml").write_text('[offsite]\nurl = "file:///srv/nas/bty"\n')
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +71,8 @@ class Walk:
     """A page, or those parts of it: the host before it, and what must be said.
 
     `first` and `then` are commands in front of its own and behind them. Those of `ahead` stand in
-    front of the block that has a text in it: what another person or host does in between.
+    front of the block that has a text in it: what another person or host does in between. Blocks
+    with the text of `but` are passed over.
     """
 
     page: str
@@ -45,12 +81,12 @@ class Walk:
     then: str = ""
     said: tuple[str, ...] = field(default=())
     parts: tuple[str, ...] = ()
+    but: str = ""
     ahead: tuple[tuple[str, str], ...] = ()
 
     def script(self) -> str:
         """All commands in their order. The network of documents is the loopback here."""
-        walked = [block.text for block in self.blocks()]
-        texts = [text for text in walked if text]
+        texts = [block.text for block in self.blocks()]
         for has, commands in self.ahead:
             at = next(at for at, text in enumerate(texts) if has in text)
             texts.insert(at, commands)
@@ -61,21 +97,202 @@ class Walk:
         return [
             block
             for block in blocks(PAGES / f"{self.page}.md")
-            if not block.left_out and (not self.parts or block.heading in self.parts)
+            if not block.left_out
+            and (not self.parts or block.heading in self.parts)
+            and not (self.but and self.but in block.text)
         ]
 
     @property
     def id(self) -> str:
         """A name of its own."""
-        return ":".join([self.page, *self.parts[:1]]).replace(" ", "-")
+        return ":".join([self.page, *self.parts[-1:], *self.but.split()]).replace(" ", "-")
 
+
+KEYBOARD = """
+bty() {
+  case "$1 $2 ${3:-}" in
+    "offsite key enter") command bty "$@" <"/tmp/paper" ;;
+    *) command bty "$@" ;;
+  esac
+}
+sudo() {
+  case "$*" in
+    "bty offsite key create "*)
+      mkfifo /tmp/keys
+      command bty "${@:2}" </tmp/keys | tee /tmp/paper >/tmp/keys ;;
+    *) command sudo "$@" ;;
+  esac
+}
+"""
+NEW_HOST = """
+systemctl stop bty
+find /var/lib/bty -mindepth 1 -delete
+rm -rf back
+"""
+DAMAGE = """
+systemctl stop bty
+dd if=/dev/zero of=/var/lib/bty/state.db bs=4096 seek=2 count=3 conv=notrunc status=none
+"""
+OLD_HOST = "export BTY_PATHS_STATE_DIR=/srv/old BTY_SERVER_HOST=192.0.2.10\n"
+SECOND_HOST = "export BTY_PATHS_STATE_DIR=/var/lib/bty BTY_SERVER_HOST=192.0.2.20\n"
+CATALOG = f"""cat >/srv/catalog.toml <<'END'
+version = 1
+
+[[images]]
+name = "debian"
+src = "{SRC}"
+sha256 = "{"5" * 64}"
+END
+bty catalog import /srv/catalog.toml
+"""
 
 WALKS = (
     Walk(
         "export-and-import",
         of_the_original,
-        _SEED,
+        START,
         said=("3 machines", "unchanged"),
+    ),
+    Walk(
+        "back-up",
+        nothing,
+        SERVED,
+        """
+sha256sum -c --quiet <(cd /srv/backups/*/ && sed "s|  |  $PWD/|" SHA256SUMS)
+[ "$(bty backups list --json | jq -r '.[] | select(.pinned_at) | .drilled_at != null')" = true ]
+sqlite3 -readonly /srv/bty-state.db "SELECT label FROM machine_labels" | grep rack-3
+tar -tzf /srv/bty-whole.tar.gz | grep -x bty/state.db
+""",
+    ),
+    Walk(
+        "schedule-backups",
+        nothing,
+        SERVED + "bty backup\n",
+        "bty settings list | grep -E 'backup.(cadence|at|zone)'\n",
+        said=("weekly", "22:30", "Europe/Berlin", "backup.created"),
+    ),
+    Walk(
+        "restore-a-backup",
+        nothing,
+        f"""{SERVED}
+systemctl stop bty
+tar -C /var/lib -czf /srv/bty-whole.tar.gz bty
+systemctl start bty
+bty backup
+bty machine set {MAC} --label rack-4
+bty machine forget {OTHERS[0]}
+""",
+        f"{IS_THERE}ls /srv/bty-before/quarantine\n",
+        ahead=(
+            ("--only", IS_THERE),
+            ("--undo --yes", f"bty machine forget {OTHERS[0]}\n"),
+            ("tar -C", f"{IS_THERE}bty machine forget {MAC}\n"),
+            ('systemctl stop bty\nbty restore --yes "$backup"', DAMAGE),
+        ),
+    ),
+    Walk(
+        "recover-an-old-database",
+        of_the_original,
+        START,
+        f"bty machine show {MAC} | grep S1\n",
+        said=("waited for a flash", "salvaged machines"),
+        ahead=(
+            ("sqlite3", f"{IS_THERE}bty machine show {MAC} | grep bty-inventory\n"),
+            ("damaged=", f"{DAMAGE}{START}"),
+        ),
+    ),
+    Walk(
+        "upgrade",
+        of_the_original,
+        "",
+        """
+sqlite3 -readonly /var/lib/bty/state.db "SELECT version, boot_mode FROM bty_version, machines"
+jq -r '.machines | length' /srv/before-the-upgrade/inventory.json
+""",
+        said=("0.65.18|bty-flash-once",),
+        parts=(
+            "Upgrade",
+            "Which machine was bound to what",
+            "Before you upgrade, if you want more",
+            "Go back to the original, or to 0.92",
+        ),
+        ahead=(("put-aside", f"{IS_THERE}bty machine show {MAC} | grep {REF}\n"),),
+    ),
+    Walk(
+        "upgrade",
+        of_a_release_before,
+        SERVED,
+        f"bty --version\n{IS_THERE}",
+        said=("carried over", "0.91.0"),
+        parts=("Upgrade", "Go back"),
+    ),
+    Walk(
+        "move-to-another-host",
+        nothing,
+        SERVED,
+        IS_THERE,
+        said=("new-host", "http://127.0.0.20:8080/pxe"),
+        parts=("Copy the state directory",),
+        ahead=(
+            (
+                "-xpzf",
+                f"{START}curl -s http://127.0.0.1:8080/pxe/{MAC}\n{NEW_HOST}",
+            ),
+        ),
+    ),
+    Walk(
+        "move-to-another-host",
+        nothing,
+        f"mkdir -m 0700 /srv/old\n{OLD_HOST}{SERVED}mv /run/bty.pid /run/old.pid\n",
+        f"curl -s http://192.0.2.10:8080/pxe/{MAC}\n",
+        parts=("Take over a running appliance", "Take it back"),
+        said=("chain http://127.0.0.20:8080",),
+        ahead=(
+            ("--from", SECOND_HOST),
+            (
+                "--cancel",
+                f"{START}{IS_THERE}curl -s http://192.0.2.10:8080/pxe/{MAC}\n"
+                f"systemctl stop bty\n{OLD_HOST}",
+            ),
+        ),
+    ),
+    Walk(
+        "keep-backups-off-site",
+        with_a_place,
+        SERVED + "bty backup\n",
+        IS_THERE + "ls /srv/nas/bty/*/state.db\n",
+        but="offsite key",
+        ahead=(("copy=", NEW_HOST),),
+    ),
+    Walk(
+        "keep-backups-off-site",
+        with_a_place,
+        f"{KEYBOARD}{SERVED}bty backup\n",
+        IS_THERE + "ls /srv/nas/bty/*/state.db.sealed\n",
+        ahead=(
+            ("offsite push", "echo 'key_file = \"/etc/bty/offsite.key\"' >>/etc/bty/bty.toml\n"),
+            ("key enter", NEW_HOST + "sed -i /key_file/d /etc/bty/bty.toml\n"),
+        ),
+    ),
+    Walk("doctor", nothing, SERVED, said=("live-environment", "warning: ")),
+    Walk(
+        "recover-a-failed-flash",
+        nothing,
+        f"""{SERVED}{CATALOG}
+bty machine set {MAC} --mode bty-flash-once --image {REF}
+curl -s http://127.0.0.1:8080/pxe/{MAC}
+""",
+        said=("sanboot",),
+    ),
+    Walk(
+        "use-the-api-with-a-token",
+        nothing,
+        SERVED,
+        """
+curl -s -H "Authorization: Bearer $(cat ci.token)" http://192.0.2.1:8080/machines
+bty machine list
+""",
+        said=(f'"mac": "{MAC}"', f"\n{MAC}\n", "401", f"{MAC}  ipxe-exit"),
     ),
 )
 
