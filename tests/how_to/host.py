@@ -30,7 +30,7 @@ from bty_app.__main__ import run
 
 run()
 """
-LONGEST = 240  # seconds, for the commands of a page
+LONGEST = 60  # seconds, for the commands of a page
 
 _SHIMS = {
     # The status 1 of doctor is no failure of the command: a new host has findings.
@@ -49,14 +49,14 @@ exec "$@"
 stop() {
   [ -f /run/bty.pid ] || return 0
   kill "$(cat /run/bty.pid)" 2>/dev/null || true
-  tail --pid="$(cat /run/bty.pid)" -f /dev/null
+  tail --pid="$(cat /run/bty.pid)" -s 0.05 -f /dev/null
   rm -f /run/bty.pid
 }
 start() {
   bty serve >>/run/journal 2>&1 &
   echo $! >/run/bty.pid
   for _try in $(seq 200); do
-    curl -sf "http://${BTY_SERVER_HOST:-127.0.0.1}:8080/readyz" >/dev/null && return 0
+    curl -sf "http://${BTY_SERVER_HOST:-127.0.0.1}:8080/healthz" >/dev/null && return 0
     kill -0 "$(cat /run/bty.pid)" 2>/dev/null || { cat /run/journal >&2; return 1; }
     sleep 0.1
   done
@@ -119,9 +119,10 @@ class Done:
 
 
 class Host:
-    """A host in `place`. `state` is its `/var/lib/bty`, `srv` its `/srv`."""
+    """A host in `place` with the program of `tree`. `state` is its `/var/lib/bty`, `srv` its `/srv`."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, tree: Path) -> None:
+        self._tree = tree
         self.state, self.srv = place / "state", place / "srv"
         self.etc, self.dist = place / "etc", place / "dist"
         self._shims, self._installed = place / "bin", place / "lib"
@@ -163,7 +164,7 @@ class Host:
         words += ["--bind", str(self.etc), "/etc/bty", "--bind", str(self.dist), "/run/dist"]
         words += ["--bind", str(self._installed), "/usr/local/lib/bty"]
         words += [*(w for n in _ETC for w in ("--ro-bind-try", f"/etc/{n}", f"/etc/{n}"))]
-        words += ["--ro-bind", str(self._shims), "/run/shims", "--ro-bind", str(ROOT), "/run/tree"]
+        words += ["--ro-bind", str(self._shims), "/run/shims", "--ro-bind", str(self._tree), "/run/tree"]
         words += ["--clearenv", "--setenv", "PATH", "/run/shims:/usr/bin:/bin:/usr/sbin:/sbin"]
         words += ["--setenv", "PYTHONPATH", "/run/tree", "--setenv", "PYTHONDONTWRITEBYTECODE", "1"]
         words += ["--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", "/run"]
