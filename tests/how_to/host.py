@@ -30,7 +30,7 @@ from bty_app.__main__ import run
 
 run()
 """
-LONGEST = 60  # seconds, for the commands of a page
+LONGEST = 120  # seconds, for the commands of a page
 
 _SHIMS = {
     # The status 1 of doctor is no failure of the command: a new host has findings.
@@ -164,7 +164,14 @@ class Host:
         words += ["--bind", str(self.etc), "/etc/bty", "--bind", str(self.dist), "/run/dist"]
         words += ["--bind", str(self._installed), "/usr/local/lib/bty"]
         words += [*(w for n in _ETC for w in ("--ro-bind-try", f"/etc/{n}", f"/etc/{n}"))]
-        words += ["--ro-bind", str(self._shims), "/run/shims", "--ro-bind", str(self._tree), "/run/tree"]
+        words += [
+            "--ro-bind",
+            str(self._shims),
+            "/run/shims",
+            "--ro-bind",
+            str(self._tree),
+            "/run/tree",
+        ]
         words += ["--clearenv", "--setenv", "PATH", "/run/shims:/usr/bin:/bin:/usr/sbin:/sbin"]
         words += ["--setenv", "PYTHONPATH", "/run/tree", "--setenv", "PYTHONDONTWRITEBYTECODE", "1"]
         words += ["--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", "/run"]
