@@ -1,7 +1,8 @@
 """A host of its own for the commands of a how-to page: a shell among namespaces.
 
-It has this machine's programs, read-only, and its own `/var/lib/bty`, `/srv`, `/tmp`, `/run` and
-network. `bty` is this tree's, `sudo` runs what follows it, and `systemctl` knows one service.
+It has this machine's programs, read-only, and its own `/var/lib/bty`, `/etc/bty`, `/srv`, `/tmp`,
+`/run` and network. `bty` is this tree's, installed as one file; `sudo` runs what follows it, and
+`systemctl` knows one service.
 """
 
 from __future__ import annotations
@@ -13,13 +14,30 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from bty_app import __version__
+
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^( *)(?:<!-- not run: ([^\n]+?) -->\n+ *)?```sh\n(.*?)^ *```$", re.M | re.S)
-_OWN = ("/tmp", "/run", "/srv", "/var/lib")  # noqa: S108 - there, not here
-LONGEST = 240  # seconds, for the commands of a page
+HEADING = re.compile(r"^#+ (.+)$", re.M)
+_OWN = ("/tmp", "/run", "/srv", "/var/lib", "/etc", "/usr/local/lib")  # noqa: S108 - there
+_ETC = ("alternatives", "ld.so.cache", "passwd", "group", "hosts", "nsswitch.conf", "ssl")
+_RELEASE = """import sys
+
+import bty_app
+
+bty_app.__version__ = {version!r}
+from bty_app.__main__ import run
+
+run()
+"""
+LONGEST = 120  # seconds, for the commands of a page
 
 _SHIMS = {
-    "bty": f'exec {sys.executable} -m bty_app "$@"\n',
+    # The status 1 of doctor is no failure of the command: a new host has findings.
+    "bty": f"""
+[ "${{1:-}}" = doctor ] || exec {sys.executable} /usr/local/lib/bty/bty.pyz "$@"
+{sys.executable} /usr/local/lib/bty/bty.pyz "$@" || [ $? = 1 ]
+""",
     "sudo": """
 while [ "${1#-}" != "$1" ]; do
   case "$1" in -u) shift 2 ;; *) shift ;; esac
@@ -31,14 +49,14 @@ exec "$@"
 stop() {
   [ -f /run/bty.pid ] || return 0
   kill "$(cat /run/bty.pid)" 2>/dev/null || true
-  tail --pid="$(cat /run/bty.pid)" -f /dev/null
+  tail --pid="$(cat /run/bty.pid)" -s 0.05 -f /dev/null
   rm -f /run/bty.pid
 }
 start() {
   bty serve >>/run/journal 2>&1 &
   echo $! >/run/bty.pid
   for _try in $(seq 200); do
-    curl -sf http://127.0.0.1:8080/readyz >/dev/null && return 0
+    curl -sf "http://${BTY_SERVER_HOST:-127.0.0.1}:8080/healthz" >/dev/null && return 0
     kill -0 "$(cat /run/bty.pid)" 2>/dev/null || { cat /run/journal >&2; return 1; }
     sleep 0.1
   done
@@ -62,16 +80,34 @@ class Block:
 
     text: str
     left_out: str = ""
+    heading: str = ""
 
 
 def blocks(page: Path) -> list[Block]:
     """The shell commands of a page, in its order."""
-    found = FENCE.findall(page.read_text("utf-8"))
-    return [Block(_outdented(text, indent), why) for indent, why, text in found]
+    text = page.read_text("utf-8")
+    headings = [(found.start(), found[1]) for found in HEADING.finditer(FENCE.sub(_blank, text))]
+    return [
+        Block(
+            _outdented(found[3], found[1]),
+            found[2] or "",
+            next((words for at, words in reversed(headings) if at < found.start()), ""),
+        )
+        for found in FENCE.finditer(text)
+    ]
+
+
+def _blank(found: re.Match[str]) -> str:
+    return " " * len(found[0])  # a comment in commands is no heading
 
 
 def _outdented(text: str, indent: str) -> str:
     return "".join(line.removeprefix(indent) for line in text.splitlines(keepends=True))
+
+
+def release(file: Path, version: str) -> None:
+    """Write this tree's program under a version of its own."""
+    file.write_text(_RELEASE.format(version=version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +119,26 @@ class Done:
 
 
 class Host:
-    """A host in `place`. `state` is its `/var/lib/bty`, `srv` its `/srv`."""
+    """A host in `place` with the program of `tree`. `state` is its `/var/lib/bty`, `srv` its `/srv`."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, tree: Path) -> None:
+        self._tree = tree
         self.state, self.srv = place / "state", place / "srv"
-        self._shims = place / "bin"
-        for folder in (self.state, self.srv, self._shims):
+        self.etc, self.dist = place / "etc", place / "dist"
+        self._shims, self._installed = place / "bin", place / "lib"
+        for folder in (self.state, self.srv, self.etc, self.dist, self._shims, self._installed):
             folder.mkdir(parents=True)
+        release(self._installed / "bty.pyz", __version__)
         self.state.chmod(0o700)
         for name, text in _SHIMS.items():
             shim = self._shims / name
             shim.write_text(f"#!/bin/sh\n{text}")
             shim.chmod(0o755)
+
+    def install(self, version: str) -> None:
+        """Have that release installed, and this tree's in `dist`, to upgrade to."""
+        release(self._installed / "bty.pyz", version)
+        release(self.dist / "bty.pyz", __version__)
 
     def run(self, script: str) -> Done:
         """Run it as bash does that stops at the first failure, and stop the service behind it."""
@@ -117,7 +161,17 @@ class Host:
         words += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
         words += [*(word for folder in _OWN for word in ("--tmpfs", folder))]
         words += ["--bind", str(self.state), "/var/lib/bty", "--bind", str(self.srv), "/srv"]
-        words += ["--ro-bind", str(self._shims), "/run/shims", "--ro-bind", str(ROOT), "/run/tree"]
+        words += ["--bind", str(self.etc), "/etc/bty", "--bind", str(self.dist), "/run/dist"]
+        words += ["--bind", str(self._installed), "/usr/local/lib/bty"]
+        words += [*(w for n in _ETC for w in ("--ro-bind-try", f"/etc/{n}", f"/etc/{n}"))]
+        words += [
+            "--ro-bind",
+            str(self._shims),
+            "/run/shims",
+            "--ro-bind",
+            str(self._tree),
+            "/run/tree",
+        ]
         words += ["--clearenv", "--setenv", "PATH", "/run/shims:/usr/bin:/bin:/usr/sbin:/sbin"]
         words += ["--setenv", "PYTHONPATH", "/run/tree", "--setenv", "PYTHONDONTWRITEBYTECODE", "1"]
         words += ["--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", "/run"]
