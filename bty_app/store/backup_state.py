@@ -47,6 +47,9 @@ class Intention:
     ip: str | None = None
 
 
+KEYS = frozenset(f"{_PREFIX}{field.name}" for field in fields(History))
+
+
 def history(tx: Tx) -> History:
     """How the schedule went."""
     stored = settings.every(tx)

@@ -13,8 +13,10 @@ import apsw
 from bty_app.domain import recovering
 from bty_app.domain.machine import BootMode
 from bty_app.domain.recovering import OldRow, Part
+from bty_app.domain.sessions import FINGERPRINT
 from bty_app.errors import BtyError, InvalidInputError
-from bty_app.store import old_rows, publish, sqlite
+from bty_app.store import backup_state, old_rows, publish, sqlite
+from bty_app.store.catalog import IMPORTED_DIGEST
 from bty_app.store.database import Tx
 from bty_app.store.salvage import Loss, Salvage
 from bty_app.store.version import stored_version
@@ -54,6 +56,9 @@ _EVENTS = {
     "summary": _LONG,
     "details": 1024 * 1024,
 }
+_SAID = {"machine_labels": "labels", "catalog_entries": "catalog"}
+# What a release keeps for itself among the settings: nobody has set it.
+_OWN_KEYS = backup_state.KEYS | {IMPORTED_DIGEST, FINGERPRINT}
 _LARGE = ("known_disks", "hw_lshw", "details")
 
 SCHEMA = """
@@ -187,7 +192,7 @@ class _Reading:
             try:
                 keep(position, row)
             except BtyError as error:
-                self._findings.reject(f"{table}: {error.message}")
+                self._findings.reject(f"{_SAID.get(table, table)}: {error.message}")
         if salvage:
             if table == "machines":
                 salvage.lost_keys("mac", read)
@@ -247,7 +252,8 @@ class _Reading:
         )  # fmt: skip
 
     def _setting(self, _position: int, row: OldRow) -> None:
-        self._put("old_settings", *recovering.old_setting(row))
+        if row["key"] not in _OWN_KEYS:
+            self._put("old_settings", *recovering.old_setting(row))
 
     def _event(self, position: int, row: OldRow) -> None:
         self._put("old_events", position, *recovering.old_event(row))
