@@ -15,7 +15,7 @@ from bty_app.web.api import events_v1
 from bty_app.web.records import Record
 from bty_app.web.scopes import is_for_people, scope_of
 from tests.docs.routes import _found
-from tests.serving import Site
+from tests.serving import MAC, Site
 from tests.serving import site as serving_site
 from tests.web import walk
 from tests.web.past import add_past
@@ -155,6 +155,7 @@ def test_the_filters_of_events_are_those_of_the_page() -> None:
         ("POST", "/api/v1/backups/then/verify?drill=perhaps", None, "drill"),
         ("POST", "/api/v1/backups/then/restore", {"macs": "all"}, "macs"),
         ("POST", "/api/v1/backups/then/restore", {"mac": []}, "mac"),
+        ("POST", "/api/v1/backups/then/restore", {"macs": [MAC] * 1001}, "macs"),
         ("POST", "/api/v1/restore/undo", {"digest": 7}, "digest"),
         ("POST", "/api/v1/archives/then/recover", {"parts": []}, "parts"),
         ("POST", "/api/v1/archives/then/recover", {"parts": ["disks"]}, "parts[0]"),

@@ -8,7 +8,7 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.domain.recovering import Choice, Part
-from bty_app.domain.restoring import Wanted
+from bty_app.domain.restoring import MOST_MACS, Wanted
 from bty_app.domain.tokens import Scope
 from bty_app.services.recover import Offer, Recover
 from bty_app.services.restore import Preview, Restore, Restored
@@ -20,7 +20,7 @@ from bty_app.web.shapes import Flag, Nullable, Shape, Text, Whole, words_of
 MAX_BODY_BYTES = 1024 * 1024
 MAX_MACS = 20_000
 
-_MACS = Nullable(Items(ANY_MAC, MAX_MACS, "These machines; else all that there is."))
+_OF_THESE = "These machines; else all that there is."
 _KEEP = Flag("Machines that would be flashed stay so.")
 _DIGEST = Nullable(Text("The digest that was shown: do it, if it still is that."))
 _ROWS = Items(
@@ -67,7 +67,7 @@ _RESTORE = Operation(
     _EITHER,
     body=Body(
         options(
-            macs=_MACS,
+            macs=Nullable(Items(ANY_MAC, MOST_MACS, _OF_THESE)),
             keep_boot_modes=_KEEP,
             with_tokens=Flag("Tokens that are in the backup alone come back."),
             digest=_DIGEST,
@@ -102,7 +102,7 @@ _RECOVER = Operation(
         Record(
             {
                 "parts": Items(Text(one_of=words_of(Part)), least=1),
-                "macs": _MACS,
+                "macs": Nullable(Items(ANY_MAC, MAX_MACS, _OF_THESE)),
                 "keep_boot_modes": _KEEP,
                 "prefer_archive": Flag("What is here and differs is replaced."),
                 "digest": _DIGEST,
