@@ -17,12 +17,12 @@ MAX_FILES: Final = 10_000
 MAX_FILE_BYTES: Final = 64 * 2**30
 MARK_FILE: Final = "moved-to.json"
 ARRIVING: Final = ".arriving"
-
-_ADDRESS = re.compile(
+ADDRESS = re.compile(
     r"https?://(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)"
     r"(?::[0-9]{1,5})?",
     re.ASCII,
 )
+
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LINKED = re.compile(r"sets/[A-Za-z0-9][A-Za-z0-9._+-]{0,200}", re.ASCII)
 _LINKS = ("current", "previous")
@@ -87,7 +87,7 @@ def parse_address(text: object) -> str:
         ValidationError: it is none.
     """
     given = text.rstrip("/") if isinstance(text, str) else ""
-    if not _ADDRESS.fullmatch(given):
+    if not ADDRESS.fullmatch(given):
         raise ValidationError("the address of the new host must be http://host[:port]")
     return given
 

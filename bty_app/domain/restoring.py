@@ -10,6 +10,7 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Event, Kind, Subject
 from bty_app.domain.mac import Mac
 from bty_app.domain.rotation import counted
+from bty_app.errors import ValidationError
 
 MOST_MACS = 1000  # named in one call, or in one event
 
@@ -50,11 +51,18 @@ class Wanted:
 
     `keep_boot_modes`: machines that the backup would have flashed come back armed.
     `with_tokens`: API tokens come back that are in the backup alone.
+
+    Raises:
+        ValidationError: more than `MOST_MACS`.
     """
 
     macs: tuple[Mac, ...] = ()
     keep_boot_modes: bool = False
     with_tokens: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.macs) > MOST_MACS:  # an undo is of those that the event names
+            raise ValidationError(f"macs: must be a list of at most {MOST_MACS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +200,7 @@ def restored(origin: Origin, wanted: Wanted, effect: Effect, way_back: WayBack, 
         "undo": way_back.backup_id,
         "evidence": way_back.evidence,
         "undoes": way_back.undoes,
-        "only": list(wanted.macs[:MOST_MACS]) or None,
+        "only": list(wanted.macs) or None,
         "keep_boot_modes": wanted.keep_boot_modes,
         "with_tokens": wanted.with_tokens,
         **effect.as_data(),

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 UNKNOWN = "unknown"
+ARCHIVE = re.compile(r"state\.db\.[0-9A-Za-z_.-]{1,64}\.\d{8}T\d{6}Z(\.\d+)?\.bak", re.ASCII)
 _LONGEST_VERSION = 64
 _VERSION = re.compile(r"[ -.0-\[\]-~]{1,64}", re.ASCII)  # printable, no path separator
 _RELEASE = re.compile(r"\d{1,9}(\.\d{1,9}){0,5}", re.ASCII)
 _MOMENT = re.compile(r"\.(\d{8}T\d{6}Z(?:\.\d+)?)\.bak$", re.ASCII)
-_ARCHIVE = re.compile(r"state\.db\.[0-9A-Za-z_.-]{1,64}\.\d{8}T\d{6}Z(\.\d+)?\.bak", re.ASCII)
 
 # Settings that configure how bty is run, and say nothing of any machine.
 _CARRIED_KEYS = frozenset({"display.timezone", "withcache.url", "server.public_url"})
@@ -74,7 +74,7 @@ def counted(machines: int) -> str:
 
 def is_archive_name(name: str) -> bool:
     """Is this a name that `archive_name` gives?"""
-    return _ARCHIVE.fullmatch(name) is not None
+    return ARCHIVE.fullmatch(name) is not None
 
 
 def moment_in(name: str) -> str:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+FINGERPRINT = "auth.password_fingerprint"  # where the settings have that of the password
 LIFETIME = timedelta(days=7)
 NOTED_EVERY = timedelta(minutes=10)  # so that reading pages writes next to nothing
 LOGIN_FORM_LIFETIME = timedelta(hours=24)

@@ -12,12 +12,11 @@ from bty_app.domain import sessions as rules
 from bty_app.domain.bounds import network_of
 from bty_app.domain.events import Actor, Event, Kind, Subject
 from bty_app.domain.moments import stamp
-from bty_app.domain.sessions import LIFETIME, Session, Throttle
+from bty_app.domain.sessions import FINGERPRINT, LIFETIME, Session, Throttle
 from bty_app.errors import ConflictError, StorageError, ThrottledError
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import events, sessions, settings
 from bty_app.store.database import Database, Tx
-from bty_app.store.sessions import FINGERPRINT
 
 MAX_USER_AGENT = 200
 _OPERATOR = Subject("auth", "operator")

@@ -39,7 +39,7 @@ _LOCK = ".lock"
 _MARKS_LOCK = ".marks.lock"
 _REMOVED = ".del-"
 _LIMIT = 1024 * 1024  # a manifest is never larger
-_LONGEST_NAME = 128
+_LONGEST_BYTES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +181,8 @@ class Shelf:
 def is_plain(name: str) -> bool:
     """Whether this can be the name of a backup: one component, none of our own leftovers."""
     return (
-        0 < len(name) <= _LONGEST_NAME
-        and name.isprintable()
+        name.isprintable()
+        and 0 < len(name.encode()) <= _LONGEST_BYTES
         and "/" not in name
         and not name.startswith((".", "-"))
     )

@@ -16,6 +16,7 @@ from bty_app.domain.recovering import OldRow, Part
 from bty_app.errors import BtyError, InvalidInputError
 from bty_app.store import old_rows, publish, sqlite
 from bty_app.store.database import Tx
+from bty_app.store.own_settings import OWN_KEYS
 from bty_app.store.salvage import Loss, Salvage
 from bty_app.store.version import stored_version
 
@@ -54,6 +55,7 @@ _EVENTS = {
     "summary": _LONG,
     "details": 1024 * 1024,
 }
+_SAID = {"machine_labels": "labels", "catalog_entries": "catalog"}
 _LARGE = ("known_disks", "hw_lshw", "details")
 
 SCHEMA = """
@@ -187,7 +189,7 @@ class _Reading:
             try:
                 keep(position, row)
             except BtyError as error:
-                self._findings.reject(f"{table}: {error.message}")
+                self._findings.reject(f"{_SAID.get(table, table)}: {error.message}")
         if salvage:
             if table == "machines":
                 salvage.lost_keys("mac", read)
@@ -247,7 +249,8 @@ class _Reading:
         )  # fmt: skip
 
     def _setting(self, _position: int, row: OldRow) -> None:
-        self._put("old_settings", *recovering.old_setting(row))
+        if row["key"] not in OWN_KEYS:
+            self._put("old_settings", *recovering.old_setting(row))
 
     def _event(self, position: int, row: OldRow) -> None:
         self._put("old_events", position, *recovering.old_event(row))

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import BootMode
 from bty_app.domain.restoring import Counts, Effect, Field, Known, RowChange, Wanted
-from bty_app.store.backup_state import HISTORY_KEYS
 from bty_app.store.database import Row, Tx
-from bty_app.store.sessions import FINGERPRINT
+from bty_app.store.own_settings import OWN_KEYS
 
 LONGEST = 200  # characters of a value that is shown
 
@@ -123,13 +122,11 @@ def target(column: str, now: str) -> str:
 
 
 def keyed_tables(tx: Tx) -> tuple[Keyed, ...]:
-    """The catalog, and the settings but what the server itself keeps among them: how the schedule
-    of backups went, and of which password the logins are.
-    """
+    """The catalog, and the settings but what the server keeps for itself among them."""
     catalog = tuple(
         str(row[0]) for row in tx.rows("SELECT name FROM pragma_table_info('catalog_entries')")
     )
-    kept = ", ".join(f"'{key}'" for key in (*HISTORY_KEYS, FINGERPRINT))
+    kept = ", ".join(f"'{key}'" for key in sorted(OWN_KEYS))
     return (
         Keyed("catalog_entries", "bty_image_ref", catalog, catalog),
         Keyed(

@@ -9,7 +9,6 @@ from bty_app.domain.sessions import Session
 from bty_app.store.database import Row, Tx
 
 _COLUMNS = "token_hash, created_at, seen_at, expires_at, source_ip, user_agent"
-FINGERPRINT = "auth.password_fingerprint"  # among the settings: of which password logins are
 CAPACITY = 10_000  # a script that logs in for every call must not fill the disk
 
 

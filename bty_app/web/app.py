@@ -118,7 +118,7 @@ def _backup_routes(routes: Routes, services: Services) -> None:
     routes.add(f"{backup}/archive.tar", backups_api.BackupArchive(making))
     routes.add(f"{backup}/restore", restore_v1.BackupRestore(services.restore))
     routes.add("/api/v1/restore/undo", restore_v1.RestoreUndo(services.restore))
-    routes.add("/api/v1/archives/{name}/recover", restore_v1.ArchiveRecover(services.recover))
+    routes.add("/api/v1/archives/{archive}/recover", restore_v1.ArchiveRecover(services.recover))
 
 
 def _operator_routes(routes: Routes, services: Services, options: Options) -> None:

@@ -13,6 +13,7 @@ import falcon
 from bty_app import __version__
 from bty_app.domain.image_source import IMAGE_REF
 from bty_app.domain.release import TAG
+from bty_app.domain.rotation import ARCHIVE
 from bty_app.web.errors import PROBLEM
 from bty_app.web.operations import JSON, Answer, Body, Operation, Route, answers, declared
 from bty_app.web.records import Parameters, Record, named, record
@@ -35,6 +36,8 @@ IN_PATHS: Mapping[str, Word] = {
     "number": Whole("The number of an inventory."),
     "tag": Text("The tag of a release.", pattern=TAG.pattern),
     "name": Text("The name of a file."),
+    "backup_id": Text("The name of a backup.", most=128, pattern="[^./-][^/]*"),
+    "archive": Text("The name of an old database.", pattern=ARCHIVE.pattern),
 }
 
 REFUSAL = record("Refusal", detail=Text("What is wrong, in one sentence."))

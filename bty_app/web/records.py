@@ -17,10 +17,15 @@ class Items:
     of: Shape
     most: int | None = None
     about: str = ""
+    least: int = 0
 
     def schema(self) -> Schema:
         """`{"type": "array", ...}`."""
-        bounds = {"maxItems": self.most, "description": self.about or None}
+        bounds = {
+            "minItems": self.least or None,
+            "maxItems": self.most,
+            "description": self.about or None,
+        }
         return {"type": "array", "items": self.of.schema()} | given(bounds)
 
     def checked(self, value: object, where: str) -> Any:
@@ -28,6 +33,8 @@ class Items:
         if not isinstance(value, list) or (self.most is not None and len(value) > self.most):
             most = "" if self.most is None else f" of at most {self.most}"
             raise ValidationError(f"{where}: must be a list{most}")
+        if len(value) < self.least:
+            raise ValidationError(f"{where}: must have {self.least} or more")
         return [self.of.checked(item, f"{where}[{n}]") for n, item in enumerate(value)]
 
 

@@ -29,6 +29,7 @@ _EXAMPLES = {
     "job_id": "1",
     "act_id": "act-00001",
     "backup_id": "2026-05-24T08-00-00Z",
+    "archive": "state.db.0.1.0.20261122T190718Z.bak",
     "mac": "52:54:00:12:34:56",
     "name": "file",
     "event_id": "1",

@@ -50,7 +50,10 @@ def test_backups_are_listed_the_newest_first_whoever_made_them(tmp_path: Path) -
     assert found[2].taken_at is None
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", ".lock", "a/b", "none", "link", "-x"])
+NO_NAMES = ("", ".", "..", "../x", ".lock", "a/b", "none", "link", "-x", "\ufdfd" * 100, "\ud800")
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_no_name_leads_out_of_the_shelf(tmp_path: Path, name: str) -> None:
     put(tmp_path, ONE)
     (tmp_path / "link").symlink_to(tmp_path / ONE)

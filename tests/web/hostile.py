@@ -12,6 +12,7 @@ from typing import Any
 import falcon.testing
 
 from bty_app import __version__
+from bty_app.domain.backup_settings import BACKUP
 from bty_app.domain.boot_stages import Stage
 from bty_app.domain.settings import SETTINGS
 from bty_app.errors import BtyError
@@ -19,6 +20,7 @@ from bty_app.services import bundles
 from bty_app.web.ui.catalog_form import entered_of
 from tests.domain.test_hardware import tree
 from tests.netboot_set import packed
+from tests.web import walk
 from tests.web.site import MAC, REF, Site, Visit, form, multipart
 
 # It stands in each of the texts: where it may not be at all, it is looked for.
@@ -272,12 +274,33 @@ def _path(before: str, after: str = "") -> Door:
     return ask
 
 
+def _act(method: str, before: str, after: str = "", **body: object) -> Door:
+    """As a part of the path of something that changes what it names."""
+    return lambda desk, text: desk.script(method, f"{before}{_quoted(text)}{after}", body)
+
+
+def _act_form(before: str, after: str, **fields: str) -> Door:
+    return lambda desk, text: desk.form(f"{before}{_quoted(text)}{after}", **fields)
+
+
+def _leaving(desk: Desk, text: str) -> falcon.testing.Result:
+    """What it does is taken back: nothing else could be changed meanwhile."""
+    path = "/api/v1/migration/leaving"
+    answer = desk.script("POST", path, {"to": f"http://{text}"})
+    desk.script("DELETE", path, {})
+    return answer
+
+
 def _quoted(text: str) -> str:
     """As a part of a path, which a slash would end."""
     safe = text.encode("utf-8", "replace").decode()[:4000].replace("/", "_")
     return falcon.uri.encode_value(safe)
 
 
+_PAST = f"/ui/backups/{walk.BACKUP}"
+_OLD = f"/ui/recover/{walk.ARCHIVE}"
+_BACKUPS = "/api/v1/backups/"
+_MOVE = "/api/v1/migration"
 _ONE = f"/ui/machines/{MAC}"
 _ANY = "/api/v1/machines/bulk"
 DOORS: dict[str, Door] = {
@@ -364,6 +387,11 @@ DOORS: dict[str, Door] = {
             ("POST", "/api/v1/events/acknowledge", lambda text: {"ids": [text]}),
             ("POST", _ANY, lambda text: {"id": text, "digest": text, "macs": [MAC], "act": text}),
             ("POST", f"{_ANY}/preview", lambda text: {"macs": [MAC], "act": "set", "labels": text}),
+            ("PATCH", f"{_BACKUPS}{walk.BACKUP}", lambda text: {"pinned": False, text: text}),
+            ("POST", f"{_BACKUPS}{walk.BACKUP}/restore", lambda text: {"macs": [text]}),
+            ("POST", "/api/v1/restore/undo", lambda text: {"digest": text}),
+            ("POST", f"/api/v1/archives/{walk.ARCHIVE}/recover", lambda text: {"parts": [text]}),
+            ("POST", f"{_MOVE}/moved", lambda text: {"copy": text}),
         )
     },
     "bulk matching": _script(
@@ -382,6 +410,40 @@ DOORS: dict[str, Door] = {
     "path of a file": _path("/boot/"),
     "path of an image": _path("/ui/catalog/entries/"),
     "path of nothing": _path("/ui/"),
+    "leaving": _leaving,
+    **{
+        f"backup form {word}": _act_form("/ui/backups/", f"/{word}", digest="x", sure="1")
+        for word in ("pin", "unpin", "prove", "drill", "remove", "restore")
+    },
+    "backup removed": _act("DELETE", _BACKUPS),
+    "backup proven": _act("POST", _BACKUPS, "/verify"),
+    "backup pinned": _act("PATCH", _BACKUPS, pinned=True),
+    "backup restored": _act("POST", _BACKUPS, "/restore"),
+    "drill": lambda d, text: d.script(
+        "POST", f"{_BACKUPS}{walk.BACKUP}/verify?drill={_quoted(text)}", {}
+    ),
+    "archive": _act("POST", "/api/v1/archives/", "/recover", parts=["labels"]),
+    "archive form": _act_form("/ui/recover/", "", digest="x", sure="1"),
+    "restore machine": _form(f"{_PAST}/restore", "mac", digest="x", sure="1"),
+    "restore digest": _form(f"{_PAST}/restore", "digest", sure="1"),
+    "undo digest": _form("/ui/restore/undo", "digest", sure="1"),
+    "recover part": _form(_OLD, "part", digest="x", sure="1"),
+    "recover digest": _form(_OLD, "digest", sure="1"),
+    "backup schedule": lambda d, text: d.form(
+        "/ui/settings/backup", **{row.key: text for row in BACKUP}
+    ),
+    "backup schedule shown": lambda d, text: d.form(
+        "/ui/settings/backup", preview="1", **{row.key: text for row in BACKUP}
+    ),
+    "query of a comparison": _query(f"{_PAST}/compare", "q"),
+    "query of a restore": _query(f"{_PAST}/restore", "mac"),
+    "query of an archive": _query(_OLD, "part"),
+    "path of a backup": _path("/ui/backups/", "/compare"),
+    "path of a machine then": _path(f"{_PAST}/machines/"),
+    "path of a copy": _path(f"{_MOVE}/copy/"),
+    "path of a boot file": _path(f"{_MOVE}/boot/"),
+    "path of an archive": _path("/ui/recover/"),
+    "path of a tar": _path(_BACKUPS, "/archive.tar"),
 }
 # These take no text of this table: what they refuse may still be told of, in an event or an answer.
 REFUSE = frozenset(
@@ -398,6 +460,15 @@ REFUSE = frozenset(
         *("password", "path of a file", "path of a machine", "path of a page", "path of nothing"),
         *("path of an image", "progress bytes", "progress key", "progress phase", "release tag"),
         *("query of a kernel", "status key", "status word", "token end", "token scope"),
-        "upload name",
+        *("upload name", "warmed src"),
+        *(f"PATCH {_BACKUPS}{walk.BACKUP}", f"POST {_BACKUPS}{walk.BACKUP}/restore"),
+        *(f"POST /api/v1/archives/{walk.ARCHIVE}/recover", f"POST {_MOVE}/moved"),
+        *("POST /api/v1/restore/undo", "archive", "archive form", "backup form drill"),
+        *("backup form pin", "backup form prove", "backup form remove", "backup form restore"),
+        *("backup form unpin", "backup pinned", "backup proven", "backup removed"),
+        *("backup restored", "backup schedule", "backup schedule shown", "drill"),
+        *("path of a backup", "path of a boot file", "path of a copy", "path of a machine then"),
+        *("path of a tar", "path of an archive", "query of a restore", "recover digest"),
+        *("recover part", "restore digest", "restore machine", "undo digest"),
     }
 )

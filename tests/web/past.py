@@ -8,12 +8,13 @@ from bty_app import __version__
 from bty_app.domain.machine import BootMode
 from bty_app.domain.restoring import Wanted
 from bty_app.services.backup_files import BackupPlan, write_backup
+from tests import serving
 from tests.fleet_state import BEGIN, BY, bind, forget
 from tests.web import walk
 from tests.web.site import Site
 
 
-def add_past(made: Site) -> None:
+def add_past(made: Site | serving.Site) -> None:
     """The backup and the archive have the names that `walk` knows."""
     state_db = made.database.path
     made.database.write(bind(1, BootMode.FLASH_ALWAYS, labels=["a"]))  # type: ignore[arg-type]

@@ -58,7 +58,8 @@ def test_a_flash_is_armed_and_a_failure_acknowledged_without_a_pointer(
         page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
         complaints = complaints_of(page)
         page.goto(f"http://{HOST}:{port}/ui/login")
-        page.keyboard.type(PASSWORD)  # the field has the focus
+        expect(page.get_by_label("Password")).to_be_focused()
+        page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
         go_to(page, "Skip to the content")
@@ -106,6 +107,7 @@ def test_the_focus_stays_when_what_it_is_in_is_renewed(running: Site, chromium: 
     with served(running.app) as port:
         page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
         page.goto(f"http://{HOST}:{port}/ui/login")
+        expect(page.get_by_label("Password")).to_be_focused()
         page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
@@ -125,6 +127,7 @@ def test_a_question_mark_shows_the_keys_and_escape_closes_them(
         page = chromium.new_page()
         complaints = complaints_of(page)
         page.goto(f"http://{HOST}:{port}/ui/login")
+        expect(page.get_by_label("Password")).to_be_focused()
         page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()

@@ -15,8 +15,10 @@ from bty_app.web.api import events_v1
 from bty_app.web.records import Record
 from bty_app.web.scopes import is_for_people, scope_of
 from tests.docs.routes import _found
-from tests.serving import Site
+from tests.serving import MAC, Site
 from tests.serving import site as serving_site
+from tests.web import walk
+from tests.web.past import add_past
 
 _FIELD = re.compile(r"\{([a-z_]+)(?::[^}]*)?\}", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x1f]")
@@ -148,6 +150,18 @@ def test_the_filters_of_events_are_those_of_the_page() -> None:
         ("POST", "/api/v1/events/acknowledge", {"up_to": True}, "up_to"),
         ("POST", "/api/v1/events/acknowledge", {}, "up_to"),
         ("POST", "/api/v1/machines/bulk/preview", {"macs": [], "act": "no"}, "act"),
+        ("PATCH", "/api/v1/backups/then", {"pinned": 1}, "pinned"),
+        ("PATCH", "/api/v1/backups/then", {}, "pinned"),
+        ("POST", "/api/v1/backups/then/verify?drill=perhaps", None, "drill"),
+        ("POST", "/api/v1/backups/then/restore", {"macs": "all"}, "macs"),
+        ("POST", "/api/v1/backups/then/restore", {"mac": []}, "mac"),
+        ("POST", "/api/v1/backups/then/restore", {"macs": [MAC] * 1001}, "macs"),
+        ("POST", "/api/v1/restore/undo", {"digest": 7}, "digest"),
+        ("POST", "/api/v1/archives/then/recover", {"parts": []}, "parts"),
+        ("POST", "/api/v1/archives/then/recover", {"parts": ["disks"]}, "parts[0]"),
+        ("POST", "/api/v1/migration/leaving", {"to": "http://x/y"}, "to"),
+        ("POST", "/api/v1/migration/leaving", {"to": "http://x", "anyway": 1}, "anyway"),
+        ("POST", "/api/v1/migration/moved", {"copy": "x"}, "copy"),
         ("GET", "/api/v1/machines?limit=0", None, "limit"),
         ("GET", "/api/v1/machines?limit=501", None, "limit"),
         ("GET", "/api/v1/machines?limit=ten", None, "limit"),
@@ -168,6 +182,40 @@ def test_what_is_wrong_is_refused_by_its_name(
     assert answer.json["detail"].startswith(f"{named}: ")
     assert answer.json["status"] == 422
     assert not CONTROL.search(answer.json["detail"])
+
+
+def fits(document: dict[str, Any], method: str, path: str, answer: Any) -> bool:
+    """Whether a body is what the document says of the answers of an address."""
+    declared = document["paths"][path][method]["responses"][str(answer.status_code)]
+    schema = declared["content"]["application/json"]["schema"]
+    whole = schema | {"components": document["components"]}
+    return jsonschema_rs.Draft202012Validator(whole).is_valid(answer.json)
+
+
+def test_what_restores_and_moves_answer_is_what_is_declared(
+    served: Site, document: dict[str, Any]
+) -> None:
+    add_past(served)
+    for path, body in (
+        ("/api/v1/backups/{backup_id}/restore", {"keep_boot_modes": True}),
+        ("/api/v1/restore/undo", {}),
+        ("/api/v1/archives/{archive}/recover", {"parts": ["bindings", "hardware"]}),
+    ):
+        address = path.format(backup_id=walk.BACKUP, archive=walk.ARCHIVE)
+        shown = served.operate("POST", address, json=body)
+        done = served.operate("POST", address, json={**body, "digest": shown.json["digest"]})
+
+        assert (shown.json["done"], done.json["done"]) == (False, True)
+        assert fits(document, "post", path, shown), shown.json
+        assert fits(document, "post", path, done), done.json
+    here = "/api/v1/migration"
+    leaving = served.operate("POST", f"{here}/leaving", json={"to": "http://192.0.2.9"})
+    assert fits(document, "post", f"{here}/leaving", leaving), leaving.text
+    copy = next(row for row in leaving.json["files"] if row["name"] == "state.db")["sha256"]
+    assert fits(document, "get", here, served.operate("GET", here))
+    assert served.operate("DELETE", f"{here}/leaving").status_code == 204
+    late = served.operate("POST", f"{here}/moved", json={"copy": copy})
+    assert late.status_code == 409, "changes are taken again"
 
 
 def test_settings_that_are_not_named_stay(served: Site) -> None:

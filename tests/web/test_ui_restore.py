@@ -211,7 +211,8 @@ def test_scripts_of_administrators_restore(house: Site, backup: str) -> None:
 def upgraded(quick_dir: Path) -> Iterator[Site]:
     """A server after an upgrade: what the release before knew is in an archive."""
     old = Fleet(quick_dir / "state").make()
-    old.write(bind(1, labels=["a"]), bind(2, BootMode.FLASH_ALWAYS), setting("flash.per_hour", "7"))
+    old.write(bind(1, labels=["a"]), bind(2, BootMode.FLASH_ALWAYS))
+    old.write(setting("flash.per_hour", "7"), setting("auth.password_fingerprint", "x"))
     old.sql("UPDATE bty_version SET version = '0.1.0'")
     rotation.open_state(old.place, version=__version__, now=BEGIN, backup=None)
     with site(old.place) as made:
@@ -247,6 +248,7 @@ def test_what_is_picked_is_what_comes_over(upgraded: Site) -> None:
     answer = confirm(visit, f"{path}?part=settings")
 
     assert "flash.per_hour" in shown
+    assert "breaks a rule" not in shown, "what a release keeps for itself is no setting"
     assert answer.status_code == 303
     assert bound(upgraded, 1) is None
     assert visit.get("/ui/recover/state.db").status_code == 404

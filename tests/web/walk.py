@@ -24,6 +24,7 @@ EXAMPLES: Mapping[str, str] = {
     "tag": "v1",
     "name": "app.css",
     "backup_id": BACKUP,
+    "archive": ARCHIVE,
 }
 # Pages that are whole only with a query.
 QUERIES: Mapping[str, str] = {"/ui/machines/bulk": f"macs={MAC}"}
@@ -48,7 +49,7 @@ def pages() -> list[str]:
 
 def filled(path: str, known: Mapping[str, str] | None = None) -> str:
     """The address that a template stands for."""
-    archive = {"name": ARCHIVE} if path.startswith(("/ui/recover/", "/api/v1/archives/")) else {}
+    archive = {"name": ARCHIVE} if path.startswith("/ui/recover/") else {}
     parts = {**EXAMPLES, **archive, **(known or {})}
     address = _PLACE.sub(lambda place: parts[place[1]], path)
     return f"{address}?{QUERIES[path]}" if path in QUERIES else address

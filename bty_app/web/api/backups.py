@@ -4,24 +4,82 @@ from __future__ import annotations
 
 import falcon
 
+from bty_app.domain.backup_alarm import Alarm
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.moments import stamp
 from bty_app.domain.tokens import Scope
-from bty_app.errors import ValidationError
 from bty_app.services.backup_data import backup_data
 from bty_app.services.backup_jobs import BackupJobs
 from bty_app.services.backup_schedule import BackupSchedule
 from bty_app.services.backup_tar import tar_of, tar_size
 from bty_app.services.backups import Backups
-from bty_app.web import body
 from bty_app.web.api import jobs as jobs_api
+from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT
+from bty_app.web.operations import Answer, Body, Operation, answers, declared
+from bty_app.web.records import Items, Keyed, Record, parameters, record
+from bty_app.web.shapes import Flag, Nullable, Shape, Text, Whole
 
 MAX_BODY_BYTES = 4096
+TAR = "application/x-tar"
+
+_BACKUP: dict[str, Shape] = {
+    "id": Text("Its name."),
+    "path": Text("Its directory."),
+    "taken_at": MAYBE_MOMENT,
+    "trigger": Nullable(Text("What it was made for.")),
+    "bytes": BYTES,
+    "machines": Nullable(Whole()),
+    "rows": Keyed(Whole(), "By table."),
+    "is_full": Flag("It has the whole database, not the bundle alone."),
+    "bty_version": MAYBE_TEXT,
+    "database_version": MAYBE_TEXT,
+    "instance_id": MAYBE_TEXT,
+    "proven_at": MAYBE_MOMENT,
+    "checked_at": MAYBE_MOMENT,
+    "drilled_at": MAYBE_MOMENT,
+    "pinned_at": MAYBE_MOMENT,
+    "problems": Items(Text(), about="What the latest look has found."),
+}
+BACKUP = Record(_BACKUP, "Backup")
+_LISTED = Record(
+    _BACKUP | {"stays": Flag("Retention leaves it."), "reason": Text("Why it stays or goes.")},
+    "ListedBackup",
+)
+_LIST = Operation(
+    answers(
+        "The backups, the newest first, and how the schedule stands.",
+        record(
+            backups=Items(_LISTED),
+            alarm=Nullable(Text(one_of=tuple(alarm.value for alarm in Alarm if alarm.value))),
+            warning=Nullable(Text("The alarm as a sentence.")),
+            next_at=Nullable(Text("When the next one is due.")),
+            last_success_at=MAYBE_MOMENT,
+            failures=Whole("Tries since then that failed."),
+        ),
+    )
+)
+_PIN = Operation(
+    answers("The backup.", BACKUP),
+    body=Body(
+        Record({"pinned": Flag("Whether retention has to leave it.")}, example={"pinned": True}),
+        MAX_BODY_BYTES,
+    ),
+    refuses=(409,),
+)
+_PROVE = Operation(
+    answers("The job.", jobs_api.JOB, 202),
+    query=parameters(drill=Flag("Restore it for a trial as well.")),
+    refuses=(409,),
+)
 
 
 class BackupList:
     """`/api/v1/backups`."""
+
+    operations = declared(
+        GET=_LIST, POST=Operation(answers("The job.", jobs_api.JOB, 202), refuses=(409,))
+    )
 
     def __init__(self, jobs: BackupJobs, schedule: BackupSchedule) -> None:
         self._jobs = jobs
@@ -55,6 +113,11 @@ class BackupById:
     """`/api/v1/backups/{backup_id}`."""
 
     scopes = {"DELETE": Scope.ADMIN}  # noqa: RUF012 - read by `scope_of`
+    operations = declared(
+        GET=Operation(answers("The backup.", BACKUP)),
+        PATCH=_PIN,
+        DELETE=Operation(answers("What it was.", BACKUP), refuses=(409,)),
+    )
 
     def __init__(self, jobs: BackupJobs) -> None:
         self._backups = jobs.backups
@@ -65,10 +128,7 @@ class BackupById:
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
         """`{"pinned": true}` keeps it whatever retention says, false no more."""
-        given = body.json_object(req, MAX_BODY_BYTES)
-        pinned = given.get("pinned")
-        if set(given) != {"pinned"} or not isinstance(pinned, bool):
-            raise ValidationError('a body such as {"pinned": true} is expected')
+        pinned = _PIN.body_of(req)["pinned"]
         self._backups.pin(backup_id, _by(req), is_pinned=pinned)
         resp.media = _data(self._backups, backup_id)
 
@@ -82,12 +142,14 @@ class BackupById:
 class BackupProof:
     """`/api/v1/backups/{backup_id}/verify`."""
 
+    operations = declared(POST=_PROVE)
+
     def __init__(self, jobs: BackupJobs) -> None:
         self._jobs = jobs
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
         """Read it back, or with `?drill=1` restore it for a trial: 202 with the job."""
-        drill = req.get_param("drill") in {"1", "true"}
+        drill = bool(_PROVE.query_of(req)["drill"])
         resp.media = jobs_api.as_json(self._jobs.prove(backup_id, drill=drill))
         resp.status = 202
 
@@ -96,6 +158,7 @@ class BackupArchive:
     """`/api/v1/backups/{backup_id}/archive.tar`: it holds all that the database does."""
 
     scope = Scope.ADMIN
+    operations = declared(GET=Operation((Answer(200, "The archive.", media=TAR),)))
 
     def __init__(self, jobs: BackupJobs) -> None:
         self._shelf = jobs.backups.shelf
@@ -104,7 +167,7 @@ class BackupArchive:
         """The whole backup as one tar archive."""
         found = self._shelf.find(backup_id)
         path = self._shelf.path(found.id)
-        resp.content_type = "application/x-tar"
+        resp.content_type = TAR
         resp.downloadable_as = f"{found.id}.tar"
         resp.set_header("Cache-Control", "no-store")
         resp.set_stream(tar_of(path), tar_size(path))

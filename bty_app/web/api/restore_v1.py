@@ -8,21 +8,119 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.domain.recovering import Choice, Part
-from bty_app.domain.restoring import Wanted
+from bty_app.domain.restoring import MOST_MACS, Wanted
 from bty_app.domain.tokens import Scope
-from bty_app.errors import ValidationError
 from bty_app.services.recover import Offer, Recover
 from bty_app.services.restore import Preview, Restore, Restored
-from bty_app.web import body
+from bty_app.web.api.values import ANY_MAC, MAYBE_MOMENT, MAYBE_TEXT, SHA256
+from bty_app.web.operations import Body, Operation, answers, declared
+from bty_app.web.records import Either, Items, Keyed, Record, options, record
+from bty_app.web.shapes import Flag, Nullable, Shape, Text, Whole, words_of
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_MACS = 20_000
+
+_OF_THESE = "These machines; else all that there is."
+_KEEP = Flag("Machines that would be flashed stay so.")
+_DIGEST = Nullable(Text("The digest that was shown: do it, if it still is that."))
+_ROWS = Items(
+    record(
+        "RowChange",
+        table=Text(),
+        key=Text("Which row."),
+        change=Text(),
+        fields=Keyed(Items(MAYBE_TEXT), "What it is now, and what it will be."),
+        disarmed=Flag("Its order to flash stays away."),
+    )
+)
+_EFFECT: dict[str, Shape] = {
+    "tables": Keyed(record(added=Whole(), removed=Whole(), changed=Whole()), "By name."),
+    "armed": Whole("Machines that come back ready to be flashed and are not now."),
+    "disarmed": Whole("Machines that would have, and do not."),
+    "events_since": Whole("Events since the backup; they stay."),
+    "foreign_events": Whole("Events of the backup that are not here."),
+    "tokens_left": Whole("Tokens that stay away."),
+    "digest": SHA256,
+}
+_SHOWN = Record(
+    {
+        "done": Flag("False: nothing was changed."),
+        "name": Text(),
+        "created_at": MAYBE_MOMENT,
+        "problem": Nullable(Text("Why the present database is set aside.")),
+        "rows": _ROWS,
+        **_EFFECT,
+    },
+    "RestorePreview",
+)
+_DONE = Record(
+    {
+        "done": Flag("True."),
+        "name": Text(),
+        "undo": Nullable(Text("The backup from before.")),
+        **_EFFECT,
+    },
+    "Restored",
+)
+_EITHER = answers("What it would change, or has changed.", Either((_SHOWN, _DONE)))
+_RESTORE = Operation(
+    _EITHER,
+    body=Body(
+        options(
+            macs=Nullable(Items(ANY_MAC, MOST_MACS, _OF_THESE)),
+            keep_boot_modes=_KEEP,
+            with_tokens=Flag("Tokens that are in the backup alone come back."),
+            digest=_DIGEST,
+        ),
+        MAX_BODY_BYTES,
+    ),
+    refuses=(409,),
+)
+_UNDO = Operation(_EITHER, body=Body(options(digest=_DIGEST), MAX_BODY_BYTES), refuses=(404, 409))
+_RECOVER = Operation(
+    answers(
+        "What would come over, or has.",
+        record(
+            "Recovery",
+            done=Flag("Whether it has come over."),
+            name=Text(),
+            version=Text("The release of the old database."),
+            parts=Keyed(
+                record(
+                    new=Whole(), filled=Whole(), same=Whole(), conflicts=Whole(), replaced=Whole()
+                ),
+                "By name.",
+            ),
+            disarmed=Whole("Machines that waited for a flash there, and do not here."),
+            without_image=Whole("Bindings to images that no catalog here knows."),
+            rejected=Whole("Rows that break a rule."),
+            rows=_ROWS,
+            digest=SHA256,
+        ),
+    ),
+    body=Body(
+        Record(
+            {
+                "parts": Items(Text(one_of=words_of(Part)), least=1),
+                "macs": Nullable(Items(ANY_MAC, MAX_MACS, _OF_THESE)),
+                "keep_boot_modes": _KEEP,
+                "prefer_archive": Flag("What is here and differs is replaced."),
+                "digest": _DIGEST,
+            },
+            optional=frozenset({"macs", "keep_boot_modes", "prefer_archive", "digest"}),
+            example={"parts": ["bindings", "labels"]},
+        ),
+        MAX_BODY_BYTES,
+    ),
+    refuses=(409,),
+)
 
 
 class BackupRestore:
     """`/api/v1/backups/{backup_id}/restore`."""
 
     scope = Scope.ADMIN
+    operations = declared(POST=_RESTORE)
 
     def __init__(self, restore: Restore) -> None:
         self._restore = restore
@@ -31,13 +129,13 @@ class BackupRestore:
         """`{"macs"?, "keep_boot_modes"?, "with_tokens"?, "digest"?}`: what it would change, with a
         digest; with that digest it is done, or 409 when something has changed since.
         """
-        given = _given(req, "macs", "keep_boot_modes", "with_tokens", "digest")
+        given = _RESTORE.body_of(req)
         wanted = Wanted(
-            _macs(given),
-            keep_boot_modes=_flag(given, "keep_boot_modes"),
-            with_tokens=_flag(given, "with_tokens"),
+            _macs(given["macs"]),
+            keep_boot_modes=bool(given["keep_boot_modes"]),
+            with_tokens=bool(given["with_tokens"]),
         )
-        path, digest = self._restore.path_of(backup_id), _digest(given)
+        path, digest = self._restore.path_of(backup_id), given["digest"]
         if digest is None:
             resp.media = _shown(self._restore.preview(path, wanted))
         else:
@@ -48,13 +146,14 @@ class RestoreUndo:
     """`/api/v1/restore/undo`."""
 
     scope = Scope.ADMIN
+    operations = declared(POST=_UNDO)
 
     def __init__(self, restore: Restore) -> None:
         self._restore = restore
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """`{"digest"?}`: what undoing the last restore would change; with its digest it is done."""
-        digest = _digest(_given(req, "digest"))
+        digest = _UNDO.body_of(req)["digest"]
         if digest is None:
             resp.media = _shown(self._restore.preview_undo())
         else:
@@ -62,25 +161,26 @@ class RestoreUndo:
 
 
 class ArchiveRecover:
-    """`/api/v1/archives/{name}/recover`."""
+    """`/api/v1/archives/{archive}/recover`."""
 
     scope = Scope.ADMIN
+    operations = declared(POST=_RECOVER)
 
     def __init__(self, recover: Recover) -> None:
         self._recover = recover
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+    def on_post(self, req: falcon.Request, resp: falcon.Response, archive: str) -> None:
         """`{"parts", "macs"?, "keep_boot_modes"?, "prefer_archive"?, "digest"?}`: what would come
         over of the old database, with a digest; with that digest it does.
         """
-        given = _given(req, "parts", "macs", "keep_boot_modes", "prefer_archive", "digest")
+        given = _RECOVER.body_of(req)
         choice = Choice(
-            _parts(given),
-            _macs(given),
-            keep_boot_modes=_flag(given, "keep_boot_modes"),
-            prefer_archive=_flag(given, "prefer_archive"),
+            frozenset(Part(part) for part in given["parts"]),
+            _macs(given["macs"]),
+            keep_boot_modes=bool(given["keep_boot_modes"]),
+            prefer_archive=bool(given["prefer_archive"]),
         )
-        path, digest = self._recover.path_of(name), _digest(given)
+        path, digest = self._recover.path_of(archive), given["digest"]
         if digest is None:
             offer = self._recover.preview(path, choice)
         else:
@@ -122,40 +222,8 @@ def _done(done: Restored) -> dict[str, object]:
     }
 
 
-def _given(req: falcon.Request, *known: str) -> dict[str, object]:
-    given = body.json_object(req, MAX_BODY_BYTES)
-    if unknown := sorted(set(given) - set(known)):
-        raise ValidationError(f"{unknown[0][:40]}: there is no such field")
-    return given
-
-
-def _macs(given: dict[str, object]) -> tuple[Mac, ...]:
-    macs = given.get("macs") or []
-    if not isinstance(macs, list) or len(macs) > MAX_MACS:
-        raise ValidationError(f"macs: must be a list of at most {MAX_MACS} MACs")
-    return tuple(sorted({parse_mac(str(mac)) for mac in macs}))
-
-
-def _parts(given: dict[str, object]) -> frozenset[Part]:
-    parts = given.get("parts")
-    known = {part.value: part for part in Part}
-    if not isinstance(parts, list) or not parts or not {str(part) for part in parts} <= set(known):
-        raise ValidationError(f"parts: must be a list of some of {', '.join(known)}")
-    return frozenset(known[str(part)] for part in parts)
-
-
-def _flag(given: dict[str, object], name: str) -> bool:
-    value = given.get(name, False)
-    if not isinstance(value, bool):
-        raise ValidationError(f"{name}: must be true or false")
-    return value
-
-
-def _digest(given: dict[str, object]) -> str | None:
-    digest = given.get("digest")
-    if digest is not None and not isinstance(digest, str):
-        raise ValidationError("digest: must be text")
-    return digest
+def _macs(given: list[str] | None) -> tuple[Mac, ...]:
+    return tuple(sorted({parse_mac(mac) for mac in given or ()}))
 
 
 def _by(req: falcon.Request) -> By:

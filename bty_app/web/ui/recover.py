@@ -15,7 +15,7 @@ from bty_app.web.pages import Answer, Pages, see_other
 from bty_app.web.ui.change_words import TABLES, lines
 from bty_app.web.ui.restore import RestoreView, by_of, confirmed
 
-SHOWN = 200
+SHOWN = 100
 # What a first look picks: what an upgrade leaves behind, and an operator misses.
 FIRST = frozenset({Part.BINDINGS, Part.LABELS, Part.CATALOG})
 
