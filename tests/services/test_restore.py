@@ -20,6 +20,7 @@ from bty_app.domain.machine import BootMode
 from bty_app.domain.migration import Mark
 from bty_app.domain.recovering import Choice, Part
 from bty_app.domain.restoring import RULES, Wanted
+from bty_app.domain.sessions import FINGERPRINT
 from bty_app.errors import (
     ConflictError,
     InvalidInputError,
@@ -33,7 +34,6 @@ from bty_app.services.verify import verify_live
 from bty_app.store import creation, locks, move_mark, rotation
 from bty_app.store.backup_shelf import Shelf
 from bty_app.store.restore_plan import COLUMNS
-from bty_app.domain.sessions import FINGERPRINT
 from tests import original_state
 from tests.fleet_state import (
     BEGIN,

@@ -28,6 +28,7 @@ NO_TEXT = frozenset(
     {
         *("PUT /boot/{name}", "DELETE /boot/releases/{tag}", "PUT /api/v1/artifacts"),
         *("POST /api/v1/artifacts/rollback", "POST /ui/netboot/rollback", "POST /ui/logout"),
+        "POST /ui/backups/offsite",
         *("DELETE /machines/{mac}", "POST /ui/machines/{mac}/delete"),
         *("POST /ui/machines/{mac}/again", "DELETE /catalog/entries"),
         *("POST /ui/catalog/entries/{ref}/delete", "POST /api/v1/catalog/fetch"),

@@ -25,7 +25,7 @@ from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
 from bty_app.web.errors import status_of
 from bty_app.web.pages import Answer, Pages, see_other
-from bty_app.web.ui.shared import Shared
+from bty_app.web.ui.live_part import LivePart
 from bty_app.web.ui.words import Tone, sentence
 
 HERE = "/ui/backups"
@@ -67,13 +67,12 @@ class Headline:
     words: str
 
 
-class BackupState:
+class BackupState(LivePart):
     """The part of the page that follows what happens."""
 
     def __init__(self, pages: Pages, known: Knowledge) -> None:
-        self.pages = pages
+        super().__init__(pages, "backups_state.html", HERE)
         self._known = known
-        self._shared: Shared[str] = Shared()
 
     def revision(self) -> str:
         """The revision of all that the part shows, on disk and in memory."""
@@ -83,21 +82,13 @@ class BackupState:
         shelf = known.backups.backups.shelf.stamp()
         return f"{known.revisions.current(*TOPICS)}-{shelf}-{(pause or 0) // 60}"
 
-    def html(self, *, exact: bool = True) -> str:
-        """The part, made once for all who look at it."""
-        revision = self.revision()
-        return self._shared.get("", revision, lambda: self._made(revision), exact=exact)
-
-    def send(self, resp: falcon.Response, _query: object) -> None:
-        """Answer with the part alone."""
-        self.pages.send_part(resp, self.html(exact=False))
-
-    def _made(self, revision: str) -> str:
+    def values(self) -> dict[str, object]:
+        """What the template shows."""
         known = self._known
         listed = [job for job in known.jobs.listed() if job.kind in {KIND, PROOF}]
         state = known.schedule.state()
         good = state.standing.good
-        values: dict[str, object] = {
+        return {
             "headline": headline(state),
             "good": good,
             "good_at": stamp(good.taken_at) if good and good.taken_at else None,
@@ -112,9 +103,7 @@ class BackupState:
             "last": known.restore.last(),
             "directory": str(known.backups.backups.shelf.directory),
             "events": known.audit.listed(Query(subject_kind="backup", limit=EVENTS_SHOWN)),
-            "poll": f"{HERE}/state?{urlencode({'rev': revision})}",
         }
-        return self.pages.part("backups_state.html", values)
 
 
 @dataclass(frozen=True, slots=True)
