@@ -246,7 +246,8 @@ jq -r '.machines | length' /srv/before-the-upgrade/inventory.json
     Walk(
         "move-to-another-host",
         served,
-        f"cp -a /var/lib/bty /srv/old\nfind /var/lib/bty -mindepth 1 -delete\n{OLD_HOST}{START}mv /run/bty.pid /run/old.pid\n",
+        "cp -a /var/lib/bty /srv/old\nfind /var/lib/bty -mindepth 1 -delete\n"
+        f"{OLD_HOST}{START}mv /run/bty.pid /run/old.pid\n",
         f"curl -s http://192.0.2.10:8080/pxe/{MAC}\n",
         parts=("Take over a running appliance", "Take it back"),
         said=(
