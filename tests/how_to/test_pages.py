@@ -232,14 +232,15 @@ jq -r '.machines | length' /srv/before-the-upgrade/inventory.json
     Walk(
         "move-to-another-host",
         served,
-        START,
+        f"echo {'1' * 32} >/etc/machine-id\n{START}",
         IS_THERE,
         said=("new-host", "this server has moved to http://127.0.0.20:8080"),
         parts=("Copy the state directory",),
         ahead=(
             (
                 "-xpzf",
-                f"{START}curl -s http://127.0.0.1:8080/pxe/{MAC}\n{NEW_HOST}",
+                f"{START}curl -s http://127.0.0.1:8080/pxe/{MAC}\n{NEW_HOST}"
+                f"echo {'2' * 32} >/etc/machine-id\n",
             ),
         ),
     ),
