@@ -119,7 +119,10 @@ class Done:
 
 
 class Host:
-    """A host in `place` with the program of `tree`. `state` is its `/var/lib/bty`, `srv` its `/srv`."""
+    """A host in `place` with the program of `tree`.
+
+    `state` is its `/var/lib/bty`, `srv` its `/srv`, `etc` its `/etc/bty`.
+    """
 
     def __init__(self, place: Path, tree: Path) -> None:
         self._tree = tree

@@ -232,21 +232,23 @@ jq -r '.machines | length' /srv/before-the-upgrade/inventory.json
     Walk(
         "move-to-another-host",
         served,
-        START,
+        f"echo {'1' * 32} >/etc/machine-id\n{START}",
         IS_THERE,
         said=("new-host", "this server has moved to http://127.0.0.20:8080"),
         parts=("Copy the state directory",),
         ahead=(
             (
                 "-xpzf",
-                f"{START}curl -s http://127.0.0.1:8080/pxe/{MAC}\n{NEW_HOST}",
+                f"{START}curl -s http://127.0.0.1:8080/pxe/{MAC}\n{NEW_HOST}"
+                f"echo {'2' * 32} >/etc/machine-id\n",
             ),
         ),
     ),
     Walk(
         "move-to-another-host",
         served,
-        f"cp -a /var/lib/bty /srv/old\nfind /var/lib/bty -mindepth 1 -delete\n{OLD_HOST}{START}mv /run/bty.pid /run/old.pid\n",
+        "cp -a /var/lib/bty /srv/old\nfind /var/lib/bty -mindepth 1 -delete\n"
+        f"{OLD_HOST}{START}mv /run/bty.pid /run/old.pid\n",
         f"curl -s http://192.0.2.10:8080/pxe/{MAC}\n",
         parts=("Take over a running appliance", "Take it back"),
         said=(
