@@ -41,6 +41,9 @@ class OneThread:
         except apsw.Error as error:
             raise sqlite.translated(error) from error
 
+    def check_taken(self) -> None:
+        """As `Database.check_taken`: this installation is not being moved."""
+
     def write(self, change: Callable[[Tx], T]) -> T:
         """As `Database.write`."""
         return self._within("BEGIN IMMEDIATE", change)
