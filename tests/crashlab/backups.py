@@ -68,6 +68,7 @@ class OneThread:
 
 @contextmanager
 def _opened(state_dir: Path, moment: datetime) -> Iterator[tuple[Backups, OneThread]]:
+    before = logging.root.manager.disable
     logging.disable()  # what is said besides the refusal
     database = OneThread(state_dir / "state.db")
     try:
@@ -75,6 +76,7 @@ def _opened(state_dir: Path, moment: datetime) -> Iterator[tuple[Backups, OneThr
         yield Backups(database.path, shelf, database, clock=lambda: moment), database  # type: ignore[arg-type]
     finally:
         database.connection.close()
+        logging.disable(before)
 
 
 def prepared(state_dir: Path) -> None:
