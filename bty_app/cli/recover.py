@@ -101,16 +101,9 @@ def as_json(offer: Offer, *, done: bool) -> dict[str, object]:
     """What was found, and what becomes of it."""
     return {
         "done": done,
-        "name": offer.name,
-        "version": offer.findings.version,
-        "parts": {part.value: row.as_data() for part, row in offer.counts.items()},
-        "disarmed": offer.disarmed,
-        "without_image": offer.without_image,
-        "rejected": offer.findings.rejected,
+        **offer.as_data(),
         "reasons": offer.findings.reasons,
         "losses": [loss.as_data() for loss in offer.findings.losses],
-        "rows": [row.as_data() for row in offer.rows],
-        "digest": offer.digest,
     }
 
 

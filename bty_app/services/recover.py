@@ -68,6 +68,19 @@ class Offer:
         """How many rows would come over."""
         return sum(row.carried for row in self.counts.values())
 
+    def as_data(self) -> dict[str, object]:
+        """It for scripts."""
+        return {
+            "name": self.name,
+            "version": self.findings.version,
+            "parts": {part.value: row.as_data() for part, row in self.counts.items()},
+            "disarmed": self.disarmed,
+            "without_image": self.without_image,
+            "rejected": self.findings.rejected,
+            "rows": [row.as_data() for row in self.rows],
+            "digest": self.digest,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -14,7 +14,7 @@ from bty_app.domain.machine import MAX_LABELS, BootMode
 from bty_app.domain.recovering import Choice, Part, PartCounts
 from bty_app.domain.restoring import Field, RowChange
 from bty_app.store.database import Row, Tx
-from bty_app.store.restore_plan import shown
+from bty_app.store.restore_plan import choose, shown
 
 NEW, FILLED, SAME, CONFLICT, REPLACED = "new", "filled", "same", "conflict", "replaced"
 INVENTORY = BootMode.INVENTORY.value
@@ -42,11 +42,8 @@ def make(tx: Tx, choice: Choice) -> None:
     Raises:
         apsw.Error: one of the two databases cannot be read.
     """
-    for table in ("verdict", "chosen"):
-        tx.run(f"DROP TABLE IF EXISTS temp.{table}")
-    tx.run("CREATE TEMP TABLE chosen (mac TEXT PRIMARY KEY) WITHOUT ROWID")
-    for mac in choice.macs:
-        tx.run("INSERT OR IGNORE INTO temp.chosen VALUES (?)", mac)
+    tx.run("DROP TABLE IF EXISTS temp.verdict")
+    choose(tx, choice.macs)
     tx.run(
         "CREATE TEMP TABLE verdict (part TEXT, key TEXT, kind TEXT, PRIMARY KEY (part, key))"
         " WITHOUT ROWID"

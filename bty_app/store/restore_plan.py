@@ -7,7 +7,7 @@ temporary table `plan` what becomes of each machine; all else reads that.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bty_app.domain.mac import Mac
@@ -73,10 +73,7 @@ def make(tx: Tx, wanted: Wanted) -> None:
         apsw.Error: one of the two cannot be read.
     """
     tx.run("DROP TABLE IF EXISTS temp.plan")
-    tx.run("DROP TABLE IF EXISTS temp.chosen")
-    tx.run("CREATE TEMP TABLE chosen (mac TEXT PRIMARY KEY) WITHOUT ROWID")
-    for mac in wanted.macs:
-        tx.run("INSERT OR IGNORE INTO temp.chosen VALUES (?)", mac)
+    choose(tx, wanted.macs)
     tx.run(
         "CREATE TEMP TABLE plan (mac TEXT PRIMARY KEY, kind TEXT NOT NULL, same INT NOT NULL,"
         " armed INT NOT NULL, disarm INT NOT NULL) WITHOUT ROWID"
@@ -100,6 +97,18 @@ def make(tx: Tx, wanted: Wanted) -> None:
             "INSERT INTO temp.plan SELECT mac, 'removed', 0, 0, 0 FROM main.machines"
             " WHERE mac NOT IN (SELECT mac FROM backup.machines)"
         )
+
+
+def choose(tx: Tx, macs: Iterable[Mac]) -> None:
+    """Note in the temporary table `chosen` which machines are asked for.
+
+    Raises:
+        apsw.Error: it cannot be noted.
+    """
+    tx.run("DROP TABLE IF EXISTS temp.chosen")
+    tx.run("CREATE TEMP TABLE chosen (mac TEXT PRIMARY KEY) WITHOUT ROWID")
+    for mac in macs:
+        tx.run("INSERT OR IGNORE INTO temp.chosen VALUES (?)", mac)
 
 
 def target(column: str, now: str) -> str:

@@ -51,17 +51,22 @@ def go_to(page: Page, words: str, key: str = "Tab", most: int = 60) -> None:
     raise AssertionError(f"no {key} leads to {words!r}")
 
 
+def enter(page: Page, port: int) -> None:
+    """Log in, with the keys alone."""
+    page.goto(f"http://{HOST}:{port}/ui/login")
+    expect(page.get_by_label("Password")).to_be_focused()
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+
+
 def test_a_flash_is_armed_and_a_failure_acknowledged_without_a_pointer(
     running: Site, chromium: Browser
 ) -> None:
     with served(running.app) as port:
         page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
         complaints = complaints_of(page)
-        page.goto(f"http://{HOST}:{port}/ui/login")
-        expect(page.get_by_label("Password")).to_be_focused()
-        page.keyboard.type(PASSWORD)
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+        enter(page, port)
         go_to(page, "Skip to the content")
         go_to(page, "Machines")
         page.keyboard.press("Enter")
@@ -106,11 +111,7 @@ def test_a_flash_is_armed_and_a_failure_acknowledged_without_a_pointer(
 def test_the_focus_stays_when_what_it_is_in_is_renewed(running: Site, chromium: Browser) -> None:
     with served(running.app) as port:
         page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        page.goto(f"http://{HOST}:{port}/ui/login")
-        expect(page.get_by_label("Password")).to_be_focused()
-        page.keyboard.type(PASSWORD)
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+        enter(page, port)
         go_to(page, "Acknowledge it failed")
 
         running.add_machine(mac(9))
@@ -126,11 +127,7 @@ def test_a_question_mark_shows_the_keys_and_escape_closes_them(
     with served(running.app) as port:
         page = chromium.new_page()
         complaints = complaints_of(page)
-        page.goto(f"http://{HOST}:{port}/ui/login")
-        expect(page.get_by_label("Password")).to_be_focused()
-        page.keyboard.type(PASSWORD)
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+        enter(page, port)
         go_to(page, "Machines")
 
         page.keyboard.press("?")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import falcon
 
 from bty_app.domain.backup_alarm import Alarm
-from bty_app.domain.catalog_events import By
-from bty_app.domain.events import Actor
 from bty_app.domain.moments import stamp
 from bty_app.domain.tokens import Scope
 from bty_app.services.backup_data import backup_data
@@ -17,6 +15,7 @@ from bty_app.services.backups import Backups
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT
 from bty_app.web.operations import Answer, Body, Operation, answers, declared
+from bty_app.web.operator import by_of
 from bty_app.web.records import Items, Keyed, Record, parameters, record
 from bty_app.web.shapes import Flag, Nullable, Shape, Text, Whole
 
@@ -105,7 +104,7 @@ class BackupList:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Have a backup made: 202 with the job; one that is under way is returned."""
-        resp.media = jobs_api.as_json(self._jobs.request(_by(req)))
+        resp.media = jobs_api.as_json(self._jobs.request(by_of(req)))
         resp.status = 202
 
 
@@ -129,13 +128,13 @@ class BackupById:
     def on_patch(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
         """`{"pinned": true}` keeps it whatever retention says, false no more."""
         pinned = _PIN.body_of(req)["pinned"]
-        self._backups.pin(backup_id, _by(req), is_pinned=pinned)
+        self._backups.pin(backup_id, by_of(req), is_pinned=pinned)
         resp.media = _data(self._backups, backup_id)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
         """Remove it for good; answers with what it was. 409 while it is pinned."""
         data = _data(self._backups, backup_id)
-        self._backups.remove(backup_id, _by(req))
+        self._backups.remove(backup_id, by_of(req))
         resp.media = data
 
 
@@ -175,7 +174,3 @@ class BackupArchive:
 
 def _data(backups: Backups, backup_id: str) -> dict[str, object]:
     return backup_data(backups.shelf.find(backup_id), backups.shelf.path(backup_id))
-
-
-def _by(req: falcon.Request) -> By:
-    return By(Actor.OPERATOR, req.context.client_ip)

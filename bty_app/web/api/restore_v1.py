@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import falcon
 
-from bty_app.domain.catalog_events import By
-from bty_app.domain.events import Actor
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.domain.recovering import Choice, Part
 from bty_app.domain.restoring import MOST_MACS, Wanted
 from bty_app.domain.tokens import Scope
-from bty_app.services.recover import Offer, Recover
+from bty_app.services.recover import Recover
 from bty_app.services.restore import Preview, Restore, Restored
 from bty_app.web.api.values import ANY_MAC, MAYBE_MOMENT, MAYBE_TEXT, SHA256
 from bty_app.web.operations import Body, Operation, answers, declared
+from bty_app.web.operator import by_of
 from bty_app.web.records import Either, Items, Keyed, Record, options, record
 from bty_app.web.shapes import Flag, Nullable, Shape, Text, Whole, words_of
 
@@ -139,7 +138,7 @@ class BackupRestore:
         if digest is None:
             resp.media = _shown(self._restore.preview(path, wanted))
         else:
-            resp.media = _done(self._restore.apply(path, wanted, by=_by(req), digest=digest))
+            resp.media = _done(self._restore.apply(path, wanted, by=by_of(req), digest=digest))
 
 
 class RestoreUndo:
@@ -157,7 +156,7 @@ class RestoreUndo:
         if digest is None:
             resp.media = _shown(self._restore.preview_undo())
         else:
-            resp.media = _done(self._restore.undo(by=_by(req), digest=digest))
+            resp.media = _done(self._restore.undo(by=by_of(req), digest=digest))
 
 
 class ArchiveRecover:
@@ -184,22 +183,8 @@ class ArchiveRecover:
         if digest is None:
             offer = self._recover.preview(path, choice)
         else:
-            offer = self._recover.apply(path, choice, by=_by(req), digest=digest)
-        resp.media = _offered(offer, done=digest is not None)
-
-
-def _offered(offer: Offer, *, done: bool) -> dict[str, object]:
-    return {
-        "done": done,
-        "name": offer.name,
-        "version": offer.findings.version,
-        "parts": {part.value: row.as_data() for part, row in offer.counts.items()},
-        "disarmed": offer.disarmed,
-        "without_image": offer.without_image,
-        "rejected": offer.findings.rejected,
-        "rows": [row.as_data() for row in offer.rows],
-        "digest": offer.digest,
-    }
+            offer = self._recover.apply(path, choice, by=by_of(req), digest=digest)
+        resp.media = {"done": digest is not None, **offer.as_data()}
 
 
 def _shown(shown: Preview) -> dict[str, object]:
@@ -224,7 +209,3 @@ def _done(done: Restored) -> dict[str, object]:
 
 def _macs(given: list[str] | None) -> tuple[Mac, ...]:
     return tuple(sorted({parse_mac(mac) for mac in given or ()}))
-
-
-def _by(req: falcon.Request) -> By:
-    return By(Actor.OPERATOR, req.context.client_ip)

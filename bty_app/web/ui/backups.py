@@ -12,7 +12,7 @@ from bty_app import __version__
 from bty_app.domain.backup_alarm import Alarm
 from bty_app.domain.backups import MANUAL, PRE_RESTORE, PRE_UPGRADE, SCHEDULED
 from bty_app.domain.catalog_events import By
-from bty_app.domain.events import Actor, Query
+from bty_app.domain.events import Query
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError
 from bty_app.services.audit import Audit
@@ -24,6 +24,7 @@ from bty_app.services.offsite_jobs import OffsiteJobs
 from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
 from bty_app.web.errors import status_of
+from bty_app.web.operator import by_of
 from bty_app.web.pages import Answer, Pages, see_other
 from bty_app.web.ui.live_part import LivePart
 from bty_app.web.ui.words import Tone, sentence
@@ -155,7 +156,7 @@ class BackupsPage:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Back up now: 303 to the page."""
-        by = By(Actor.OPERATOR, req.context.client_ip)
+        by = by_of(req)
         self.act(req, resp, lambda: self._backups.request(by), "asked")
 
     def act(
@@ -196,7 +197,7 @@ class BackupAct:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
         """Do it: 303 to the page."""
-        by = By(Actor.OPERATOR, req.context.client_ip)
+        by = by_of(req)
         self._page.act(req, resp, lambda: self._act(backup_id, by), self._done)
 
 
@@ -239,5 +240,5 @@ class BackupRemove:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
         """Remove it for good: 303 to the page."""
-        by = By(Actor.OPERATOR, req.context.client_ip)
+        by = by_of(req)
         self._page.act(req, resp, lambda: self._backups.remove(backup_id, by), "removed")

@@ -11,9 +11,10 @@ from bty_app.errors import BtyError, ConflictError, ValidationError
 from bty_app.services.recover import Reading, Recover
 from bty_app.web.errors import status_of
 from bty_app.web.forms import form_of
+from bty_app.web.operator import by_of
 from bty_app.web.pages import Answer, Pages, see_other
 from bty_app.web.ui.change_words import TABLES, lines
-from bty_app.web.ui.restore import RestoreView, by_of, confirmed
+from bty_app.web.ui.restore import RestoreView, confirmed
 
 SHOWN = 100
 # What a first look picks: what an upgrade leaves behind, and an operator misses.

@@ -7,8 +7,6 @@ from urllib.parse import urlencode
 
 import falcon
 
-from bty_app.domain.catalog_events import By
-from bty_app.domain.events import Actor
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.restoring import Wanted
 from bty_app.errors import BtyError, ConflictError, ValidationError
@@ -17,6 +15,7 @@ from bty_app.services.restore import Page, Preview, Restore
 from bty_app.web.address import MAX_PAGE, number_of, text_of
 from bty_app.web.errors import status_of
 from bty_app.web.forms import Form, form_of
+from bty_app.web.operator import by_of
 from bty_app.web.pages import Answer, Pages, see_other
 from bty_app.web.ui.change_words import COMPARED, TABLES, lines, worded
 
@@ -217,8 +216,3 @@ def confirmed(form: Form) -> str:
     if not digest or not form.text("sure"):
         raise ValidationError("mark that you have read what changes, then do it")
     return digest
-
-
-def by_of(req: falcon.Request) -> By:
-    """The operator."""
-    return By(Actor.OPERATOR, req.context.client_ip)
