@@ -76,6 +76,17 @@ def test_contacts_plans_and_files_are_answered_and_nothing_is_begun(site: Site) 
     assert site.machine() == before
 
 
+def test_contacts_and_plans_of_then_are_told_once_there_is_room(site: Site) -> None:
+    site.bind("bty-flash-once")
+    with full(site):
+        site.contact()
+        site.plan()
+
+    assert site.services.late.flush() == 2
+    assert site.kinds()[-2:] == ["netboot.pxe.offered", "netboot.pxe.plan"]
+    assert all("happened_at" in event["details"] for event in site.events()[-2:])
+
+
 def test_a_flash_under_way_goes_on_and_a_failed_one_waits(site: Site) -> None:
     site.bind("bty-flash-once")
     site.boots()
