@@ -33,6 +33,7 @@ from bty_app.services.restore import Page
 from bty_app.services.verify import verify_live
 from bty_app.store import creation, locks, move_mark, rotation
 from bty_app.store.backup_shelf import Shelf
+from bty_app.store.catalog import IMPORTED_DIGEST
 from bty_app.store.restore_plan import COLUMNS
 from tests import original_state
 from tests.fleet_state import (
@@ -616,6 +617,7 @@ def test_what_the_server_keeps_among_the_settings_is_not_put_back(fleet: Fleet) 
     fleet.write(setting(went, "now"), setting(wish, "daily"))
     fleet.sql("DELETE FROM settings WHERE key = 'backup.failures'")
     fleet.write(setting("backup.drilled_at", "now"), setting(FINGERPRINT, "now"))
+    fleet.write(setting(IMPORTED_DIGEST, "now"))
 
     shown = fleet.restore.preview(backup, Wanted())
     fleet.restore.apply(backup, Wanted(), by=BY, digest=shown.effect.digest)
@@ -624,5 +626,6 @@ def test_what_the_server_keeps_among_the_settings_is_not_put_back(fleet: Fleet) 
     found = fleet.rows("SELECT key, value FROM settings ")
     assert set(found) == {
         *((went, "now"), ("backup.drilled_at", "now"), (FINGERPRINT, "now")),
+        (IMPORTED_DIGEST, "now"),
         (wish, "weekly"),
     }

@@ -142,6 +142,16 @@ def test_a_machine_that_asked_for_its_plan_since_does_not_boot_its_disk(
     assert "exit" not in told
 
 
+def test_settings_that_may_have_changed_are_those_that_were_read_last(
+    site: Site, disk_below: BrokenDisk
+) -> None:
+    with broken(disk_below):
+        site.services.revisions.bump(frozenset({"settings"}))
+        told = contact(site, OTHER)
+
+    assert "chain --replace" in told
+
+
 def test_a_machine_that_nobody_has_seen_waits(site: Site, disk_below: BrokenDisk) -> None:
     with broken(disk_below):
         told = contact(site, OTHER)

@@ -119,3 +119,17 @@ def test_little_room_on_the_disk_makes_it_unready(
     assert answer.status_code == 503
     (problem,) = answer.json["problems"]
     assert problem.endswith(f"MiB free under {server.state_dir}: make room")
+
+
+def test_a_disk_that_cannot_be_looked_at_makes_it_unready(
+    server: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("bty_app.services.health.os.statvfs", refuse)
+
+    answer = server.get("/readyz")
+
+    assert answer.status_code == 503
+    assert "cannot be looked at: Input/output error" in answer.json["problems"][0]
