@@ -93,5 +93,6 @@ class Options:
 
     public_url: str
     trusted_proxies: tuple[Network, ...]
+    machine_networks: tuple[Network, ...]
     inventory_max_bytes: int
     max_upload_bytes: int
