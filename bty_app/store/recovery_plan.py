@@ -18,7 +18,10 @@ from bty_app.store.restore_plan import choose, shown
 
 NEW, FILLED, SAME, CONFLICT, REPLACED = "new", "filled", "same", "conflict", "replaced"
 INVENTORY = BootMode.INVENTORY.value
-BINDING = ("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive")
+BINDING = (
+    *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive"),
+    *("flash_wipe", "flash_verify"),
+)
 IMAGE = (
     *("bty_image_ref", "src", "resolved_src", "disk_image_sha", "name", "sha_url", "format"),
     *("size_bytes", "description", "added_at", "arch", "mirrors"),
@@ -154,7 +157,8 @@ def _compared(*, keep: bool) -> Iterable[_Compared]:
         f"CASE WHEN n.mac IS NULL THEN '{NEW}'"
         f" WHEN {same} AND (n.boot_mode IS {mode} OR n.boot_mode IS a.boot_mode) THEN '{SAME}'"
         " WHEN n.bty_image_ref IS NULL AND n.target_disk_serial IS NULL"
-        f" AND n.sanboot_drive IS NULL AND n.boot_mode = '{INVENTORY}' THEN '{FILLED}'"
+        f" AND n.sanboot_drive IS NULL AND n.flash_wipe IS NULL AND n.flash_verify IS NULL"
+        f" AND n.boot_mode = '{INVENTORY}' THEN '{FILLED}'"
         f" ELSE '{CONFLICT}' END",
     )
     yield _Compared(

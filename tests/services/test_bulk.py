@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bty_app.domain.bulk import Act, Kind, parse_act
+from bty_app.domain.bulk_act import Act, Kind, parse_act
 from bty_app.domain.disk_policy import Policy
 from bty_app.domain.events import Query
 from bty_app.domain.mac import Mac

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import falcon
 
+from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.domain.machine import (
     DRIVE,
@@ -31,6 +32,12 @@ from bty_app.web.shapes import Anything, Flag, Nullable, Text
 _ETAG = "What is set of it; If-Match of a PUT may say it."
 _LABELS = Items(Text(pattern=LABEL.pattern), MAX_LABELS)
 _DRIVE = Nullable(Text("The drive that iPXE boots.", pattern=DRIVE.pattern))
+_WIPE = Nullable(
+    Text("How its disk is erased before a flash; null: as the settings.", one_of=OWN_WIPES)
+)
+_VERIFY = Nullable(
+    Text("Whether all is read back after a flash; null: as the settings.", one_of=OWN_VERIFIES)
+)
 _KNOWN_DISK = record(
     "Disk",
     path=Text(),
@@ -56,6 +63,8 @@ MACHINE = record(
     known_disks=Nullable(Items(_KNOWN_DISK)),
     known_disks_at=MAYBE_MOMENT,
     target_disk_serial=MAYBE_TEXT,
+    flash_wipe=_WIPE,
+    flash_verify=_VERIFY,
     created_at=MOMENT,
     updated_at=MOMENT,
 )
@@ -66,10 +75,15 @@ UPSERT = Record(
         "target_disk_serial": Nullable(Text(most=MAX_SERIAL, pattern=PRINTABLE)),
         "sanboot_drive": _DRIVE,
         "labels": _LABELS,
+        "flash_wipe": _WIPE,
+        "flash_verify": _VERIFY,
     },
     "MachineUpsert",
     optional=frozenset(
-        {"boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"}
+        {
+            *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"),
+            *("flash_wipe", "flash_verify"),
+        }
     ),
     example={
         "boot_mode": "bty-flash-once",
@@ -186,6 +200,8 @@ def as_json(shown: Shown) -> dict[str, object]:
         "known_disks": json.loads(shown.known_disks) if shown.known_disks else None,
         "known_disks_at": with_z(machine.known_disks_at),
         "target_disk_serial": machine.target_disk_serial,
+        "flash_wipe": machine.own.wipe,
+        "flash_verify": machine.own.verify,
         "created_at": with_z(machine.created_at),
         "updated_at": with_z(machine.updated_at),
     }
