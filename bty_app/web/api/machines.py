@@ -27,7 +27,7 @@ from bty_app.web.api.values import MAC, MAYBE_MOMENT, MAYBE_TEXT, MODE, MOMENT, 
 from bty_app.web.box_shapes import PRINTABLE
 from bty_app.web.operations import Body, Operation, answers, declared, nothing
 from bty_app.web.records import Items, Record, record
-from bty_app.web.shapes import Anything, Flag, Nullable, Text
+from bty_app.web.shapes import Anything, Flag, Nullable, Shape, Text
 
 _ETAG = "What is set of it; If-Match of a PUT may say it."
 _LABELS = Items(Text(pattern=LABEL.pattern), MAX_LABELS)
@@ -49,25 +49,24 @@ _KNOWN_DISK = record(
     removable=Flag(),
     readonly=Flag(),
 )
-MACHINE = record(
-    "Machine",
-    mac=MAC,
-    bty_image_ref=Nullable(REF),
-    labels=_LABELS,
-    discovered_at=MAYBE_MOMENT,
-    last_seen_at=MAYBE_MOMENT,
-    last_seen_ip=MAYBE_TEXT,
-    boot_mode=MODE,
-    sanboot_drive=_DRIVE,
-    last_flashed_at=MAYBE_MOMENT,
-    known_disks=Nullable(Items(_KNOWN_DISK)),
-    known_disks_at=MAYBE_MOMENT,
-    target_disk_serial=MAYBE_TEXT,
-    flash_wipe=_WIPE,
-    flash_verify=_VERIFY,
-    created_at=MOMENT,
-    updated_at=MOMENT,
-)
+_OWN: dict[str, Shape] = {"flash_wipe": _WIPE, "flash_verify": _VERIFY}
+_CONTRACT: dict[str, Shape] = {
+    "mac": MAC,
+    "bty_image_ref": Nullable(REF),
+    "labels": _LABELS,
+    "discovered_at": MAYBE_MOMENT,
+    "last_seen_at": MAYBE_MOMENT,
+    "last_seen_ip": MAYBE_TEXT,
+    "boot_mode": MODE,
+    "sanboot_drive": _DRIVE,
+    "last_flashed_at": MAYBE_MOMENT,
+    "known_disks": Nullable(Items(_KNOWN_DISK)),
+    "known_disks_at": MAYBE_MOMENT,
+    "target_disk_serial": MAYBE_TEXT,
+    "created_at": MOMENT,
+    "updated_at": MOMENT,
+}
+MACHINE = Record(_CONTRACT | _OWN, "Machine", optional=frozenset(_OWN))
 UPSERT = Record(
     {
         "boot_mode": MODE,
@@ -75,14 +74,13 @@ UPSERT = Record(
         "target_disk_serial": Nullable(Text(most=MAX_SERIAL, pattern=PRINTABLE)),
         "sanboot_drive": _DRIVE,
         "labels": _LABELS,
-        "flash_wipe": _WIPE,
-        "flash_verify": _VERIFY,
+        **_OWN,
     },
     "MachineUpsert",
     optional=frozenset(
         {
             *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"),
-            *("flash_wipe", "flash_verify"),
+            *_OWN,
         }
     ),
     example={
@@ -200,10 +198,10 @@ def as_json(shown: Shown) -> dict[str, object]:
         "known_disks": json.loads(shown.known_disks) if shown.known_disks else None,
         "known_disks_at": with_z(machine.known_disks_at),
         "target_disk_serial": machine.target_disk_serial,
-        "flash_wipe": machine.own.wipe,
-        "flash_verify": machine.own.verify,
         "created_at": with_z(machine.created_at),
         "updated_at": with_z(machine.updated_at),
+        # Behind the keys of the contract, and only where something is said.
+        **{f"flash_{key}": word for key, word in asdict(machine.own).items() if word},
     }
 
 
