@@ -59,7 +59,8 @@ class Lan:
 def lan(directory: Path, boot_file: str = "") -> Iterator[Lan]:
     """The LAN, with its DHCP server at work; `directory` is for what that writes.
 
-    With a `boot_file` that names it to everybody, and our server as the one that has it by TFTP.
+    With a `boot_file` that names it, and our server as the one that has it by TFTP; to a machine
+    with a line `MAC,set:loaded` in `directory/hosts` it names the script that we have beside it.
 
     Raises:
         RigError: no root, or a program is missing.
@@ -105,7 +106,7 @@ def _dhcp_server(made: Lan, directory: Path, boot_file: str) -> Iterator[None]:
         f"--dhcp-leasefile={directory / 'leases'}",
         # iPXE waits 13 s for a router of IPv6 where there is none.
         *("--enable-ra", "--dhcp-range=fd77::,ra-only"),
-        *((f"--dhcp-boot={boot_file},,{SERVER}",) if boot_file else ()),
+        *(_booting(directory / "hosts", boot_file) if boot_file else ()),
     ]
     with log.open("wb") as out, made.at("router"):
         process = subprocess.Popen(command, stdout=out, stderr=out)
@@ -121,6 +122,15 @@ def _dhcp_server(made: Lan, directory: Path, boot_file: str) -> Iterator[None]:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)
         process.kill()
+
+
+def _booting(hosts: Path, boot_file: str) -> tuple[str, ...]:
+    hosts.mkdir()  # dnsmasq reads at once what comes into it
+    return (
+        f"--dhcp-hostsdir={hosts}",
+        f"--dhcp-boot=tag:!loaded,{boot_file},,{SERVER}",
+        f"--dhcp-boot=tag:loaded,autoexec.ipxe,,{SERVER}",
+    )
 
 
 def _enter(namespace: int) -> None:
