@@ -236,9 +236,10 @@ def _change(tx: Tx, choice: Choice, part: str, key: str, kind: str) -> RowChange
     if part == "bindings":
         row = tx.row(_bindings_sql(" WHERE a.mac = ?"), key)
         if row:
-            is_disarmed = bool(row[8]) and not choice.keep_boot_modes and kind != CONFLICT
-            mode = INVENTORY if is_disarmed else row[4]
-            fields = _fields(BINDING, row[:4], (mode, *row[5:8]))
+            now, then, armed = row[: len(BINDING)], row[len(BINDING) : -1], row[-1]
+            is_disarmed = bool(armed) and not choice.keep_boot_modes and kind != CONFLICT
+            mode = INVENTORY if is_disarmed else then[0]
+            fields = _fields(BINDING, now, (mode, *then[1:]))
     elif part == "catalog":
         fields = _of_two(tx, "catalog_entries", "old_images", ("name", "disk_image_sha"), key)
     elif part == "settings":
