@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,6 +23,7 @@ Value = str | int | float | bool | None
 class Stage(StrEnum):
     """Everything that can be seen of a boot, in the order in which it happens."""
 
+    DHCP_ASKED = "dhcp.asked"
     DHCP_OFFERED = "dhcp.offered"
     DHCP_IGNORED = "dhcp.ignored"
     TFTP_STARTED = "tftp.started"
@@ -46,6 +47,11 @@ class Stage(StrEnum):
     BOOTED = "os.booted"
 
 
+# They come by turns, as often as firmware asks.
+_BY_TURNS = frozenset({Stage.DHCP_ASKED, Stage.DHCP_OFFERED, Stage.DHCP_IGNORED})
+TURNS = 8  # how far back one that repeats itself is looked for
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One stage of one machine. One that repeats itself is kept once, with how often and until."""
@@ -61,6 +67,19 @@ class Seen:
     def until(self) -> datetime:
         """When it was last seen."""
         return self.last_at or self.at
+
+
+def said_before(earlier: Sequence[Seen], now: Seen) -> int | None:
+    """The place in `earlier` (oldest first) of what `now` says again; None when it is news.
+
+    Only the last can be said again, but for DHCP: there, the last few that are of DHCP.
+    """
+    for place in range(len(earlier) - 1, max(len(earlier) - TURNS, 0) - 1, -1):
+        if repeats(earlier[place], now):
+            return place
+        if not {earlier[place].stage, now.stage} <= _BY_TURNS:
+            break
+    return None
 
 
 def repeats(before: Seen, after: Seen) -> bool:

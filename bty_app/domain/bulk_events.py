@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bty_app.domain.bulk import Act, Step
+from bty_app.domain.bulk import Step
+from bty_app.domain.bulk_act import Act
 from bty_app.domain.events import Actor, Event, Kind, Subject, machine_subject
 
 

@@ -31,6 +31,8 @@ _MACHINES = {
     "boot_mode": _SHORT,
     "sanboot_drive": _SHORT,
     "target_disk_serial": _SHORT,
+    "flash_wipe": _SHORT,
+    "flash_verify": _SHORT,
     "last_flashed_at": _SHORT,
     "phase": _SHORT,
     "known_disks_at": _SHORT,
@@ -62,7 +64,8 @@ SCHEMA = """
 CREATE TABLE old_hardware (mac TEXT PRIMARY KEY, known_disks TEXT, known_disks_at TEXT,
     hw_lshw TEXT, hw_lshw_at TEXT) STRICT;
 CREATE TABLE old_bindings (mac TEXT PRIMARY KEY, boot_mode TEXT NOT NULL, bty_image_ref TEXT,
-    target_disk_serial TEXT, sanboot_drive TEXT, finished INT NOT NULL, armed INT NOT NULL) STRICT;
+    target_disk_serial TEXT, sanboot_drive TEXT, flash_wipe TEXT, flash_verify TEXT,
+    finished INT NOT NULL, armed INT NOT NULL) STRICT;
 CREATE TABLE old_labels (mac TEXT, label TEXT, PRIMARY KEY (mac, label)) STRICT, WITHOUT ROWID;
 CREATE TABLE old_images (bty_image_ref TEXT PRIMARY KEY, src TEXT NOT NULL, resolved_src TEXT,
     disk_image_sha TEXT, name TEXT NOT NULL, sha_url TEXT, format TEXT, size_bytes INT,
@@ -231,7 +234,13 @@ class _Reading:
                           found.hw_lshw, found.hw_lshw_at)  # fmt: skip
         old = recovering.old_binding(row)
         wanted = old.wanted
-        set_here = (wanted.image_ref, wanted.target_disk_serial, wanted.sanboot_drive)
+        set_here = (
+            wanted.image_ref,
+            wanted.target_disk_serial,
+            wanted.sanboot_drive,
+            wanted.own.wipe,
+            wanted.own.verify,
+        )
         if any(set_here) or wanted.boot_mode is not BootMode.INVENTORY:
             flags = int(old.finished), int(old.armed)
             self._put("old_bindings", mac, wanted.boot_mode.value, *set_here, *flags)

@@ -117,6 +117,8 @@ def _check_machine(row: tuple[object, ...], labels: list[str]) -> None:
             "target_disk_serial": machine.target_disk_serial,
             "sanboot_drive": machine.sanboot_drive,
             "labels": labels,
+            "flash_wipe": machine.own.wipe,
+            "flash_verify": machine.own.verify,
         }
         if parse_mac(machine.mac) != machine.mac:
             raise InvalidInputError("is spelled in another way")

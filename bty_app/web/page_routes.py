@@ -96,6 +96,7 @@ def _machine_page_routes(app: falcon.App[Any, Any], services: Services, pages: P
         services.audit,
         services.stages,
         hardware,
+        services.settings,
     )
     view = MachineView(pages, knowledge, Scripts(services.boot_files, services.client))
     state = machine_page.MachineState(view, services.revisions)

@@ -65,6 +65,7 @@ class Box:
     memory_mib: int = 512
     firmware: Firmware = Firmware.BIOS
     ssh_port: int = 0
+    card: str = "virtio-net-pci"
 
 
 class Machine:
@@ -184,7 +185,7 @@ def _bios(box: Box) -> list[str]:
     return [
         # Without graphics SeaBIOS and iPXE print on the serial line.
         *("-machine", "pc,graphics=off"),
-        *("-device", f"virtio-net-pci,netdev=lan,mac={box.mac},bootindex=1"),
+        *("-device", f"{box.card},netdev=lan,mac={box.mac},bootindex=1"),
     ]
 
 

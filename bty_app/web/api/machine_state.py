@@ -13,7 +13,7 @@ from bty_app.services.machines import Machines, Shown
 from bty_app.web.api.machines import MACHINE, as_json
 from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT, MOMENT
 from bty_app.web.operations import Operation, answers, declared
-from bty_app.web.records import record
+from bty_app.web.records import Record, record
 from bty_app.web.shapes import Flag, Nullable, Text, Whole, words_of
 
 _PROGRESS = record(
@@ -24,14 +24,17 @@ _PROGRESS = record(
     rate=Nullable(Whole("Bytes a second.")),
     error=MAYBE_TEXT,
 )
-MACHINE_STATE = record(
+MACHINE_STATE = Record(
+    {
+        **MACHINE.fields,
+        "phase": Text("Where it is in its cycle.", one_of=words_of(Phase)),
+        "phase_at": MAYBE_MOMENT,
+        "attempts": Whole("Attempts of this cycle."),
+        "disk_suspect": Flag("What is on its disk is not proven, and is not booted."),
+        "progress": Nullable(_PROGRESS),
+    },
     "MachineState",
-    **MACHINE.fields,
-    phase=Text("Where it is in its cycle.", one_of=words_of(Phase)),
-    phase_at=MAYBE_MOMENT,
-    attempts=Whole("Attempts of this cycle."),
-    disk_suspect=Flag("What is on its disk is not proven, and is not booted."),
-    progress=Nullable(_PROGRESS),
+    optional=MACHINE.optional,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bty_app.domain.boot_hangs import Hang
+from bty_app.domain.boot_outcome import Hang
 from bty_app.domain.boot_stages import Seen, Stage
 from bty_app.domain.boot_timeline import Boot, Kind
 from bty_app.domain.moments import stamp
@@ -14,6 +14,7 @@ from bty_app.web.ui.words import Tone, duration
 BOOTS_SHOWN = 8
 
 STAGE_NAMES = {
+    Stage.DHCP_ASKED: "DHCP: asked",
     Stage.DHCP_OFFERED: "DHCP: boot file offered",
     Stage.DHCP_IGNORED: "DHCP: not answered",
     Stage.TFTP_STARTED: "TFTP: boot file begun",
