@@ -30,6 +30,7 @@ from bty_app.services.verify import verify_archive
 from bty_app.store import links, locks, publish
 from bty_app.store.backup_shelf import STATE
 from bty_app.store.directories import disk_failures
+from bty_app.store.place import sync_directory
 from bty_app.upstream.appliance import OtherAppliance
 
 
@@ -113,7 +114,7 @@ class Arrival:
     # -- the way here --------------------------------------------------------------------------
 
     def _bring(self, found: Appliance, wanted: Wanted) -> None:
-        (self._stage / WHOLE).unlink(missing_ok=True)
+        self._forget_whole()
         self._carrier.room(self._places.boot_dir, found.boot)
         for part in found.boot:  # most of the bytes, while the other one still serves
             self._carrier.bring("boot", part, self._places.boot_dir / part.name)
@@ -131,8 +132,14 @@ class Arrival:
         try:
             self._old.move(copy)
         except ConflictError:  # it goes on, so this copy may never begin
-            (self._stage / WHOLE).unlink(missing_ok=True)
+            self._forget_whole()
             raise
+
+    def _forget_whole(self) -> None:
+        """What is here is no whole copy from now on, after a power cut neither."""
+        with disk_failures(self._stage):
+            (self._stage / WHOLE).unlink(missing_ok=True)
+            sync_directory(self._stage)
 
     def _copied(self, parts: tuple[Part, ...]) -> str:
         """Bring the copy; the digest of its database."""
