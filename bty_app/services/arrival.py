@@ -147,9 +147,11 @@ class Arrival:
         digests = {part.name: part.sha256 for part in parts}
         if STATE not in digests or not set(digests) <= allowed:
             raise InvalidInputError(f"{self._old.url} offers another copy than is expected")
-        for left in self._stage.iterdir():
-            if left.is_file() and left.name.removeprefix(".").removesuffix(".part") not in digests:
-                left.unlink()
+        with disk_failures(self._stage):
+            for left in self._stage.iterdir():
+                name = left.name.removeprefix(".").removesuffix(".part")
+                if left.is_file() and name not in digests:
+                    left.unlink()
         for part in parts:
             self._carrier.bring("copy", part, self._stage / part.name)
         found = verify_archive(self._stage / STATE)
