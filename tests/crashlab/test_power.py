@@ -67,7 +67,7 @@ def test_a_power_cut_in_the_middle_loses_nothing(
 
     for point in chosen:
         with disk.on() as root:
-            shutil.copytree(lab.template, root / "state")
+            shutil.copytree(lab.template, root / "state", symlinks=True)
             disk.sync()
             done = lab.disturbed(root / "state", "KILL", point, tmp_path / "trace")
             disk.cut()
@@ -87,7 +87,7 @@ def test_what_is_finished_outlives_a_power_cut(disk: Disk, tmp_path: Path) -> No
         scenario = next(one for one in SCENARIOS if one.name == name)
         lab = Lab(scenario, tmp_path / str(number))
         with disk.on() as root:
-            shutil.copytree(lab.template, root / "state")
+            shutil.copytree(lab.template, root / "state", symlinks=True)
             disk.sync()
             done = lab.disturbed(root / "state", "none", None, tmp_path / "trace")
             disk.cut()
