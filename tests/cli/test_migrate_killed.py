@@ -22,7 +22,7 @@ from tests.appliances import REPOSITORY, Appliance, appliance
 from tests.cli.test_migrate import MAC, furnish
 
 _CALLS = "fsync,rename,renameat,renameat2,unlink,unlinkat,symlink,symlinkat"
-_STEPS = 16  # of the way from the first to the last call of a move
+_STEPS = 7  # of the way from the first to the last call of a move
 
 
 class Pair:
@@ -73,12 +73,9 @@ class Pair:
         return bool(answer.status == 200)
 
     def new_serves(self) -> bool:
-        """Whether it starts, and has machines."""
-        if not (self.new.state / "state.db").exists():
-            return False
-        done = self.new.bty("serve", "--help")  # the program itself is well
-        assert done.returncode == 0
-        return not (self.new.state / ".arriving").exists()
+        """Whether a start would be no refusal; `check_finishes` starts it."""
+        state = self.new.state
+        return (state / "state.db").exists() and not (state / ".arriving").exists()
 
     def check_finishes(self) -> None:
         """At most one serves; the same command again ends with all on the new host alone."""

@@ -136,6 +136,9 @@ def test_a_second_server_is_refused_also_where_the_disk_was_full(
 
     monkeypatch.setattr(os, "pwrite", full)
 
-    with locks.serving(tmp_path, about="the first"):
-        with pytest.raises(ConflictError, match="owns"), locks.serving(tmp_path, about="another"):
-            pass
+    with (
+        locks.serving(tmp_path, about="the first"),
+        pytest.raises(ConflictError, match="owns"),
+        locks.serving(tmp_path, about="another"),
+    ):
+        pass
