@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app.store import creation
-from tests.crashlab import actions, backups, checks, migrations, netboot, publications, restorations
+from tests.crashlab import (
+    actions,
+    backups,
+    checks,
+    copies,
+    migrations,
+    netboot,
+    publications,
+    restorations,
+)
 from tests.crashlab.originals import (
     OLD_VERSION,
     ORIGINAL_VERSION,
@@ -146,6 +155,7 @@ SCENARIOS = (
         restorations.returned,
         standing=(_NO_LINKS,),
     ),
+    Scenario("copy of a backup elsewhere", "copies:push", copies.taken, copies.pushed),
     Scenario(
         "move to another host",
         "migrations:move",
