@@ -20,7 +20,7 @@ from bty_app.services.departure import Departure
 from bty_app.services.passwords import PASSWORD_FILE
 from bty_app.services.publication import Places
 from bty_app.services.verify import verify_live
-from bty_app.store import creation, events, links, move_mark, settings
+from bty_app.store import creation, events, links, move_mark, publish, settings
 from bty_app.store.boot_tree import BootTree
 from bty_app.store.database import Database, Tx
 from tests.crashlab import actions
@@ -124,6 +124,7 @@ def serving(state_dir: Path) -> None:
 def copied(state_dir: Path) -> None:
     """The old one has moved, and nothing has its name on the new host yet."""
     serving(state_dir)
+    publish.make_directories(state_dir / "new" / ".arriving")
     with _arriving(state_dir) as arrival:
         arrival._bring(arrival.check(_WANTED), _WANTED)
 
@@ -146,7 +147,6 @@ def _arriving(state_dir: Path) -> Iterator[Arrival]:
     )
     places = Places(new, new / "boot", new / "catalog.toml")
     try:
-        (new / ".arriving").mkdir(exist_ok=True)
         yield Arrival(Beside(departure), places, Quiet(), lambda: actions.FIRST_START)  # type: ignore[arg-type]
     finally:
         departure.end()
