@@ -141,9 +141,9 @@ class Database:
         self._refusal: Callable[[], str] = lambda: ""
         try:
             self._writer = writable(path)
+            self._seen_version = self._writer.pragma("data_version")
         except apsw.Error as error:
             raise translated(error) from error
-        self._seen_version = self._writer.pragma("data_version")
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,17 +109,15 @@ def read(source: Path, scratch: Path, *, salvage: bool) -> Findings:
     """
     findings = Findings()
     publish.write_file(scratch, b"")
-    new = sqlite.connect(scratch, flags=apsw.SQLITE_OPEN_READWRITE)
     try:
-        new.pragma("journal_mode", "memory")
-        new.pragma("synchronous", 0)
-        new.execute(SCHEMA)
-        with _opened(source) as old:
-            _Reading(old, new, findings, salvage=salvage).run()
+        with closing(sqlite.connect(scratch, flags=apsw.SQLITE_OPEN_READWRITE)) as new:
+            new.pragma("journal_mode", "memory")
+            new.pragma("synchronous", 0)
+            new.execute(SCHEMA)
+            with _opened(source) as old:
+                _Reading(old, new, findings, salvage=salvage).run()
     except apsw.Error as error:
         raise sqlite.translated(error) from error
-    finally:
-        new.close()
     return findings
 
 

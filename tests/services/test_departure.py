@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from bty_app.errors import (
     InvalidInputError,
     MovedError,
     NotFoundError,
+    StorageError,
 )
 from bty_app.services.arrival import check_finished, finish
 from bty_app.services.departure import Departure
@@ -208,7 +211,7 @@ def test_a_host_that_was_killed_before_its_beginning_begins(tmp_path: Path) -> N
     assert kinds == ["system.migration.arrived"]
 
 
-@pytest.mark.parametrize("killed_at", ["record", "publish", "rmtree"])
+@pytest.mark.parametrize("killed_at", ["record", "publish", "tidy"])
 def test_killed_at_any_step_of_the_beginning_it_is_begun_once(
     tmp_path: Path, killed_at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +220,7 @@ def test_killed_at_any_step_of_the_beginning_it_is_begun_once(
         names = {
             "record": "bty_app.services.publication.Publication._record",
             "publish": "bty_app.store.creation.publish",
-            "rmtree": "bty_app.services.publication.shutil.rmtree",
+            "tidy": "bty_app.services.publication.Publication._finished",
         }
         patch.setattr(names[killed_at], _killed)
         with pytest.raises(KeyboardInterrupt):
@@ -259,3 +262,33 @@ def test_a_mark_that_cannot_be_looked_for_counts_as_one(tmp_path: Path) -> None:
 
     assert move_mark.get(tmp_path) is None
     assert move_mark.get(tmp_path / "file") == Mark("")
+
+
+def test_a_boot_directory_that_cannot_be_listed_is_not_an_empty_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the crash laboratory: its files stayed behind, and nobody said so."""
+    (site.state / "boot" / "x.efi").write_text("x")
+    listed = os.scandir
+
+    def refusing(place: str) -> object:
+        if str(place).endswith("boot"):
+            raise OSError(errno.EIO, "Input/output error")
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+
+    with pytest.raises(StorageError, match="boot"):
+        site.departure.described()
+
+
+def test_killed_while_it_tidies_up_it_has_begun(tmp_path: Path) -> None:
+    """Half a stage was taken for an unfinished move, and nothing could finish it."""
+    places = staged(tmp_path / "state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bty_app.services.publication.shutil.rmtree", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            finish(places)
+
+    check_finished(places.state_dir)
+    assert (places.state_dir / "state.db").exists()
