@@ -24,6 +24,7 @@ from bty_app.flasher.keys import Keys
 from bty_app.flasher.orders import Orders
 from bty_app.flasher.power import reboot
 from bty_app.flasher.progress import STATUS_FILE, Output, StatusFile
+from bty_app.flasher.terminals import SHOWN_ON
 from bty_app.flasher.wizard.dialog import Dialog
 from bty_app.flasher.wizard.wizard import Tools, Wizard
 from bty_app.services import catalog_source
@@ -62,12 +63,14 @@ class Machine:
     active_consoles: Path = Path("/sys/class/tty/console/active")
 
     def watched(self) -> tuple[Path, ...]:
-        """Where marks go, besides the terminal that we write to anyway."""
+        """Where marks go, besides the terminals that we write to anyway."""
         try:
-            ours = Path(os.ttyname(sys.stderr.fileno())).name
+            shown = os.environ.get(SHOWN_ON) or os.ttyname(sys.stderr.fileno())
+            ours = {Path(path).name for path in shown.split(":")}
             active = self.active_consoles.read_text().split()
             # tty0 is whichever of the virtual terminals is in front.
-            is_console = ours in active or ("tty0" in active and ours in _FRONT_TERMINALS)
+            front = _FRONT_TERMINALS if "tty0" in active else frozenset()
+            is_console = bool(ours & {"console", *active, *front})
         except (OSError, ValueError):
             is_console = False
         return tuple(path for path in self.marks if path.name != "console" or not is_console)

@@ -267,6 +267,28 @@ def test_a_mark_is_not_written_twice_to_the_terminal_that_is_the_console(
     assert [path.name for path in here] == ["kmsg"]
 
 
+def test_a_mark_stands_once_on_a_console_that_a_live_environment_copies_to(tmp_path: Path) -> None:
+    """The work has a terminal of its own, which is no console."""
+    active, console, (leader, line) = tmp_path / "active", tmp_path / "console", pty.openpty()
+    active.write_text(f"tty0 {Path(os.ttyname(line)).name}\n")
+    program = (
+        "import sys; from pathlib import Path; from bty_app.cli import flasher_parts, terminals\n"
+        "machine = flasher_parts.Machine(marks=(Path('kmsg'), Path('console')),"
+        f" active_consoles=Path({str(active)!r}))\n"
+        "work = lambda: [print('marks:', *machine.watched(), flush=True), 0][1]\n"
+        "sys.exit(terminals.on_all([Path(sys.argv[1])], work))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, os.ttyname(line)], check=True)
+
+    said = os.read(leader, 4096).decode()
+    os.close(leader)
+    os.close(line)
+    assert done.returncode == 0
+    assert not console.exists()
+    assert said.split() == ["marks:", "kmsg"]
+
+
 def test_at_a_terminal_a_wait_counts_down_and_a_key_leads_to_the_wizard(tmp_path: Path) -> None:
     words = ("flash", "--server", "127.0.0.1:9", "--mac", MAC, "--no-reboot")
 
