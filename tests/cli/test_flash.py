@@ -60,8 +60,8 @@ class Box:
         disks = [DISK, replace(OTHER, parts=(Part("sdb1", 2**30, "ext4", "home"),))]
         machine = Machine(
             probe=lambda: disks,
-            flash=lambda _tools: self.flash,
-            check=lambda _tools: self.flash.check,
+            flash=lambda _http, _registry: self.flash,
+            check=lambda _http, _registry: self.flash.check,
             keys=lambda: Nobody(self.typed),
             set_clock=self.dates.append,
             reboot=lambda: self.reboots.append(1),
@@ -305,6 +305,31 @@ def test_at_a_terminal_a_wait_counts_down_and_a_key_leads_to_the_wizard(tmp_path
 
 
 # -- what it does not need ---------------------------------------------------------------------
+
+
+def test_what_only_tells_its_hardware_does_not_wait_for_the_flash_and_the_wizard(
+    old: Original, tmp_path: Path
+) -> None:
+    old.plan = {"mode": "inventory"}
+    code = "import sys; from bty_app.cli.main import main; status = main(sys.argv[1:]);"
+    code += "print(*(name for name in sys.modules if 'bty_app' in name)); sys.exit(status)"
+    words = ["flash", "--server", old.url, "--mac", MAC, "--no-reboot"]
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert old.taken("inventory")
+    loaded = done.stdout.split()
+    later = ("attempt", "stream", "decoders", "writer", "fetch", "wizard.wizard", "efi")
+    assert not {f"bty_app.flasher.{name}" for name in later}.intersection(loaded)
+    assert "bty_app.domain.catalog_toml" not in loaded
+
 
 POISONED = """
 import sys
