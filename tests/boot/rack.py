@@ -76,9 +76,9 @@ class Rack:
     def kinds(self) -> list[str]:
         return [told.split(" ")[0] for told in self.server.story(MAC)]
 
-    def event(self, kind: str, seconds: float = STORY_SECONDS) -> dict[str, Any]:
+    def event(self, kind: str) -> dict[str, Any]:
         """The only event of a kind, waited for."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + STORY_SECONDS
         while time.monotonic() < until:
             query = f"/events?subject_kind=machine&subject_id={MAC}&kind={kind}"
             if found := self.server.get(query)["events"]:

@@ -17,6 +17,7 @@ from tests.boot.mirror import FickleMirror
 from tests.boot.rack import (
     HEAD,
     PACKED,
+    STORY_SECONDS,
     Rack,
     image,
     rack,
@@ -27,7 +28,7 @@ from tests.upstream.test_registry import Pushed, layer, manifest
 
 pytestmark = pytest.mark.boot
 
-GIVEN_UP_SECONDS = 480.0
+GIVEN_UP_SECONDS = 360.0
 
 
 def catalog_of(directory: Path, src: str, packed: bytes | None) -> Path:
@@ -144,8 +145,10 @@ def test_a_mirror_whose_last_bytes_never_come_is_given_up_and_the_disk_does_not_
             disk.write(image())
         place.order()
 
-        with Machine(box, place.server.port):
-            failed = place.event("machine.flash_failed", GIVEN_UP_SECONDS)
+        with Machine(box, place.server.port) as machine:
+            machine.wait_for("trying again", STORY_SECONDS)
+            machine.wait_for("FAILED", GIVEN_UP_SECONDS)
+            failed = place.event("machine.flash_failed")
             left = box.disk.read_bytes()
 
         assert "bytes came in 30 seconds" in json.dumps(failed["details"])
