@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,6 +16,9 @@ SAME_BOOT = timedelta(minutes=10)
 AT_ONCE = timedelta(seconds=10)
 MAX_DETAILS = 12
 MAX_TEXT = 200
+
+# What firmware says in option 93 (RFC 4578); 0 says no more than that it has a BIOS.
+_TOLD = {7: "x86_64", 9: "x86_64", 16: "x86_64", 11: "arm64", 19: "arm64"}
 
 Value = str | int | float | bool | None
 
@@ -61,6 +64,15 @@ class Seen:
     def until(self) -> datetime:
         """When it was last seen."""
         return self.last_at or self.at
+
+
+def architecture_told(stages: Sequence[Seen]) -> str | None:
+    """That of the machine, as its firmware last told proxy DHCP; the stages oldest first."""
+    for seen in reversed(stages):
+        code = seen.detail.get("architecture")
+        if seen.stage is Stage.DHCP_OFFERED and isinstance(code, int) and code in _TOLD:
+            return _TOLD[code]
+    return None
 
 
 def repeats(before: Seen, after: Seen) -> bool:

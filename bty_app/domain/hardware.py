@@ -20,6 +20,8 @@ MAX_NODES = 20_000
 MAX_PARTS = 512  # of one kind
 MAX_TEXT = 128
 _GRAIN = 256 * 2**20  # what a kernel keeps for itself is less than this
+# What only processors of that kind can; `asimd` is what arm64 calls that which 32 bit calls neon.
+_CAPABILITIES = (("x86-64", "x86_64"), ("asimd", "arm64"), ("fpu", "i386"))
 _EMPTY_SLOTS = ("[empty]", "empty", "no module installed", "none", "unknown")
 
 Node = Mapping[str, object]
@@ -121,14 +123,22 @@ def digest(facts: Facts) -> str:
 
 
 def architecture(lshw: object) -> str | None:
-    """`x86_64` or `i386`, where the processors say so; None where they do not."""
+    """`x86_64`, `arm64` or `i386`, where the processors say so; None where they do not."""
     if not isinstance(lshw, dict | list):
         return None
     cpus = [node for node in _walk(lshw) if text_of(node, "class") == "processor"]
-    for name, arch in (("x86-64", "x86_64"), ("fpu", "i386")):
+    for name, arch in _CAPABILITIES:
         if any(isinstance(c := node.get("capabilities"), dict) and name in c for node in cpus):
             return arch
     return None
+
+
+def architecture_in(text: str) -> str | None:
+    """As `architecture`, of a tree as it is stored; None where others have written there."""
+    try:
+        return architecture(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
 
 
 def volumes(lshw: object, serial: str) -> tuple[Volume, ...]:
