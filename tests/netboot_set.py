@@ -24,9 +24,7 @@ def made_set(
     return with_manifest(version, files, arch)
 
 
-def with_manifest(
-    version: str, files: Mapping[str, bytes], arch: str = X86_64
-) -> dict[str, bytes]:
+def with_manifest(version: str, files: Mapping[str, bytes], arch: str = X86_64) -> dict[str, bytes]:
     """`files` and a manifest that lists them all."""
     return {**files, live_file(version, "sha256", arch): sums(files)}
 

@@ -136,6 +136,11 @@ def test_the_processors_say_what_they_are() -> None:
     assert architecture(of("fpu", "vme")) == "i386"
     assert architecture(of("fpu", "x86-64")) == "x86_64"
     assert architecture(of()) is None
+    # As lshw tells it of a machine with UEFI and ACPI.
+    system = {"cp15_barrier": True, "setend": True, "swp": True, "tagged_addr_disabled": True}
+    by_dmi = {"class": "system", "width": 64, "capabilities": system}
+    assert architecture({**by_dmi, "children": [{"class": "processor"}]}) == "arm64"
+    assert architecture([{"class": "system", "capabilities": ["x86-64"]}]) is None
     assert architecture_in('{"class": "sys') is None
 
 
