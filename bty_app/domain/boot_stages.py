@@ -17,6 +17,9 @@ AT_ONCE = timedelta(seconds=10)
 MAX_DETAILS = 12
 MAX_TEXT = 200
 
+# What firmware says in option 93 (RFC 4578); 0 says no more than that it has a BIOS.
+_TOLD = {7: "x86_64", 9: "x86_64", 16: "x86_64", 11: "arm64", 19: "arm64"}
+
 Value = str | int | float | bool | None
 
 
@@ -79,6 +82,15 @@ def said_before(earlier: Sequence[Seen], now: Seen) -> int | None:
             return place
         if not {earlier[place].stage, now.stage} <= _BY_TURNS:
             break
+    return None
+
+
+def architecture_told(stages: Sequence[Seen]) -> str | None:
+    """That of the machine, as its firmware last told proxy DHCP; the stages oldest first."""
+    for seen in reversed(stages):
+        code = seen.detail.get("architecture")
+        if seen.stage is Stage.DHCP_OFFERED and isinstance(code, int) and code in _TOLD:
+            return _TOLD[code]
     return None
 
 

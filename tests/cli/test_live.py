@@ -16,7 +16,6 @@ from bty_app.live import build
     [
         ((), 65, "say where it goes"),
         (("--iso", "x.iso", "--arch", "arm64"), 65, "only for amd64"),
-        (("--install", "--arch", "arm64"), 65, "only for amd64"),
         (("--output", "README.md"), 75, "exists already"),
         (("--output", "new", "--suite", "a b"), 65, "no name of a Debian suite"),
         (("--output", "new", "--name", "../x"), 78, "must be a version"),

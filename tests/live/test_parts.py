@@ -191,7 +191,7 @@ def test_the_recipe_is_the_directory_that_people_read() -> None:
     assert "python3" in recipe.Recipe("1").packages
     assert "linux-image-arm64" in recipe.Recipe("1", arch="arm64").packages
     assert recipe.Recipe("1").file("initrd") == "bty-netboot-pc-x86_64-v1.initrd"
-    assert recipe.Recipe("1", arch="arm64").file("initrd") == "bty-netboot-arm64-v1.initrd"
+    assert recipe.Recipe("1", arch="arm64").file("initrd") == "bty-netboot-pc-arm64-v1.initrd"
     assert "dropbear-bin" not in recipe.Recipe("1").packages
     assert "dropbear-bin" in recipe.Recipe("1", ssh_key="ssh-ed25519 AAAA").packages
 

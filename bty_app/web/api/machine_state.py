@@ -36,19 +36,30 @@ MACHINE_STATE = Record(
     "MachineState",
     optional=MACHINE.optional,
 )
+_DETAIL = record(
+    "MachineDetail",
+    **MACHINE_STATE.fields,
+    architecture=Nullable(
+        Text("x86_64, arm64 or i386, where its inventory or its firmware says so.")
+    ),
+)
 
 
 class MachineState:
     """`/api/v1/machines/{mac}`."""
 
-    operations = declared(GET=Operation(answers("The machine.", MACHINE_STATE)))
+    operations = declared(GET=Operation(answers("The machine.", _DETAIL)))
 
     def __init__(self, machines: Machines) -> None:
         self._machines = machines
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """The record, where the machine is in its cycle, and how far a flash is."""
-        resp.media = state_json(self._machines.get(parse_mac(mac)))
+        shown = self._machines.get(parse_mac(mac))
+        resp.media = {
+            **state_json(shown),
+            "architecture": self._machines.architecture(shown.machine.mac),
+        }
 
 
 def state_json(shown: Shown) -> dict[str, object]:

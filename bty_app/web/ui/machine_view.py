@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from bty_app.domain import hardware
 from bty_app.domain.boot_timeline import Kind
 from bty_app.domain.events import Query
 from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
@@ -75,7 +74,8 @@ class MachineView:
         entries = self.knows.catalog.published().entries
         found = disks_of(shown.known_disks) or ()
         options = self.knows.settings.flash_options()
-        return Choices(entries, found, hardware.architecture(lshw), lshw, options)
+        arch = self.knows.hardware.architecture(shown.machine.mac)
+        return Choices(entries, found, arch, lshw, options)
 
     def form(self, shown: Shown, entered: Entered, checked: Checked) -> dict[str, object]:
         """The values of its form and of what stands beside it."""
@@ -141,6 +141,7 @@ class MachineView:
             "script": self._scripts.of(decided, base_url),
             "plan": json.dumps(plan, indent=2, ensure_ascii=False),
             "disks": disks_of(shown.known_disks) or (),
+            "architecture": self.knows.hardware.architecture(mac),
             "facts": self.knows.hardware.facts(mac),
             "history": self.knows.hardware.history(mac),
             "hang": boots[0].hang if boots and boots[0].kind is Kind.HANGS else None,
