@@ -14,6 +14,7 @@ from functools import partial
 
 from bty_app.domain import bulk_events
 from bty_app.domain.bulk import (
+    ACT_NAMES,
     Act,
     Kind,
     parse_act,
@@ -256,7 +257,7 @@ class Bulk:
         if count <= SLICE and not self._sender.is_slow(self.progress(act_id).act):
             whole(None)
         else:
-            title = f"{count} machines: {self.progress(act_id).act.kind.value}"
+            title = f"{count} machines: {ACT_NAMES[self.progress(act_id).act.kind]}"
             self._jobs.submit(JOB_KIND, act_id, title, whole)
         return self.progress(act_id)
 
