@@ -53,6 +53,31 @@ class Stage(StrEnum):
 # They come by turns, as often as firmware asks.
 _BY_TURNS = frozenset({Stage.DHCP_ASKED, Stage.DHCP_OFFERED, Stage.DHCP_IGNORED})
 TURNS = 8  # how far back one that repeats itself is looked for
+# What people read.
+STAGE_NAMES = {
+    Stage.DHCP_ASKED: "DHCP: asked",
+    Stage.DHCP_OFFERED: "DHCP: boot file offered",
+    Stage.DHCP_IGNORED: "DHCP: not answered",
+    Stage.TFTP_STARTED: "TFTP: boot file begun",
+    Stage.TFTP_DONE: "TFTP: boot file sent",
+    Stage.TFTP_FAILED: "TFTP: failed",
+    Stage.HTTP_LOADER: "HTTP: boot file asked for",
+    Stage.BOOTSTRAP: "iPXE has started",
+    Stage.SCRIPT: "Script given",
+    Stage.KERNEL_STARTED: "Kernel begun",
+    Stage.KERNEL_DONE: "Kernel sent",
+    Stage.KERNEL_FAILED: "Kernel cut off",
+    Stage.INITRD_STARTED: "Initrd begun",
+    Stage.INITRD_DONE: "Initrd sent",
+    Stage.INITRD_FAILED: "Initrd cut off",
+    Stage.CLIENT: "Live environment has started",
+    Stage.INVENTORY: "Hardware reported",
+    Stage.PLAN: "Plan given",
+    Stage.FLASHING: "Flash",
+    Stage.FLASHED: "Flash complete",
+    Stage.FLASH_FAILED: "Flash failed",
+    Stage.BOOTED: "Its system is up",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,18 @@ class Kind(StrEnum):
     POWER = "power"
 
 
+# What people read; a sentence goes on from there.
+ACT_NAMES = {
+    Kind.SET: "set mode, image, target disk, wiping",
+    Kind.ADD_LABELS: "add labels",
+    Kind.REMOVE_LABELS: "remove labels",
+    Kind.FLASH_AGAIN: "flash again",
+    Kind.FORGET: "forget",
+    Kind.WAKE: "wake (wake-on-LAN)",
+    Kind.POWER: "power hook",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """An act with what it sets; None leaves as it is. `expires_hours` bounds a flash it orders."""

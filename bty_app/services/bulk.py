@@ -14,7 +14,7 @@ from functools import partial
 
 from bty_app.domain import bulk_events
 from bty_app.domain.bulk import Site
-from bty_app.domain.bulk_act import Act, Kind, parse_act
+from bty_app.domain.bulk_act import ACT_NAMES, Act, Kind, parse_act
 from bty_app.domain.jobs import Job, Teller
 from bty_app.domain.jobs import Step as Told
 from bty_app.domain.mac import Mac
@@ -255,7 +255,7 @@ class Bulk:
         if count <= SLICE and not self._sender.is_slow(self.progress(act_id).act):
             whole(None)
         else:
-            title = f"{count} machines: {self.progress(act_id).act.kind.value}"
+            title = f"{count} machines: {ACT_NAMES[self.progress(act_id).act.kind]}"
             self._jobs.submit(JOB_KIND, act_id, title, whole)
         return self.progress(act_id)
 

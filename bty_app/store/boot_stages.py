@@ -54,6 +54,22 @@ def of(tx: Tx, mac: Mac) -> list[Seen]:
     return [_seen(row) for row in tx.rows(sql, mac) if row[1] in _STAGES]
 
 
+def after(tx: Tx, number: int, *, limit: int) -> list[tuple[int, str, Seen | None]]:
+    """Stages of all machines behind this number, oldest first: the number of each, its machine,
+    and the stage, None for one that is not known any more.
+    """
+    sql = f"SELECT {_COLUMNS}, id, mac FROM boot_stages WHERE id > ? ORDER BY id LIMIT ?"
+    return [
+        (row[-2], row[-1], _seen(row[:-2]) if row[1] in _STAGES else None)
+        for row in tx.rows(sql, number, limit)
+    ]
+
+
+def newest(tx: Tx) -> int:
+    """The number of the last one; 0 when there is none."""
+    return int(tx.value("SELECT max(id) FROM boot_stages") or 0)
+
+
 def _add(tx: Tx, mac: Mac, seen: Seen) -> None:
     sql = f"SELECT {_COLUMNS}, id FROM boot_stages WHERE mac = ? ORDER BY id DESC LIMIT ?"
     rows = [row for row in tx.rows(sql, mac, TURNS) if row[1] in _STAGES][::-1]

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import falcon
 
-from bty_app.domain.bulk_act import AS_THE_SITE, Act, Kind, parse_act
+from bty_app.domain.bulk_act import ACT_NAMES, AS_THE_SITE, Act, Kind, parse_act
 from bty_app.domain.disk_policy import Policy
 from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import parse_mac
@@ -24,15 +24,7 @@ from bty_app.web.forms import Form, form_of
 from bty_app.web.machine_query import QueryString, query_of
 from bty_app.web.pages import Answer, Pages, see_other
 
-ACTS = {
-    Kind.SET: "Set mode, image, target disk, wiping",
-    Kind.ADD_LABELS: "Add labels",
-    Kind.REMOVE_LABELS: "Remove labels",
-    Kind.FLASH_AGAIN: "Flash again",
-    Kind.FORGET: "Forget",
-    Kind.WAKE: "Wake (wake-on-LAN)",
-    Kind.POWER: "Power hook",
-}
+ACTS = {kind: f"{words[0].upper()}{words[1:]}" for kind, words in ACT_NAMES.items()}
 POLICIES = {
     Policy.ONLY: "the only disk",
     Policy.SMALLEST_NVME: "the smallest NVMe disk",
