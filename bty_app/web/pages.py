@@ -12,6 +12,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateNotFoun
 from markupsafe import Markup
 
 from bty_app import __version__
+from bty_app.domain.mac import Mac, parse_mac
+from bty_app.errors import InvalidInputError
 from bty_app.services.sessions import Sessions
 from bty_app.web.assets import Assets
 from bty_app.web.ui.alerts import Alerts
@@ -74,7 +76,19 @@ class Pages:
 
     def error(self, req: falcon.Request, resp: falcon.Response, status: int, detail: str) -> None:
         """Answer with a page that says what went wrong."""
-        self.render(req, resp, Answer("error.html", {"detail": detail}, status))
+        values: dict[str, object] = {"detail": detail, "machine": _machine_in(req.path)}
+        self.render(req, resp, Answer("error.html", values, status))
+
+
+def _machine_in(path: str) -> Mac | None:
+    """The machine that a path below /ui/machines/ is about."""
+    steps = path.split("/")
+    if steps[1:3] != ["ui", "machines"] or len(steps) < 5:
+        return None
+    try:
+        return parse_mac(steps[3])
+    except InvalidInputError:
+        return None
 
 
 class ErrorPages:

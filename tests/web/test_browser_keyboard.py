@@ -166,6 +166,9 @@ def test_a_machine_is_armed_anew_although_somebody_else_has_saved_meanwhile(
         page.keyboard.press("Enter")
         expect(page.get_by_text("was saved by somebody else meanwhile")).to_be_visible()
         assert running.services.machines.get(MAC).machine.boot_mode == BootMode.FLASH_ALWAYS
+        go_to(page, "Go to the machine")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name=MAC)).to_be_visible()
         page.goto(f"http://{HOST}:{port}/ui/machines/{MAC}/again")
         go_to(page, "Arm it anew")
         page.keyboard.press("Enter")
