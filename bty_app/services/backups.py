@@ -24,6 +24,7 @@ from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError, CancelledError, ConflictError, StorageError
 from bty_app.services.backup_files import BackupPlan, BackupResult, free_name, write_backup
 from bty_app.services.backup_journal import CREATE, PRUNED, REMOVE, Journal, removal
+from bty_app.services.backup_turns import alone_in_turn
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.verify import Verdict, verify
 from bty_app.store import backup_state
@@ -39,12 +40,13 @@ _DRILL = "drill: "
 @dataclass(frozen=True, slots=True)
 class Order:
     """A backup that is wanted; without a name it is that of the moment, and `include_state` is
-    what the settings say where it is None.
+    what the settings say where it is None. Another one under way is waited for so long.
     """
 
     trigger: str
     backup_id: str = ""
     include_state: bool | None = None
+    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +116,14 @@ class Backups:
         """Make a backup, read it back, and let retention have its say; durable when this returns.
 
         Raises:
-            ConflictError: another one is being made; or this appliance moves, or has moved.
+            ConflictError: another one is still being made; or this appliance moves, or has moved.
             CancelledError: the teller ended it; nothing of it is left.
             StorageError: it could not be made, or is not sound; what there was is as it was.
         """
-        now = self._clock()
         self.journal.check()
-        with self.shelf.alone():
+        with alone_in_turn(self.shelf, order.wait_seconds, self.journal.under_way, teller):
+            self.journal.check()
+            now = self._clock()
             self._tidy()
             name = free_name(self.shelf.directory, order.backup_id or name_of(now))
             self._attempted(order, now)

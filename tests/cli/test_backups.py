@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from bty_app.errors import MovedError
 from bty_app.services.backup_files import sha256_of
 from bty_app.services.own_program import OwnProgram
 from bty_app.store import move_mark
+from bty_app.store.backup_shelf import Shelf
 from tests import original_state
 from tests.domain.test_bundle import GOLDEN
 from tests.fresh_state import make_state
@@ -125,6 +128,27 @@ def test_a_child_tells_how_far_it_is_and_ends_with_its_parent(state: Path) -> No
     assert json.loads(ended.stdout)["error"]["code"] == "cancelled"
     assert ended.returncode == 1
     assert len(names(state)) == 1
+
+
+def test_beside_another_one_it_waits_or_is_told_at_once(
+    state: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [sys.executable, "-m", "bty_app", "backup", "--state-dir", str(state)]
+    told = tmp_path / "told"
+    with ExitStack() as other, told.open("w") as err:
+        other.enter_context(Shelf(state / "backups").alone())
+        assert run(state, "backup", "--no-wait") == 75
+        with subprocess.Popen(words, stderr=err, stdout=subprocess.DEVNULL) as going:
+            while going.poll() is None and "waiting for" not in told.read_text():
+                select.select([], [], [], 0.05)
+            assert going.poll() is None
+            assert names(state) == []
+            other.close()
+    assert going.returncode == 0
+
+    assert len(names(state)) == 1
+    assert f"(pid {os.getpid()})" in told.read_text()
+    assert capfd.readouterr().err.count("a backup is being made in") == 1
 
 
 def renewed_sums(backup: Path) -> None:

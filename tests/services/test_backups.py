@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.fresh_state import make_state
 START = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 OPERATOR = By(Actor.OPERATOR, "192.0.2.1")
 MANUAL, SCHEDULED = Order("manual"), Order("scheduled")
+HOUR = timedelta(hours=1)
 ONE = "02:00:00:00:00:01"
 
 
@@ -136,6 +138,43 @@ def test_one_backup_at_a_time(site: Site) -> None:
         site.backups.create(MANUAL, Quiet())
 
     assert site.kinds() == []
+
+
+class Waiting(Quiet):
+    """Lets the other one end after so many looks; notes what it is told."""
+
+    def __init__(self, looks: int, ends: Callable[[], object]) -> None:
+        self.looks = looks
+        self.ends = ends
+        self.words: list[str] = []
+
+    def tell(self, step: Step) -> None:
+        self.words.append(step.words)
+
+    def wait(self, _seconds: float) -> None:
+        self.looks -= 1
+        if self.looks == 0:
+            self.ends()
+
+
+def test_another_backup_under_way_is_waited_for_and_named(site: Site) -> None:
+    with pytest.raises(KilledError):  # it has said which one it makes
+        site.backups.create(MANUAL, Ending("copying", KilledError()))
+    with ExitStack() as other:
+        other.enter_context(site.shelf.alone())
+        teller = Waiting(3, lambda: (other.close(), setattr(site, "moment", START + HOUR)))
+        made = site.backups.create(replace(MANUAL, wait_seconds=600.0), teller)
+
+    assert teller.words[:3] == ["waiting for the backup 2026-11-22T03-00-00Z"] * 3
+    assert made.backup.id == "2026-11-22T04-00-00Z", "it is of the moment at which it began"
+
+
+def test_it_is_not_waited_for_without_end(site: Site) -> None:
+    teller = Waiting(0, lambda: None)
+    with site.shelf.alone(), pytest.raises(ConflictError, match="being made"):
+        site.backups.create(replace(MANUAL, wait_seconds=2.0), teller)
+
+    assert len(teller.words) == 8
 
 
 def test_a_cancelled_backup_leaves_nothing_but_its_rows(site: Site) -> None:
