@@ -87,7 +87,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 
 def _as_data(done: Created) -> dict[str, object]:
-    more = {"skipped": list(done.skipped), "pruned": list(done.pruned)}
+    more = {"skipped": list(done.skipped), "pruned": list(done.pruned), "is_new": done.is_new}
     return backup_data(done.backup, done.path) | more
 
 

@@ -61,6 +61,11 @@ def public_url(premises: Premises) -> Iterator[Finding]:
 
 def clock(premises: Premises) -> Iterator[Finding]:
     """The clock is not behind what is recorded."""
+    backups = premises.backups
+    if backups is not None and (why := backups.clock_doubt().sentence):
+        remedy = "set the clock (NTP): until then no backup is removed, and the schedule waits"
+        yield Finding(Level.FAULT, why, remedy)
+        return
     if premises.database is None:
         return
     newest = _newest(premises.database)
