@@ -66,6 +66,13 @@ class Server:
         "Proxies whose X-Forwarded-For is believed: addresses or networks, a list or separated "
         "by commas.",
     )
+    machine_networks: tuple[Network, ...] = _key(
+        (),
+        values.networks,
+        "networks",
+        "The networks of machines: from elsewhere, what machines ask (/pxe/, /boot/, the client) is"
+        " refused. None: all may ask.",
+    )
     session_secret: str = _key(
         "",
         values.session_secret,

@@ -32,6 +32,7 @@ from bty_app.services.contacts import Contacts
 from bty_app.services.current_images import CurrentImages
 from bty_app.services.discovery import Bounds
 from bty_app.services.doctor_jobs import DoctorJobs
+from bty_app.services.event_trimming import EventTrimming
 from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health, Others
 from bty_app.services.image_cache import ImageCache
@@ -203,6 +204,7 @@ def services(
         doctor_jobs=DoctorJobs(doctor, jobs, clock),
         settings=settings,
         tokens=Tokens(database, clock),
+        event_trimming=EventTrimming(database, settings, clock),
         webhooks=parts.webhooks(config, database, settings, clock),
         departure=departure,
         restore=parts.restore(config, revisions, departure, clock),

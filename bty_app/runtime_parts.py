@@ -292,6 +292,7 @@ def options(config: Config) -> Options:
     return Options(
         public_url=config.server.public_url,
         trusted_proxies=config.server.trusted_proxy,
+        machine_networks=config.server.machine_networks,
         inventory_max_bytes=config.tuning.inventory_max_bytes,
         max_upload_bytes=config.tuning.max_upload_bytes,
     )

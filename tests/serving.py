@@ -182,6 +182,7 @@ def site(
     state_dir: Path,
     *,
     trusted: str = "",
+    machines_from: str = "",
     public_url: str = "",
     tuning: Tuning = PLENTY,
     clock: Clock | None = None,
@@ -197,6 +198,7 @@ def site(
         server=Server(
             public_url=public_url,
             trusted_proxy=tuple(ipaddress.ip_network(net) for net in trusted.split()),
+            machine_networks=tuple(ipaddress.ip_network(net) for net in machines_from.split()),
         ),
         paths=Paths(
             state_dir=state_dir,

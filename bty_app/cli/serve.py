@@ -138,6 +138,7 @@ def tasks(services: Services) -> dict[str, Callable[[], object]]:
         "silence": services.reports.report_silence,
         "cache": services.keeper.turn,
         "tokens": services.tokens.note_uses,
+        "event-trimming": services.event_trimming.turn,
         "offsite": services.offsite.turn,
         "late-events": services.late.flush,
     }

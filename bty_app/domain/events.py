@@ -104,6 +104,7 @@ class Kind(StrEnum):
     MIGRATION_CANCELLED = "system.migration.cancelled"
     MIGRATION_ARRIVED = "system.migration.arrived"
     HOST_CHANGED = "system.host.changed"
+    EVENTS_TRIMMED = "system.events.trimmed"
     SCHEMA_RETURNED = "system.schema.returned"
 
 
@@ -210,6 +211,11 @@ def chain_value(before: str, fields: Iterable[str | None]) -> str:
     """
     text = json.dumps([before, *fields])
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def asks_for_acknowledgement(kind: str) -> bool:
+    """Whether a row of this kind waits until somebody has seen it."""
+    return kind.endswith("failed") or kind == Kind.SCHEMA_RESET.value
 
 
 def chained_fields(event: StoredEvent) -> tuple[str | None, ...]:

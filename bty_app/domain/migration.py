@@ -12,6 +12,7 @@ from typing import Final
 from bty_app.domain import json_bounds
 from bty_app.errors import InvalidInputError, ValidationError
 
+BUSY_SECONDS: Final = 1800.0  # a backup of a large database and its drill take minutes
 LEASE_SECONDS: Final = 120.0  # an old appliance whose successor says nothing for so long goes on
 MAX_FILES: Final = 10_000
 MAX_FILE_BYTES: Final = 64 * 2**30
@@ -67,7 +68,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Appliance:
-    """What an appliance says of itself to the one that is to take its place."""
+    """What an appliance says of itself to the one that is to take its place.
+
+    `busy`: what it does at present that ends by itself, and before which it cannot be left.
+    """
 
     state: State
     to: str
@@ -78,6 +82,7 @@ class Appliance:
     flashing: int
     boot: tuple[Part, ...]
     links: Mapping[str, str]
+    busy: str = ""
 
 
 def parse_address(text: object) -> str:
@@ -138,6 +143,7 @@ def parse_appliance(data: bytes) -> Appliance:
             flashing=int(found["flashing"]),
             boot=parse_parts(found["boot"]),
             links=_links(found["links"]),
+            busy=str(found.get("busy", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInputError(f"that is no appliance that can be moved: {error!r}") from error

@@ -37,6 +37,22 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def no_or_within(low: int, high: int) -> Callable[[str], int]:
+    """The rule of a number within bounds, both included, or 0 for none."""
+
+    def parse(text: str) -> int:
+        try:
+            return whole_number(0, 0)(text)
+        except ValueError:
+            pass
+        try:
+            return whole_number(low, high)(text)
+        except ValueError:
+            raise ValueError(f"0, or a whole number from {low} to {high}") from None
+
+    return parse
+
+
 def time_zone(text: str) -> str:
     """The rule of the name of a time zone."""
     try:

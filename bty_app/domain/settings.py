@@ -18,7 +18,7 @@ from bty_app.domain.flash_options import WIPE_METHODS, FlashOptions
 from bty_app.domain.flash_rules import Hours, Rules, parse_hours
 from bty_app.domain.machine import parse_assignment
 from bty_app.domain.release import check_source, check_tag
-from bty_app.domain.setting import Setting, time_zone, value, whole_number
+from bty_app.domain.setting import Setting, no_or_within, time_zone, value, whole_number
 from bty_app.errors import ValidationError
 
 __all__ = [
@@ -145,6 +145,13 @@ FLASH_VERIFY = Setting(
     _one_of("no", "yes"),
     "Whether everything is read back from the disk and compared after an image was written.",
 )
+EVENTS_KEEP_DAYS = Setting(
+    "events.keep_days",
+    0,
+    no_or_within(30, 36_500),
+    "Events older than this many days are removed, the oldest first, up to the first failure that"
+    " nobody has acknowledged. 0: all are kept. At least 30.",
+)
 UNDO_MINUTES = Setting(
     "bulk.undo_minutes",
     30,
@@ -197,6 +204,7 @@ SETTINGS = (
     *(GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES),
     *FLASH_RULES,
     *(FLASH_WIPE, FLASH_VERIFY),
+    EVENTS_KEEP_DAYS,
     UNDO_MINUTES,
     *UPSTREAM,
     WEBHOOK_TARGETS,

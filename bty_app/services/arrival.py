@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bty_app.domain.jobs import Teller
+from bty_app.domain.jobs import Step, Teller
 from bty_app.domain.migration import (
     ARRIVING,
+    BUSY_SECONDS,
     Appliance,
     Mark,
     Part,
@@ -31,6 +34,8 @@ from bty_app.store import links, locks, publish
 from bty_app.store.backup_shelf import STATE
 from bty_app.store.directories import disk_failures
 from bty_app.upstream.appliance import OtherAppliance
+
+_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,18 @@ class Arrival:
     """One move."""
 
     def __init__(
-        self, old: OtherAppliance, places: Places, teller: Teller, clock: Clock = utc_now
+        self,
+        old: OtherAppliance,
+        places: Places,
+        teller: Teller,
+        clock: Clock = utc_now,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._old = old
         self._places = places
         self._clock = clock
+        self._steady = steady
+        self._teller = teller
         self._carrier = Carrier(old, teller)
         self._stage = places.state_dir / ARRIVING
 
@@ -119,7 +131,7 @@ class Arrival:
             self._carrier.bring("boot", part, self._places.boot_dir / part.name)
         for name, target in found.links.items():
             links.point_link(self._places.boot_dir / name, target)
-        parts = self._old.leave(wanted.address, anyway=wanted.anyway)
+        parts = self._left(wanted)
         try:
             copy = self._copied(parts)
             mark = Mark(self._old.url, stamp(self._clock()), copy)
@@ -133,6 +145,22 @@ class Arrival:
         except ConflictError:  # it goes on, so this copy may never begin
             (self._stage / WHOLE).unlink(missing_ok=True)
             raise
+
+    def _left(self, wanted: Wanted) -> tuple[Part, ...]:
+        """The files of its copy, once what it is doing at present has ended."""
+        until, was_refused = self._steady() + BUSY_SECONDS, False
+        while True:
+            busy = self._old.described().busy
+            if busy and self._steady() < until:
+                self._teller.tell(Step(f"waiting for {self._old.url}: {busy} there"))
+                self._teller.wait(_PAUSE_SECONDS)
+                continue
+            try:
+                return self._old.leave(wanted.address, anyway=wanted.anyway)
+            except ConflictError:  # it may have become busy since it was asked
+                if was_refused:
+                    raise
+                was_refused = True
 
     def _copied(self, parts: tuple[Part, ...]) -> str:
         """Bring the copy; the digest of its database."""

@@ -154,6 +154,7 @@ class Departure:
             flashing=flashing,
             boot=self.boot.parts(),
             links=self.boot.links(),
+            busy="a copy is being made" if self._copying.locked() else self._busy(),
         )
 
     # -- what is done --------------------------------------------------------------------------

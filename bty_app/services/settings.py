@@ -117,6 +117,10 @@ class Settings:
         """For how many minutes an act on many machines can be undone."""
         return int(table.value(table.UNDO_MINUTES, self.stored()))
 
+    def events_keep_days(self) -> int:
+        """For how many days events are kept; 0 for ever."""
+        return int(table.value(table.EVENTS_KEEP_DAYS, self.stored()))
+
     def silence_minutes(self) -> int:
         """After how many minutes without a word a flash is a fault."""
         return int(table.value(table.SILENCE_MINUTES, self.stored()))

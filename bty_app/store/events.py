@@ -12,11 +12,13 @@ from bty_app.domain.events import (
     Kind,
     Query,
     StoredEvent,
+    asks_for_acknowledgement,
     by_token,
     chain_value,
     details_text,
     first_broken,
 )
+from bty_app.store import instance
 from bty_app.store.database import Row, Tx
 
 _COLUMNS = (
@@ -185,6 +187,34 @@ def flashes_by_hour(tx: Tx, since: str) -> list[tuple[str, bool, int]]:
         Kind.MACHINE_HEARTBEAT_FAILED.value,
     )
     return [(str(hour), bool(failed), int(count)) for hour, failed, count in rows]
+
+
+def oldest_ts(tx: Tx) -> str | None:
+    """When the first row that is left was written."""
+    found = tx.value("SELECT ts FROM events ORDER BY id LIMIT 1")
+    return None if found is None else str(found)
+
+
+def trim(tx: Tx, *, before: str, limit: int) -> tuple[StoredEvent, int] | None:
+    """Remove rows from the start on, at most `limit` and all older than `before`.
+
+    It stops at a failure that waits for an acknowledgement. The chain begins behind them then.
+
+    Returns:
+        The last one, and how many they were; None where there is none.
+    """
+    last = None
+    for row in tx.rows(f"SELECT {_COLUMNS} FROM events ORDER BY id LIMIT ?", limit):
+        event = _stored(row)
+        if event.ts >= before or (not event.acknowledged and asks_for_acknowledgement(event.kind)):
+            break
+        last = event
+    if last is None:
+        return None
+    count = tx.run("DELETE FROM events WHERE id <= ?", last.id)
+    instance.put(tx, "chain_start", last.chain)
+    tx.touch("events")
+    return last, count
 
 
 def acknowledge(tx: Tx, event_id: int, *, acknowledged: bool = True) -> bool:

@@ -298,6 +298,8 @@ def _events(tx: Tx) -> tuple[int, int]:
     foreign = tx.value(
         "SELECT count(*) FROM backup.events AS b WHERE NOT EXISTS"
         " (SELECT 1 FROM main.events AS n WHERE n.id = b.id AND n.chain = b.chain)"
+        # What is older than the first one here was removed by age, or is of a log before it.
+        " AND b.id >= (SELECT coalesce(min(id), 0) FROM main.events)"
     )
     return int(tx.value("SELECT count(*) FROM main.events")), int(foreign)
 

@@ -26,6 +26,7 @@ from bty_app.web.api import webhooks as webhooks_api
 from bty_app.web.api.machine_state import MachineState
 from bty_app.web.assets import Assets, StaticFile
 from bty_app.web.auth import Cookies, SessionCheck
+from bty_app.web.machine_networks import MachineNetworks
 from bty_app.web.middleware import Front
 from bty_app.web.openapi import OpenApi
 from bty_app.web.operations import Routes
@@ -57,7 +58,8 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     )
     pages = Pages(assets, services.sessions, alerts)
     app: falcon.App[Any, Any] = falcon.App(
-        middleware=[front, check, ErrorPages(pages)], independent_middleware=True
+        middleware=[front, check, MachineNetworks(options.machine_networks), ErrorPages(pages)],
+        independent_middleware=True,
     )
     # A client's POST must never be answered with a redirect (CONTRACT 0.1).
     app.req_options.strip_url_path_trailing_slash = True

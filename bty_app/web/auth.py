@@ -48,6 +48,12 @@ class Cookies:
         resp.unset_cookie(COOKIE, same_site="Strict", path="/")
 
 
+def is_open(resource: object, method: str) -> bool:
+    """Whether it is answered to whoever asks."""
+    closed: tuple[str, ...] = getattr(resource, "closed_methods", ())
+    return bool(getattr(resource, "open_to_all", False)) and method not in closed
+
+
 class SessionCheck:
     """Lets a request through to a closed resource, or not."""
 
@@ -76,8 +82,7 @@ class SessionCheck:
             falcon.HTTPForbidden: a change that another site's page may have asked for.
         """
         req.context.max_form_bytes = getattr(resource, "max_form_bytes", MAX_BYTES)
-        closed = req.method in getattr(resource, "closed_methods", ())
-        if getattr(resource, "open_to_all", False) and not closed:
+        if is_open(resource, req.method):
             return
         token = bearer(req)
         if token is not None:

@@ -118,6 +118,12 @@ def client_address(
     return str(address)
 
 
+def is_within(text: str | None, networks: Sequence[Network]) -> bool:
+    """Whether the address is of one of the networks; one that is none is of no network."""
+    address = _address(text)
+    return address is not None and _within(address, networks)
+
+
 @lru_cache(maxsize=4096)
 def _address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:

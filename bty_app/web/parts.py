@@ -24,6 +24,7 @@ from bty_app.services.contacts import Contacts
 from bty_app.services.departure import Departure
 from bty_app.services.doctor import Doctor
 from bty_app.services.doctor_jobs import DoctorJobs
+from bty_app.services.event_trimming import EventTrimming
 from bty_app.services.hardware import Hardware
 from bty_app.services.health import Health
 from bty_app.services.jobs import Jobs
@@ -79,6 +80,7 @@ class Services:
     doctor_jobs: DoctorJobs
     settings: Settings
     tokens: Tokens
+    event_trimming: EventTrimming
     account: AccountKeeper
     webhooks: Webhooks
     restore: Restore
@@ -93,5 +95,6 @@ class Options:
 
     public_url: str
     trusted_proxies: tuple[Network, ...]
+    machine_networks: tuple[Network, ...]
     inventory_max_bytes: int
     max_upload_bytes: int

@@ -13,6 +13,7 @@ from bty_app.domain import (
     auth_events,
     bulk_events,
     catalog_events,
+    event_trimming,
     image_events,
     machine_events,
     migration_events,
@@ -26,7 +27,7 @@ from bty_app.domain import bulk as bulk_acts
 from bty_app.domain.artifact_set import SetFacts
 from bty_app.domain.boot import Decision, LiveEnv, Purpose, Reason
 from bty_app.domain.catalog import CatalogEntry, Change, Merge, NewImage
-from bty_app.domain.events import Actor, Event, Kind, Subject
+from bty_app.domain.events import Actor, Event, Kind, StoredEvent, Subject
 from bty_app.domain.flash_rules import Hold, Rule
 from bty_app.domain.image_source import ImageRef
 from bty_app.domain.inventory import Inventory
@@ -41,6 +42,19 @@ from tests.docs.backup_events import BACKUP_EXAMPLES
 from tests.docs.tables import code, table
 
 _IP = "192.0.2.7"
+_STORED = StoredEvent(
+    id=7,
+    ts="2026-08-01T00:00:00.000000+00:00",
+    kind=Kind.MACHINE_BOOTED.value,
+    subject_kind=None,
+    subject_id=None,
+    actor=Actor.PXE_CLIENT.value,
+    source_ip=_IP,
+    summary="booted",
+    details=None,
+    acknowledged=False,
+    chain="c" * 64,
+)
 _MAC = Mac("52:54:00:12:34:56")
 _AT = "2026-11-22T19:07:18.000000+00:00"
 _MACHINE = Machine(
@@ -197,6 +211,10 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
         (
             migration_events.host_changed("a", "b"),
             "The state is served by another host than the last time.",
+        ),
+        (
+            event_trimming.trimmed(_STORED, 7, 90),
+            "Events older than `events.keep_days` were removed; the next row follows `chain`.",
         ),
         (_operator(Kind.LOGIN_SUCCEEDED), "An operator logged in."),
         (

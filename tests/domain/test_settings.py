@@ -45,6 +45,7 @@ TEXTS = [
 ]
 
 RULES = [
+    (table.EVENTS_KEEP_DAYS, ["0", "30", "36500"], ["29", "36501", "", "-1", "٣٠"]),
     (table.FLASH_HOURS, ["", "22:00-06:00", "00:00-23:59"], ["22-6", "24:00-01:00", "1:00-1:00"]),
     (table.FLASH_ZONE, ["UTC", "Europe/Berlin"], ["Mars/Base", "../etc/passwd", "x" * 3000]),
     (table.NEVER_LABELS, ["", "storage", "rack 4, storage"], ["a\nb", "x" * 3000]),
@@ -123,7 +124,7 @@ def test_a_rule_is_taken_in_its_own_form(
     setting: table.Setting, good: list[str], bad: list[str]
 ) -> None:
     for text in good:
-        assert table.value(setting, {setting.key: table.checked(setting, text)}) == text
+        assert str(table.value(setting, {setting.key: table.checked(setting, text)})) == text
     for text in bad:
         with pytest.raises(ValidationError, match=setting.key):
             table.checked(setting, text)

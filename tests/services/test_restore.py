@@ -31,7 +31,7 @@ from bty_app.errors import (
 from bty_app.services.recover import Recover
 from bty_app.services.restore import Page
 from bty_app.services.verify import verify_live
-from bty_app.store import creation, locks, move_mark, rotation
+from bty_app.store import creation, events, locks, move_mark, rotation
 from bty_app.store.backup_shelf import Shelf
 from bty_app.store.catalog import IMPORTED_DIGEST
 from bty_app.store.restore_plan import COLUMNS
@@ -115,6 +115,20 @@ def test_the_audit_log_goes_on(fleet: Fleet) -> None:
     assert details["undo"] == done.way_back.backup_id
     assert details["events_since"] == 2
     assert details["tables"]["machines"] == {"added": 0, "removed": 1, "changed": 1}
+    assert verify_live(fleet.place).sound
+
+
+def test_events_that_were_removed_by_age_are_no_others_of_the_backup(fleet: Fleet) -> None:
+    fleet.write(bind(1), bind(2))
+    backup = fleet.back_up()
+    fleet.write(bind(3))
+    last = fleet.rows("SELECT max(id) FROM events")[0][0]
+    fleet.write(lambda tx: events.trim(tx, before="9999", limit=int(str(last)) - 1))
+
+    effect = fleet.restore.preview(backup, ALL).effect
+
+    assert (effect.events_since, effect.foreign_events) == (1, 0)
+    fleet.restore.apply(backup, ALL, by=BY)
     assert verify_live(fleet.place).sound
 
 

@@ -105,7 +105,10 @@ def test_it_works_without_javascript(
         page.get_by_label("A catalog.toml").set_input_files(file)
         page.get_by_role("button", name="Upload", exact=True).click()
         expect(page.get_by_text("1 new, 0 changed, 0 unchanged")).to_be_visible()
-        page.get_by_role("button", name="Check d.img").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Check d.img").click()
+        while any(job.is_active for job in working.services.jobs.listed()):
+            page.reload()
         page.reload()
         expect(page.locator("tbody").get_by_text("as the catalog says")).to_be_visible()
 

@@ -29,6 +29,7 @@ _APPLIANCE = record(
     instance_id=Text(),
     machines=Whole(),
     flashing=Whole("Machines that are being flashed."),
+    busy=Text("What must end before it can be left, and does by itself; empty if nothing."),
     boot=_PARTS,
     links=Keyed(Text("The set that it leads to.")),
 )
@@ -170,6 +171,7 @@ def _as_data(found: Appliance) -> dict[str, object]:
         "instance_id": found.instance_id,
         "machines": found.machines,
         "flashing": found.flashing,
+        "busy": found.busy,
         "boot": [part.as_data() for part in found.boot],
         "links": dict(found.links),
     }

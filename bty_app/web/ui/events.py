@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import falcon
 
 from bty_app.domain.event_filters import ANY, Filters, around, filters_of
-from bty_app.domain.events import Actor, Kind, StoredEvent
+from bty_app.domain.events import Actor, Kind, StoredEvent, asks_for_acknowledgement
 from bty_app.errors import NotFoundError, ValidationError
 from bty_app.services.audit import SEARCHED, Audit
 from bty_app.services.revisions import Revisions
@@ -18,7 +18,6 @@ from bty_app.web.ui.shared import Shared
 
 ROWS = 50
 MAX_IDS = 500
-_RESET = "system.schema.reset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,4 +179,4 @@ def _ids(values: tuple[str, ...]) -> list[int]:
 
 
 def _is_failure(event: StoredEvent) -> bool:
-    return event.kind.endswith("failed") or event.kind == _RESET
+    return asks_for_acknowledgement(event.kind)

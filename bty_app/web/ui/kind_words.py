@@ -88,6 +88,7 @@ KIND_NAMES = {
     Kind.MIGRATION_CANCELLED: "move taken back",
     Kind.MIGRATION_ARRIVED: "moved to this host",
     Kind.HOST_CHANGED: "started on another host",
+    Kind.EVENTS_TRIMMED: "old events removed",
 }
 ACTOR_NAMES = {
     Actor.OPERATOR: "an operator",
