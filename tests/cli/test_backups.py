@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -71,8 +72,31 @@ def test_a_backup_is_made_listed_pinned_and_removed(
 
     out, err = capsys.readouterr()
     assert f"{state}/backups/{name}: 2 machines" in out
+    assert f"{name}  by hand" in out
     assert "not taken on this server's schedule" in out
     assert "pinned: unpin it first" in err
+
+
+def test_bundles_of_every_release_are_listed_stay_and_come_in(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of the original's schedule have the bundle alone, and no mark of ours."""
+    for golden in GOLDEN.iterdir():
+        name = f"2020-01-01T00-00-0{len(golden.name) % 10}Z"
+        shutil.copytree(golden, state / "backups" / name)
+    old = names(state)
+    assert len(old) == 2
+    assert run(state, "settings", "set", "backup.retention_count", "1") == 0
+    assert run(state, "backup") == 0
+    capsys.readouterr()
+    assert run(state, "backups", "list", "--json") == 0
+    listed = {row["id"]: row for row in said(capsys)}
+
+    assert set(old) < set(listed)
+    for name in old:
+        assert listed[name]["stays"]
+        assert listed[name]["trigger"] is None
+        assert run(tmp_path / f"fresh-{name}", "import", state / "backups" / name) == 0
 
 
 def test_it_works_in_another_directory_and_without_the_database(

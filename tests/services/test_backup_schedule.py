@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import http.server
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +22,7 @@ from bty_app.services.backup_schedule import BackupSchedule, Pinger
 from bty_app.services.backups import Order
 from bty_app.services.jobs import Jobs
 from bty_app.services.revisions import Revisions
+from bty_app.services.verify import verify, verify_live
 from bty_app.store import hardware
 from bty_app.upstream.http import Http
 from tests.services.test_backups import (
@@ -105,6 +109,20 @@ class Watch:
 
 
 @pytest.fixture
+def small_disk(quick_dir: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    place = quick_dir / "disk"
+    place.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"tmpfs", os.fsencode(place), b"tmpfs", 0, b"size=2m") != 0:
+        pytest.fail(f"needs root, to mount a small disk: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield place
+    finally:
+        libc.umount2(os.fsencode(place), 2)  # MNT_DETACH
+
+
+@pytest.fixture
 def watch(tmp_path: Path) -> Iterator[Watch]:
     with site_at(tmp_path) as site:
         yield Watch(site)
@@ -168,6 +186,35 @@ def test_a_disk_that_takes_no_row_does_not_make_it_run_at_every_turn(watch: Watc
         watch.turn(minutes=1)
 
     assert 2 <= watch.made() <= 5
+
+
+def test_a_full_disk_of_backups_costs_nothing_that_there_is(watch: Watch, small_disk: Path) -> None:
+    """STATE-SAFETY 3.11: the database is well, nothing is left over, an alarm, growing pauses."""
+    site = Site(watch.site.database, small_disk / "b")
+    again = Watch(site)
+    again.turn()
+    (good,) = site.shelf.ids()
+    changes(again)
+    ballast = small_disk / "ballast"
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    for _ in range(40):
+        again.turn(hours=1)
+        changes(again)
+
+    assert again.made() <= 1 + 12, "growing pauses"
+    assert site.kinds().count("backup.failed") == 1
+    assert again.schedule.standing().alarm is Alarm.OVERDUE
+    assert verify_live(site.database.path.parent).sound
+    left = {path.name for path in site.shelf.directory.iterdir()}
+    assert left <= {good, ".lock", ".marks.lock"}
+    assert verify(site.shelf.path(good)).sound
+    ballast.unlink()
+    again.turn(hours=7)
+    again.turn(minutes=1)
+    assert len(site.shelf.ids()) == 2
+    assert again.schedule.standing().alarm is Alarm.NONE
 
 
 def test_an_overdue_backup_is_told_of_once_and_its_end_too(watch: Watch) -> None:
