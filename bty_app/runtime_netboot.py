@@ -36,7 +36,10 @@ _log = logging.getLogger(__name__)
 BIOS = ("undionly.kpxe",)
 X64 = ("ipxe.efi", "snponly.efi")
 ARM64 = ("ipxe-arm64.efi", "snponly-arm64.efi")
-_QUIET = frozenset({"dhcp.other", "dhcp.malformed", "dhcp.held-back", "tftp.held-back"})
+# The answer to who asked says it, or is counted.
+_QUIET = frozenset(
+    {"dhcp.asked", "dhcp.other", "dhcp.malformed", "dhcp.held-back", "tftp.held-back"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,11 @@ settings.load_profile("bty")
 MEMORY = Path("/dev/shm")  # noqa: S108 - below it, each test has a directory of its own
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--screenshots DIR`: where the tests in a browser leave pictures of all pages."""
+    parser.addoption("--screenshots", type=Path, metavar="DIR", help="keep pictures of pages there")
+
+
 @pytest.fixture
 def quick_dir(tmp_path: Path) -> Iterator[Path]:
     """A directory in memory where there is one: each write of a database waits for its disk."""

@@ -8,23 +8,25 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bty_app.domain.artifacts import live_file
+from bty_app.domain.artifacts import X86_64, live_file
 from bty_app.domain.jobs import Step
 from bty_app.errors import CancelledError
 
 
-def made_set(version: str, *, size: int = 200_000, salt: str = "") -> dict[str, bytes]:
-    """The files of a set by name, with their manifest."""
+def made_set(
+    version: str, *, size: int = 200_000, salt: str = "", arch: str = X86_64
+) -> dict[str, bytes]:
+    """The files of a set by name, with their manifest. One for arm64 is as ours: no squashfs."""
     files = {}
-    for suffix in ("vmlinuz", "initrd", "squashfs"):
-        seed = hashlib.sha256(f"{version} {suffix} {salt}".encode()).digest()
-        files[live_file(version, suffix)] = (seed * (size // 32 + 1))[:size]
-    return with_manifest(version, files)
+    for suffix in ("vmlinuz", "initrd", "squashfs")[: 3 if arch == X86_64 else 2]:
+        seed = hashlib.sha256(f"{version} {suffix} {salt}{arch}".encode()).digest()
+        files[live_file(version, suffix, arch)] = (seed * (size // 32 + 1))[:size]
+    return with_manifest(version, files, arch)
 
 
-def with_manifest(version: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+def with_manifest(version: str, files: Mapping[str, bytes], arch: str = X86_64) -> dict[str, bytes]:
     """`files` and a manifest that lists them all."""
-    return {**files, live_file(version, "sha256"): sums(files)}
+    return {**files, live_file(version, "sha256", arch): sums(files)}
 
 
 def sums(files: Mapping[str, bytes]) -> bytes:

@@ -11,6 +11,7 @@ from bty_app import runtime_parts
 from bty_app.cli.live_state import live_database
 from bty_app.cli.telling import Terminal
 from bty_app.config import Config
+from bty_app.domain.artifacts import ARM64
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.services.artifact_jobs import ArtifactState, artifact_state, said
@@ -116,6 +117,9 @@ def _list(state: ArtifactState, *, as_json: bool) -> None:
         return
     live = state.live
     sys.stdout.write(f"live environment: {live.not_ready or live.differs or live.version}\n")
+    arm64 = live.arm64
+    told = arm64.not_ready or arm64.differs or arm64.version if arm64 else "none"
+    sys.stdout.write(f"for arm64: {told}\n")
     for stored in state.sets:
         sys.stdout.write(f"{_row(stored, state)}\n")
     for version in state.by_hand:
@@ -128,9 +132,10 @@ def _row(stored: StoredSet, state: ArtifactState) -> str:
     use = {state.current: "current", state.previous: "previous"}.get(stored.id, "unused")
     facts = stored.facts
     about = f"{facts.size_bytes / 2**20:.1f} MiB, from {facts.source}" if facts else ""
+    live = f", {facts.live}" if facts and ARM64 in facts.architectures else ""
     signed = f", signed by {facts.signed_by}" if facts and facts.signed_by else ""
     damage = f"  DAMAGED: {'; '.join(stored.damage)}" if stored.damage else ""
-    return f"{stored.id}  {use:8} {about}{signed}{damage}"
+    return f"{stored.id}  {use:8} {about}{live}{signed}{damage}"
 
 
 def _tell(version: str, sentence: str, *, as_json: bool) -> None:

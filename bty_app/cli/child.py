@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from bty_app.domain.jobs import Step
 from bty_app.errors import BtyError, CancelledError
+from bty_app.store import acting
 
 EVERY_SECONDS = 0.2
 NICENESS = 10
@@ -53,6 +54,7 @@ class Parent:
 def as_child(work: Callable[[Parent], dict[str, object]]) -> int:
     """Do it at a low priority; its outcome is the last line, and the exit status says the same."""
     os.nice(NICENESS)
+    acting.as_child(os.environ)
     try:
         say({"result": work(Parent())})
     except BtyError as error:

@@ -1,4 +1,8 @@
-"""What `flash` and `wizard` are made of on this machine: no state directory, no database."""
+"""What `flash` and `wizard` are made of on this machine: no state directory, no database.
+
+The flash itself and the wizard are imported when they are used: most machines that boot a live
+environment tell what they have and are done, and each of them waits for what is imported before.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bty_app import __version__
 from bty_app.config import Config
-from bty_app.domain.catalog_toml import MAX_CATALOG_BYTES
 from bty_app.errors import BtyError
-from bty_app.flasher import efi, flash
 from bty_app.flasher.block_facts import parameter
 from bty_app.flasher.clock import ClockSetter
 from bty_app.flasher.console import MARK_FILES, Console
@@ -24,11 +27,14 @@ from bty_app.flasher.keys import Keys
 from bty_app.flasher.orders import Orders
 from bty_app.flasher.power import reboot
 from bty_app.flasher.progress import STATUS_FILE, Output, StatusFile
-from bty_app.flasher.wizard.dialog import Dialog
-from bty_app.flasher.wizard.wizard import Tools, Wizard
-from bty_app.services import catalog_source
+from bty_app.flasher.terminals import SHOWN_ON
 from bty_app.upstream.http import Http
 from bty_app.upstream.registry import Login, Registry
+
+if TYPE_CHECKING:
+    from bty_app.domain.jobs import Teller
+    from bty_app.flasher.order import Order, Outcome
+    from bty_app.flasher.wizard.wizard import Wizard
 
 COMMAND_LINE = Path("/proc/cmdline")
 EXCHANGES_AT_ONCE = 8
@@ -38,12 +44,23 @@ _FRONT_TERMINALS = frozenset({"tty1"})
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def _flash_with(tools: flash.Tools) -> Flash:
-    return partial(flash.flash, tools=tools)
+def _flash_with(http: Http, registry: Registry) -> Flash:
+    def write(order: Order, device_path: str, teller: Teller) -> Outcome:
+        from bty_app.flasher import flash
+
+        tools = flash.Tools(http=http, registry=registry)
+        return flash.flash(order, device_path, teller, tools=tools)
+
+    return write
 
 
-def _check_with(tools: flash.Tools) -> Check:
-    return partial(flash.check, tools=tools)
+def _check_with(http: Http, registry: Registry) -> Check:
+    def look(order: Order, device_path: str, teller: Teller) -> None:
+        from bty_app.flasher import flash
+
+        flash.check(order, device_path, teller, tools=flash.Tools(http=http, registry=registry))
+
+    return look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +68,8 @@ class Machine:
     """What the commands find on the machine that they run on; tests have others."""
 
     probe: Callable[[], list[Disk]] = probe
-    check: Callable[[flash.Tools], Check] = _check_with
-    flash: Callable[[flash.Tools], Flash] = _flash_with
+    check: Callable[[Http, Registry], Check] = _check_with
+    flash: Callable[[Http, Registry], Flash] = _flash_with
     keys: Callable[[], Keys] = Keys
     set_clock: Callable[[str], None] = field(default_factory=ClockSetter)
     reboot: Callable[[], None] = reboot
@@ -62,12 +79,14 @@ class Machine:
     active_consoles: Path = Path("/sys/class/tty/console/active")
 
     def watched(self) -> tuple[Path, ...]:
-        """Where marks go, besides the terminal that we write to anyway."""
+        """Where marks go, besides the terminals that we write to anyway."""
         try:
-            ours = Path(os.ttyname(sys.stderr.fileno())).name
+            shown = os.environ.get(SHOWN_ON) or os.ttyname(sys.stderr.fileno())
+            ours = {Path(path).name for path in shown.split(":")}
             active = self.active_consoles.read_text().split()
             # tty0 is whichever of the virtual terminals is in front.
-            is_console = ours in active or ("tty0" in active and ours in _FRONT_TERMINALS)
+            front = _FRONT_TERMINALS if "tty0" in active else frozenset()
+            is_console = bool(ours & {"console", *active, *front})
         except (OSError, ValueError):
             is_console = False
         return tuple(path for path in self.marks if path.name != "console" or not is_console)
@@ -96,9 +115,9 @@ class Parts:
         """Flashes with progress on the console and in the status file."""
         machine = self.machine
         outputs = [StatusFile(machine.status)]
-        tools = flash.Tools(http=self.http, registry=self.registry)
+        tools = (self.http, self.registry)
         return Flashing(
-            Acts(machine.flash(tools), machine.check(tools)),
+            Acts(machine.flash(*tools), machine.check(*tools)),
             machine.probe,
             self.console,
             outputs=outputs,
@@ -113,6 +132,11 @@ class Parts:
         usual_catalog: str | None = None,
     ) -> Wizard:
         """The wizard; `report` hears how a flash ended, `idle` is called while nobody answers."""
+        from bty_app.domain.catalog_toml import MAX_CATALOG_BYTES
+        from bty_app.flasher.wizard.dialog import Dialog
+        from bty_app.flasher.wizard.wizard import Tools, Wizard
+        from bty_app.services import catalog_source
+
         tools = Tools(
             load=partial(
                 catalog_source.load,
@@ -131,6 +155,8 @@ class Parts:
 
     def after_flash(self, disk: Disk) -> None:
         """Register the system with the firmware, if that is wanted; never a failure."""
+        from bty_app.flasher import efi
+
         if not efi.is_wanted():
             return
         try:

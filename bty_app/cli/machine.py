@@ -10,8 +10,9 @@ from collections.abc import Callable
 from bty_app.cli import machine_act
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config
+from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import parse_mac
-from bty_app.domain.machine import BootMode, assigned, parse_assignment
+from bty_app.domain.machine import BootMode, as_fields, assigned, parse_assignment
 from bty_app.errors import NotFoundError, ValidationError
 from bty_app.services.machines import Machines, Shown
 from bty_app.web.api.machines import as_json
@@ -33,6 +34,7 @@ mode bty-flash-once is flashed again at its next network boot. `label` arms noth
 else saves in the same moment, nothing is changed (75). These commands work beside a running server.
 """
 _NONE = "none"
+_SITE = "site"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +61,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for act in (setting, assigning):
         act.add_argument("--mode", choices=modes, help="the boot mode")
         act.add_argument("--serial", metavar="S", help="the target disk's serial, or 'none'")
+        act.add_argument(
+            "--wipe",
+            choices=(_SITE, *OWN_WIPES),
+            help="how its disk is erased before; 'site': as the settings have it",
+        )
+        act.add_argument(
+            "--verify",
+            choices=(_SITE, *OWN_VERIFIES),
+            help="whether all is read back after; 'site': as the settings have it",
+        )
     setting.add_argument("--image", metavar="REF", help="the image's ref; 'none' unbinds it")
     setting.add_argument("--drive", metavar="0xNN", help="the drive that iPXE boots, or 'none'")
     setting.add_argument(
@@ -127,7 +139,8 @@ def _assign(machines: Machines, args: argparse.Namespace) -> None:
         "target_disk_serial": args.serial,
         "boot_mode": args.mode,
     }
-    _save(machines, machines.get(parse_mac(args.mac)), _given(given), args)
+    changes = _given(given) | _own(args)
+    _save(machines, machines.get(parse_mac(args.mac)), changes, args)
 
 
 def _mode(machines: Machines, args: argparse.Namespace) -> None:
@@ -149,17 +162,9 @@ def _save(
     machines: Machines, shown: Shown, changes: dict[str, object], args: argparse.Namespace
 ) -> None:
     """Change that of what is set, unless it is set otherwise by now."""
-    machine = shown.machine
-    present = {
-        "boot_mode": machine.boot_mode.value,
-        "bty_image_ref": machine.image_ref,
-        "target_disk_serial": machine.target_disk_serial,
-        "sanboot_drive": machine.sanboot_drive,
-        "labels": list(shown.labels),
-    }
-    wanted = parse_assignment(present | changes)
-    seen = assigned(machine, shown.labels)
-    _tell(machines.save(machine.mac, wanted, ip=None, seen=seen), as_one_value=args.json)
+    seen = assigned(shown.machine, shown.labels)
+    wanted = parse_assignment(as_fields(seen) | changes)
+    _tell(machines.save(shown.machine.mac, wanted, ip=None, seen=seen), as_one_value=args.json)
 
 
 def _changes(args: argparse.Namespace) -> dict[str, object]:
@@ -172,9 +177,15 @@ def _changes(args: argparse.Namespace) -> dict[str, object]:
     }
     if args.no_labels and args.label:
         raise ValidationError("--label and --no-labels: choose one")
-    if not (changes := _given(given)):
+    if not (changes := _given(given) | _own(args)):
         raise ValidationError("nothing to set: see 'bty machine set --help'")
     return changes
+
+
+def _own(args: argparse.Namespace) -> dict[str, object]:
+    """What is said of wiping and reading back; `site` as null."""
+    said = {"flash_wipe": args.wipe, "flash_verify": args.verify}
+    return {key: None if word == _SITE else word for key, word in said.items() if word}
 
 
 def _given(words: dict[str, object]) -> dict[str, object]:

@@ -9,8 +9,9 @@ import sys
 from typing import Any
 
 from bty_app.config import Config
-from bty_app.domain.bulk import Kind, parse_act
+from bty_app.domain.bulk_act import AS_THE_SITE, Kind, parse_act
 from bty_app.domain.disk_policy import Policy
+from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.machine import BootMode
 from bty_app.errors import BtyError
 from bty_app.runtime_parts import settings_of
@@ -39,6 +40,9 @@ def configure(acts: Any) -> None:
     act.add_argument("--target", choices=[policy.value for policy in Policy], help="which disk")
     act.add_argument("--label", action="append", metavar="L", help="a label; repeatable")
     act.add_argument("--expires", type=int, metavar="HOURS", help="the order counts for so long")
+    wipes, verifies = (AS_THE_SITE, *OWN_WIPES), (AS_THE_SITE, *OWN_VERIFIES)
+    act.add_argument("--wipe", choices=wipes, help="how disks are erased before a flash")
+    act.add_argument("--verify", choices=verifies, help="whether all is read back after a flash")
     act.add_argument("--yes", action="store_true", help="do it")
     act.add_argument("--json", action="store_true", help="as JSON")
     undo = acts.add_parser("undo", help="take an act on many machines back")
@@ -65,6 +69,8 @@ def run(database: Database, args: argparse.Namespace, config: Config) -> None:
             "target": args.target,
             "labels": args.label,
             "expires_hours": args.expires,
+            "flash_wipe": args.wipe,
+            "flash_verify": args.verify,
         }
     )
     shown = bulk.preview(selection, act)

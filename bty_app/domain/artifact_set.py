@@ -5,10 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bty_app.domain.artifacts import NEEDED, VERSION, live_file, live_versions
+from bty_app.domain.artifacts import (
+    ARM64,
+    NEEDED,
+    VERSION,
+    X86_64,
+    architectures,
+    is_for,
+    live_file,
+    live_versions,
+)
 from bty_app.domain.sha_manifest import listed_files
 from bty_app.errors import InvalidInputError
 
@@ -25,16 +34,20 @@ _ID = re.compile(rf"({VERSION})-([0-9a-f]{{12}})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a set consists of: the SHA-256 of each file by its name."""
+    """What a set consists of: the SHA-256 of each file by its name.
+
+    The version is that of its live environment for x86-64, where it has one; `arch` says whose.
+    """
 
     version: str
     digests: Mapping[str, str]
     data: bytes
+    arch: str = X86_64
 
     @property
     def name(self) -> str:
         """The name of the manifest itself."""
-        return live_file(self.version, "sha256")
+        return live_file(self.version, "sha256", self.arch)
 
     @property
     def set_id(self) -> str:
@@ -58,9 +71,27 @@ class SetFacts:
         """All files together."""
         return sum(self.sizes.values())
 
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Of which machines it has a live environment."""
+        return architectures(self.digests)
 
-def parse_manifest(data: bytes, *, version: str) -> Manifest:
-    """The manifest of the live environment `version`: every file of the set, with its digest.
+    @property
+    def live(self) -> str:
+        """Its live environments, in words: `0.92.0 for x86_64, 0.91.0 for arm64`; of x86-64 alone
+        the version.
+        """
+        listed = tuple(self.digests)
+        found = {arch: live_versions(listed, arch)[-1] for arch in self.architectures}
+        if ARM64 not in found:
+            return self.version
+        if len(set(found.values())) == 1:
+            return f"{next(iter(found.values()))} for {' and '.join(found)}"
+        return ", ".join(f"{version} for {arch}" for arch, version in found.items())
+
+
+def parse_manifest(data: bytes, *, version: str, arch: str = X86_64) -> Manifest:
+    """The manifest of the live environment `version` for `arch`: every file, with its digest.
 
     Raises:
         InvalidInputError: it is no checksum file, lists what cannot be a file of a set, the same
@@ -68,7 +99,7 @@ def parse_manifest(data: bytes, *, version: str) -> Manifest:
     """
     if not re.fullmatch(VERSION, version, re.ASCII):
         raise InvalidInputError(f"{version[:80]!r} is no version")
-    name = live_file(version, "sha256")
+    name = live_file(version, "sha256", arch)
     if len(data) > MAX_MANIFEST_BYTES:
         raise InvalidInputError(f"{name} is larger than {MAX_MANIFEST_BYTES // 1024} KiB")
     try:
@@ -83,26 +114,63 @@ def parse_manifest(data: bytes, *, version: str) -> Manifest:
         digests[file] = digest
     if len(digests) > MAX_FILES:
         raise InvalidInputError(f"{name} lists more than {MAX_FILES} files")
-    if version not in live_versions(digests):
-        needed = " and ".join(live_file(version, suffix) for suffix in NEEDED)
+    if version not in live_versions(digests, arch):
+        needed = " and ".join(live_file(version, suffix, arch) for suffix in NEEDED)
         raise InvalidInputError(f"{name} does not list {needed}: what it leaves out is not checked")
-    return Manifest(version, digests, data)
+    return Manifest(version, digests, data, arch)
 
 
-def check_complete(manifest: Manifest, present: Iterable[str]) -> None:
-    """Refuse a set from a directory or an archive that is not just what its manifest lists.
+def kept_beside(manifests: Sequence[Manifest], current: Mapping[str, str]) -> Mapping[str, str]:
+    """What of the `current` set stays beside what is installed: the live environment of an
+    architecture that none of the manifests has.
+    """
+    brought = {name for manifest in manifests for name in manifest.digests}
+    if ARM64 not in architectures(brought):
+        return {name: digest for name, digest in current.items() if is_for(ARM64, name)}
+    if X86_64 in architectures(brought):
+        return {}
+    of_arm64 = {name for name in current if is_for(ARM64, name)}
+    return {name: digest for name, digest in current.items() if name not in of_arm64}
+
+
+def joined(manifests: Sequence[Manifest], kept: Mapping[str, str]) -> Manifest:
+    """One manifest of all of them, and of what is `kept` of the current set.
+
+    Raises:
+        InvalidInputError: two of them have different files of one name, or they list too many.
+    """
+    if len(manifests) == 1 and not kept:
+        return manifests[0]
+    digests: dict[str, str] = {}
+    for manifest in manifests:
+        for name, digest in manifest.digests.items():
+            if digests.setdefault(name, digest) != digest:
+                raise InvalidInputError(f"{manifest.name} lists another {name} than the other one")
+    digests = {**kept, **digests}
+    if len(digests) > MAX_FILES:
+        raise InvalidInputError(f"the set would have more than {MAX_FILES} files")
+    arch = architectures(digests)[0]
+    version = live_versions(digests, arch)[-1]
+    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    return Manifest(version, digests, text.encode("ascii"), arch)
+
+
+def check_complete(manifests: Sequence[Manifest], present: Iterable[str]) -> None:
+    """Refuse a set from a directory or an archive that is not just what its manifests list.
 
     Raises:
         InvalidInputError: a file is missing, or one is there that nobody vouches for.
     """
-    names = set(present)
-    missing = sorted(set(manifest.digests) - names)
-    if missing:
-        raise InvalidInputError(f"{missing[0]} is missing; {manifest.name} lists it")
-    known = {manifest.name, *(manifest.name + suffix for suffix in SIGNATURES)}
-    more = sorted(names - set(manifest.digests) - known)
+    more = set(present)
+    for manifest in manifests:
+        missing = sorted(set(manifest.digests) - set(present))
+        if missing:
+            raise InvalidInputError(f"{missing[0]} is missing; {manifest.name} lists it")
+        known = {manifest.name, *(manifest.name + suffix for suffix in SIGNATURES)}
+        more -= set(manifest.digests) | known
     if more:
-        raise InvalidInputError(f"{more[0][:80]} is not listed in {manifest.name}")
+        names = " or ".join(manifest.name for manifest in manifests)
+        raise InvalidInputError(f"{min(more)[:80]} is not listed in {names}")
 
 
 def is_set_id(text: str) -> bool:

@@ -64,6 +64,7 @@ class Reason(Enum):
     ORDER_EXPIRED = "order-expired"
     OUT_OF_HOURS = "out-of-hours"
     HOURLY_LIMIT = "hourly-limit"
+    WRONG_ARCHITECTURE = "wrong-architecture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,12 +320,13 @@ def _again(now: Situation, limits: Limits, purpose: Purpose) -> Decision:
 
 
 def _held_back(now: Situation, hold: Hold, begun: bool, decision: Decision) -> Decision:
-    """Wait for as long as a rule holds, or boot a proven disk. What has begun goes on, but for a
-    label: that says never.
+    """Wait for as long as a rule holds, or boot a proven disk. What has begun goes on, but for what
+    is never to be.
     """
-    if begun and hold.rule is not Rule.LABEL:
+    never = {Rule.LABEL, Rule.ARCHITECTURE}
+    if begun and hold.rule not in never:
         return decision
-    to_disk = hold.rule in {Rule.LABEL, Rule.EXPIRED} or now.phase is Phase.RELEASED
+    to_disk = hold.rule in {*never, Rule.EXPIRED} or now.phase is Phase.RELEASED
     offer: Offer = LocalDisk(now.drive) if to_disk else Wait(hold.seconds)
     return Decision(offer, Reason(hold.rule.value), now.phase, hold)
 

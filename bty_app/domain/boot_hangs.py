@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from bty_app.domain import boot_firmware
+from bty_app.domain.boot_outcome import Hang, Outcome, text_of
 from bty_app.domain.boot_stages import Seen, Stage
-
-
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """The stage that never came, what usually is the cause, and what to do."""
-
-    missing: str
-    cause: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a boot has come to whose last stage is known.
-
-    Where it is not `final`, another stage must come within `patience` seconds; when it does not,
-    the boot hangs as `hang` says. A final outcome with a `hang` is a fault that was reported.
-    """
-
-    words: str
-    final: bool = False
-    patience: float = 0.0
-    hang: Hang | None = None
 
 
 def asks_again(seen: Seen) -> bool:
@@ -41,91 +19,8 @@ def outcome_of(last: Seen) -> Outcome:
     return _RULES[last.stage](last)
 
 
-def _text(seen: Seen, key: str) -> str:
-    value = seen.detail.get(key)
-    return str(value) if value not in (None, "") else ""
-
-
-def _why(seen: Seen, otherwise: str) -> str:
-    return _text(seen, "why") or _text(seen, "reason") or _text(seen, "text") or otherwise
-
-
-def _dhcp(last: Seen) -> Outcome:
-    if last.stage is Stage.DHCP_IGNORED:
-        why = _why(last, "the reason was not told")
-        return Outcome(
-            "Its DHCP request was not answered.",
-            final=True,
-            hang=Hang(
-                "An answer to its DHCP request.",
-                f"This server passed it over on purpose: {why}.",
-                "If it is to boot from here, choose network boot (PXE or HTTP) of IPv4 in its"
-                " firmware, of an architecture that this server has a boot file for.",
-            ),
-        )
-    return Outcome(
-        "It was offered a boot file.",
-        patience=60,
-        hang=Hang(
-            "It was offered a boot file and never fetched it.",
-            "Another DHCP server's answer was taken, or a firewall or VLAN keeps it from UDP port"
-            " 69 (or the HTTP port) of this server.",
-            "Look for a second DHCP server that names a boot file, and let the machine's network"
-            " reach this server; the page Settings shows what DHCP must say.",
-        ),
-    )
-
-
-def _loader(last: Seen) -> Outcome:
-    if last.stage is Stage.TFTP_FAILED:
-        return Outcome(
-            "The transfer of its boot file failed.",
-            patience=30,
-            hang=Hang(
-                "The boot file never arrived whole.",
-                f"The TFTP transfer failed: {_why(last, 'the machine stopped answering')}.",
-                "A file that is not here: check the name in the DHCP server. One that breaks off:"
-                " look at cable, switch port and firewall, or use HTTP boot.",
-            ),
-        )
-    if last.stage is Stage.TFTP_STARTED:
-        return Outcome(
-            "It is fetching its boot file.",
-            patience=60,
-            hang=Hang(
-                "The transfer of its boot file began and never ended.",
-                "Packets are lost on the way, or it was switched off.",
-                "Look at its screen, cable and switch port; TFTP through a firewall needs its"
-                " helper, HTTP boot does not.",
-            ),
-        )
-    return Outcome(
-        "It has its boot file.",
-        patience=60,
-        hang=Hang(
-            "The boot file was fetched, iPXE never asked.",
-            "Secure Boot refused iPXE, the file is for another architecture or firmware, or iPXE"
-            " has no driver for this network card.",
-            "Look at its screen. Switch Secure Boot off or use a signed iPXE; give BIOS machines"
-            " undionly.kpxe, UEFI machines ipxe.efi; try snponly.efi where the card is not known.",
-        ),
-    )
-
-
-_BOOTSTRAP = Outcome(
-    "iPXE has started.",
-    patience=60,
-    hang=Hang(
-        "iPXE fetched its first script and never asked for its own.",
-        "The address of this server in that script does not work from the machine's network.",
-        "Set server.public_url to an address that machines reach, by number where they have no"
-        " name server.",
-    ),
-)
-
-
 def _script(last: Seen) -> Outcome:
-    offer, reason = _text(last, "offer"), _text(last, "reason")
+    offer, reason = text_of(last, "offer"), text_of(last, "reason")
     because = f" ({reason})" if reason else ""
     if offer == "wait":
         seconds = last.detail.get("seconds")
@@ -237,7 +132,7 @@ _FLASHING = Outcome(
 
 
 def _plan(last: Seen) -> Outcome:
-    mode = _text(last, "plan")
+    mode = text_of(last, "plan")
     if mode == "flash":
         return Outcome(
             "It was told to flash.",
@@ -257,7 +152,7 @@ def _plan(last: Seen) -> Outcome:
 
 
 def _failed(last: Seen) -> Outcome:
-    reason = _text(last, "reason") or "it gave no reason"
+    reason = text_of(last, "reason") or "it gave no reason"
     return Outcome(
         "Its flash failed.",
         final=True,
@@ -275,13 +170,14 @@ def _always(outcome: Outcome) -> Callable[[Seen], Outcome]:
 
 
 _RULES: Mapping[Stage, Callable[[Seen], Outcome]] = {
-    Stage.DHCP_OFFERED: _dhcp,
-    Stage.DHCP_IGNORED: _dhcp,
-    Stage.TFTP_STARTED: _loader,
-    Stage.TFTP_DONE: _loader,
-    Stage.TFTP_FAILED: _loader,
-    Stage.HTTP_LOADER: _loader,
-    Stage.BOOTSTRAP: _always(_BOOTSTRAP),
+    Stage.DHCP_ASKED: boot_firmware.dhcp,
+    Stage.DHCP_OFFERED: boot_firmware.dhcp,
+    Stage.DHCP_IGNORED: boot_firmware.dhcp,
+    Stage.TFTP_STARTED: boot_firmware.loader,
+    Stage.TFTP_DONE: boot_firmware.loader,
+    Stage.TFTP_FAILED: boot_firmware.loader,
+    Stage.HTTP_LOADER: boot_firmware.loader,
+    Stage.BOOTSTRAP: _always(boot_firmware.BOOTSTRAP),
     Stage.SCRIPT: _script,
     Stage.KERNEL_STARTED: lambda last: _file(last, "kernel"),
     Stage.KERNEL_DONE: lambda last: _file(last, "kernel"),

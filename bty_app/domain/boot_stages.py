@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,12 +17,16 @@ AT_ONCE = timedelta(seconds=10)
 MAX_DETAILS = 12
 MAX_TEXT = 200
 
+# What firmware says in option 93 (RFC 4578); 0 says no more than that it has a BIOS.
+_TOLD = {7: "x86_64", 9: "x86_64", 16: "x86_64", 11: "arm64", 19: "arm64"}
+
 Value = str | int | float | bool | None
 
 
 class Stage(StrEnum):
     """Everything that can be seen of a boot, in the order in which it happens."""
 
+    DHCP_ASKED = "dhcp.asked"
     DHCP_OFFERED = "dhcp.offered"
     DHCP_IGNORED = "dhcp.ignored"
     TFTP_STARTED = "tftp.started"
@@ -46,6 +50,36 @@ class Stage(StrEnum):
     BOOTED = "os.booted"
 
 
+# They come by turns, as often as firmware asks.
+_BY_TURNS = frozenset({Stage.DHCP_ASKED, Stage.DHCP_OFFERED, Stage.DHCP_IGNORED})
+TURNS = 8  # how far back one that repeats itself is looked for
+# What people read.
+STAGE_NAMES = {
+    Stage.DHCP_ASKED: "DHCP: asked",
+    Stage.DHCP_OFFERED: "DHCP: boot file offered",
+    Stage.DHCP_IGNORED: "DHCP: not answered",
+    Stage.TFTP_STARTED: "TFTP: boot file begun",
+    Stage.TFTP_DONE: "TFTP: boot file sent",
+    Stage.TFTP_FAILED: "TFTP: failed",
+    Stage.HTTP_LOADER: "HTTP: boot file asked for",
+    Stage.BOOTSTRAP: "iPXE has started",
+    Stage.SCRIPT: "Script given",
+    Stage.KERNEL_STARTED: "Kernel begun",
+    Stage.KERNEL_DONE: "Kernel sent",
+    Stage.KERNEL_FAILED: "Kernel cut off",
+    Stage.INITRD_STARTED: "Initrd begun",
+    Stage.INITRD_DONE: "Initrd sent",
+    Stage.INITRD_FAILED: "Initrd cut off",
+    Stage.CLIENT: "Live environment has started",
+    Stage.INVENTORY: "Hardware reported",
+    Stage.PLAN: "Plan given",
+    Stage.FLASHING: "Flash",
+    Stage.FLASHED: "Flash complete",
+    Stage.FLASH_FAILED: "Flash failed",
+    Stage.BOOTED: "Its system is up",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One stage of one machine. One that repeats itself is kept once, with how often and until."""
@@ -61,6 +95,28 @@ class Seen:
     def until(self) -> datetime:
         """When it was last seen."""
         return self.last_at or self.at
+
+
+def said_before(earlier: Sequence[Seen], now: Seen) -> int | None:
+    """The place in `earlier` (oldest first) of what `now` says again; None when it is news.
+
+    Only the last can be said again, but for DHCP: there, the last few that are of DHCP.
+    """
+    for place in range(len(earlier) - 1, max(len(earlier) - TURNS, 0) - 1, -1):
+        if repeats(earlier[place], now):
+            return place
+        if not {earlier[place].stage, now.stage} <= _BY_TURNS:
+            break
+    return None
+
+
+def architecture_told(stages: Sequence[Seen]) -> str | None:
+    """That of the machine, as its firmware last told proxy DHCP; the stages oldest first."""
+    for seen in reversed(stages):
+        code = seen.detail.get("architecture")
+        if seen.stage is Stage.DHCP_OFFERED and isinstance(code, int) and code in _TOLD:
+            return _TOLD[code]
+    return None
 
 
 def repeats(before: Seen, after: Seen) -> bool:

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bty_app.domain import boot_hangs
-from bty_app.domain.boot_hangs import Hang, Outcome
+from bty_app.domain.boot_outcome import Hang, Outcome
 from bty_app.domain.boot_stages import Seen, Stage
 
 # How far each stage is. A stage of firmware that is less far than its boot has come begins another.
 _RANK = {
+    Stage.DHCP_ASKED: 0,
     Stage.DHCP_IGNORED: 0,
     Stage.DHCP_OFFERED: 0,
     Stage.TFTP_STARTED: 1,

@@ -11,9 +11,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar, assert_never
+from typing import assert_never
 
-from bty_app.domain.disk_policy import Policy, resolve
+from bty_app.domain.bulk_act import Act, Kind
+from bty_app.domain.disk_policy import resolve
+from bty_app.domain.flash_options import NO_OPTIONS, FlashOptions, besides
 from bty_app.domain.machine import (
     FLASH_MODES,
     MAX_LABELS,
@@ -21,50 +23,9 @@ from bty_app.domain.machine import (
     BootMode,
     Machine,
     Phase,
-    parse_assignment,
+    assigned,
 )
 from bty_app.domain.reported_disks import Disk, name_of, with_serial
-from bty_app.errors import ValidationError
-
-MAX_EXPIRES_HOURS = 8760
-
-E = TypeVar("E", bound=StrEnum)
-
-
-class Kind(StrEnum):
-    """What can be done to many machines at once."""
-
-    SET = "set"
-    ADD_LABELS = "add-labels"
-    REMOVE_LABELS = "remove-labels"
-    FLASH_AGAIN = "flash-again"
-    FORGET = "forget"
-    WAKE = "wake"
-    POWER = "power"
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """An act with what it sets; None leaves as it is. `expires_hours` bounds a flash it orders."""
-
-    kind: Kind
-    boot_mode: BootMode | None = None
-    image_ref: str | None = None
-    target: Policy | None = None
-    labels: tuple[str, ...] = ()
-    expires_hours: int | None = None
-
-    def as_fields(self) -> dict[str, object]:
-        """Plain data, as `parse_act` takes it."""
-        fields: dict[str, object] = {
-            "act": self.kind.value,
-            "boot_mode": self.boot_mode.value if self.boot_mode else None,
-            "bty_image_ref": self.image_ref,
-            "target": self.target.value if self.target else None,
-            "labels": list(self.labels) or None,
-            "expires_hours": self.expires_hours,
-        }
-        return {key: value for key, value in fields.items() if value is not None}
 
 
 class Outcome(StrEnum):
@@ -86,10 +47,13 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What holds for all: the images by ref, and the labels of machines never to be flashed."""
+    """What holds for all: the images by ref, the labels of machines never to be flashed, and
+    what is done besides when one is.
+    """
 
     images: Mapping[str, str]
     protected: frozenset[str] = frozenset()
+    options: FlashOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,36 +65,6 @@ class Step:
     after: Assignment | None = None
     erased: str | None = None
     doubt: str = ""
-
-
-def parse_act(fields: Mapping[str, object]) -> Act:
-    """An act from plain data.
-
-    Raises:
-        ValidationError: names the field and its rule.
-    """
-    known = {"act", "boot_mode", "bty_image_ref", "target", "labels", "expires_hours"}
-    unknown = sorted(set(fields) - known)
-    if unknown:
-        raise ValidationError(f"{unknown[0][:64]!r} is not a field of an act")
-    kind = _one_of(Kind, "act", fields.get("act"))
-    settable = ("boot_mode", "bty_image_ref", "labels")
-    given = {key: fields[key] for key in settable if fields.get(key)}
-    checked = parse_assignment(given)
-    target = fields.get("target")
-    act = Act(
-        kind,
-        boot_mode=checked.boot_mode if "boot_mode" in given else None,
-        image_ref=checked.image_ref,
-        target=_one_of(Policy, "target", target) if target else None,
-        labels=checked.labels,
-        expires_hours=_hours(fields.get("expires_hours")),
-    )
-    if kind is Kind.SET and not (act.boot_mode or act.image_ref or act.target):
-        raise ValidationError("nothing to set: choose a mode, an image or a target disk")
-    if kind in {Kind.ADD_LABELS, Kind.REMOVE_LABELS} and not act.labels:
-        raise ValidationError("labels: name at least one")
-    return act
 
 
 def planned(act: Act, subject: Subject, site: Site) -> Step:
@@ -165,6 +99,7 @@ def fingerprint(machine: Machine, labels: tuple[str, ...]) -> str:
         *(machine.boot_mode.value, machine.image_ref, machine.target_disk_serial),
         *(machine.sanboot_drive, machine.phase.value, machine.attempts, machine.ordered_at),
         *(str(machine.phase_at), machine.disk_suspect, machine.last_flashed_at, list(labels)),
+        *(machine.own.wipe, machine.own.verify),
     )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
@@ -193,6 +128,7 @@ def _set(act: Act, subject: Subject, site: Site) -> Step:
         sanboot_drive=before.sanboot_drive,
         labels=before.labels,
         labels_given=True,
+        own=act.own(before.own),
     )
     if after == before:
         return Step(Outcome.SAME, "it is set like this already; nothing is ordered anew")
@@ -227,6 +163,8 @@ def _armed(after: Assignment, subject: Subject, site: Site) -> Step:
     onto = name_of(subject.disks, serial)
     again = ", at every later boot as well" * (after.boot_mode is BootMode.FLASH_ALWAYS)
     words = f"its next network boot erases {onto} and writes {site.images[after.image_ref]}{again}"
+    if done := besides(after.own.over(site.options)):
+        words += f"; {done}"
     return Step(Outcome.WILL, words, after, serial, doubt)
 
 
@@ -241,6 +179,7 @@ def _labelled(subject: Subject, wanted: set[str]) -> Step:
         *(before.boot_mode, before.image_ref, before.target_disk_serial, before.sanboot_drive),
         labels=labels,
         labels_given=True,
+        own=before.own,
     )
     return Step(Outcome.WILL, f"its labels are then: {', '.join(labels) or 'none'}", after)
 
@@ -254,19 +193,14 @@ def _difference(before: Assignment, after: Assignment, site: Site) -> str:
         parts.append(f"its image is {name}")
     if before.target_disk_serial != after.target_disk_serial:
         parts.append(f"its target disk is the one with serial {after.target_disk_serial}")
+    if before.own != after.own:
+        done = besides(after.own.over(site.options)) or "the disk is neither wiped nor read back"
+        parts.append(f"at its flashes {done}")
     return f"{'; '.join(parts)}; nothing is erased by this mode"
 
 
 def _as_it_is(subject: Subject) -> Assignment:
-    machine = subject.machine
-    return Assignment(
-        boot_mode=machine.boot_mode,
-        image_ref=machine.image_ref,
-        target_disk_serial=machine.target_disk_serial,
-        sanboot_drive=machine.sanboot_drive,
-        labels=tuple(sorted(subject.labels)),
-        labels_given=True,
-    )
+    return assigned(subject.machine, subject.labels)
 
 
 def _is_being_flashed(machine: Machine) -> bool:
@@ -276,20 +210,3 @@ def _is_being_flashed(machine: Machine) -> bool:
 
 def _cannot(why: str) -> Step:
     return Step(Outcome.CANNOT, why)
-
-
-def _one_of(table: type[E], field: str, value: object) -> E:
-    try:
-        return table(value)  # type: ignore[arg-type]  # any other value is refused below
-    except ValueError:
-        known = ", ".join(item.value for item in table)
-        raise ValidationError(f"{field}: {str(value)[:40]!r} is not one of {known}") from None
-
-
-def _hours(value: object) -> int | None:
-    if value is None or value == "":
-        return None
-    number = int(value) if isinstance(value, int | str) and str(value).isdecimal() else 0
-    if not 1 <= number <= MAX_EXPIRES_HOURS or isinstance(value, bool):
-        raise ValidationError(f"expires_hours: a whole number from 1 to {MAX_EXPIRES_HOURS}")
-    return number

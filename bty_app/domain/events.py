@@ -187,8 +187,10 @@ def machine_subject(mac: str) -> Subject:
 
 
 def by_token(event: Event, token_id: str, name: str) -> Event:
-    """What an operator's script did, with the token that it came with."""
-    if event.actor is not Actor.OPERATOR:
+    """What an operator's script did, or a job that it asked for, with the token that it came with.
+    What a box reports is the box's.
+    """
+    if event.actor not in {Actor.OPERATOR, Actor.SYSTEM}:
         return event
     details = {**(event.details or {}), "token": {"id": token_id, "name": name}}
     return replace(event, summary=f"{event.summary} (token {name})", details=details)

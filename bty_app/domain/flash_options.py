@@ -16,3 +16,35 @@ class FlashOptions:
 
 
 NO_OPTIONS = FlashOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOptions:
+    """What is said for one machine alone; None where it is done as at the whole site.
+
+    `wipe` is "no" or one of `WIPE_METHODS`; `verify` is "no" or "yes".
+    """
+
+    wipe: str | None = None
+    verify: str | None = None
+
+    def over(self, site: FlashOptions) -> FlashOptions:
+        """What is done at this machine, at a site that does `site`."""
+        wipe = site.wipe if self.wipe is None else self.wipe
+        return FlashOptions(
+            wipe=None if wipe == "no" else wipe,
+            verify=site.verify if self.verify is None else self.verify == "yes",
+        )
+
+
+AS_THE_SITE = OwnOptions()
+OWN_WIPES = ("no", *WIPE_METHODS)
+OWN_VERIFIES = ("no", "yes")
+
+
+def besides(options: FlashOptions) -> str:
+    """What is done to the disk besides, as part of a sentence; empty when nothing is."""
+    wiped = f"wiped before ({options.wipe})" if options.wipe else ""
+    read = "read back after" if options.verify else ""
+    done = " and ".join(part for part in (wiped, read) if part)
+    return done and f"the disk is {done}"

@@ -24,6 +24,7 @@ class Rule(Enum):
     EXPIRED = "order-expired"
     HOURS = "out-of-hours"
     HOURLY = "hourly-limit"
+    ARCHITECTURE = "wrong-architecture"
 
 
 @dataclass(frozen=True, slots=True)

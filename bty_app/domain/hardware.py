@@ -20,6 +20,14 @@ MAX_NODES = 20_000
 MAX_PARTS = 512  # of one kind
 MAX_TEXT = 128
 _GRAIN = 256 * 2**20  # what a kernel keeps for itself is less than this
+# What only machines of that kind can. Of the processors of arm64 lshw says nothing where there is
+# DMI: there it is a switch that its kernel has, among the capabilities of the system.
+_CAPABILITIES = (
+    (("processor", "x86-64"), "x86_64"),
+    (("processor", "asimd"), "arm64"),
+    (("system", "tagged_addr_disabled"), "arm64"),
+    (("processor", "fpu"), "i386"),
+)
 _EMPTY_SLOTS = ("[empty]", "empty", "no module installed", "none", "unknown")
 
 Node = Mapping[str, object]
@@ -121,14 +129,24 @@ def digest(facts: Facts) -> str:
 
 
 def architecture(lshw: object) -> str | None:
-    """`x86_64` or `i386`, where the processors say so; None where they do not."""
+    """`x86_64`, `arm64` or `i386`, where the tree says so; None where it does not."""
     if not isinstance(lshw, dict | list):
         return None
-    cpus = [node for node in _walk(lshw) if text_of(node, "class") == "processor"]
-    for name, arch in (("x86-64", "x86_64"), ("fpu", "i386")):
-        if any(isinstance(c := node.get("capabilities"), dict) and name in c for node in cpus):
-            return arch
-    return None
+    found = {
+        (text_of(node, "class"), name)
+        for node in _walk(lshw)
+        if isinstance(capabilities := node.get("capabilities"), dict)
+        for name in capabilities
+    }
+    return next((arch for told, arch in _CAPABILITIES if told in found), None)
+
+
+def architecture_in(text: str) -> str | None:
+    """As `architecture`, of a tree as it is stored; None where others have written there."""
+    try:
+        return architecture(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
 
 
 def volumes(lshw: object, serial: str) -> tuple[Volume, ...]:

@@ -8,8 +8,11 @@ from bty_app.domain.catalog import CatalogEntry
 
 _LSBLK_SIZE = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]))?([BKMGTPE])", re.ASCII)
 _POWERS = "BKMGTPE"
-# What a processor runs besides its own.
-_RUNS = {"x86_64": {"x86_64", "amd64", "i386"}, "i386": {"i386"}}
+# What catalogs say of an image (CONTRACT 8.3), and the other names of the same.
+_ALIASES = {"amd64": "x86_64", "aarch64": "arm64", "armhf": "arm", "i686": "i386"}
+_KNOWN = {"x86_64", "arm64", "arm", "armv6", "riscv64", "ppc64le", "s390x", "i386"}
+# What a processor runs besides its own; of those of arm64, some do.
+_RUNS = {"x86_64": {"x86_64", "i386"}, "i386": {"i386"}, "arm64": {"arm64", "arm", "armv6"}}
 
 
 def most_bytes(lsblk_size: str) -> int | None:
@@ -26,7 +29,13 @@ def impossible(entry: CatalogEntry, *, disk_bytes: int | None, arch: str | None)
     # The size of a compressed image is a lower bound of what is written.
     if disk_bytes is not None and entry.size_bytes is not None and entry.size_bytes > disk_bytes:
         return "it is larger than the chosen disk"
-    if arch in _RUNS and entry.arch and entry.arch not in _RUNS[arch]:
+    return misfit(entry, arch)
+
+
+def misfit(entry: CatalogEntry, arch: str | None) -> str:
+    """Why a machine of this architecture cannot run it; empty when it may."""
+    declared = _ALIASES.get(entry.arch or "", entry.arch)
+    if arch in _RUNS and declared in _KNOWN and declared not in _RUNS[arch]:
         return f"it is for {entry.arch}, this machine is {arch}"
     return ""
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
+from bty_app.domain.flash_options import AS_THE_SITE, OWN_VERIFIES, OWN_WIPES, OwnOptions
 from bty_app.domain.mac import Mac
 from bty_app.errors import ValidationError
 
@@ -91,6 +92,7 @@ class Machine:
     attempts: int
     ordered_at: str | None
     disk_suspect: bool
+    own: OwnOptions = AS_THE_SITE
 
     @property
     def drive(self) -> str:
@@ -112,6 +114,7 @@ class Assignment:
     sanboot_drive: str | None = None
     labels: tuple[str, ...] = ()
     labels_given: bool = False
+    own: OwnOptions = AS_THE_SITE
 
 
 def assigned(machine: Machine, labels: Sequence[str]) -> Assignment:
@@ -123,6 +126,7 @@ def assigned(machine: Machine, labels: Sequence[str]) -> Assignment:
         sanboot_drive=machine.sanboot_drive,
         labels=tuple(sorted(labels)),
         labels_given=True,
+        own=machine.own,
     )
 
 
@@ -137,13 +141,30 @@ def changes_labels_alone(machine: Machine, labels: Sequence[str], wanted: Assign
         and machine.image_ref == wanted.image_ref
         and machine.target_disk_serial == wanted.target_disk_serial
         and machine.sanboot_drive == wanted.sanboot_drive
+        and machine.own == wanted.own
     )
     return same and wanted.labels_given and set(labels) != set(wanted.labels)
 
 
 _ASSIGNMENT_KEYS = frozenset(
-    {"boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"}
+    {
+        *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"),
+        *("flash_wipe", "flash_verify"),
+    }
 )
+
+
+def as_fields(wanted: Assignment) -> dict[str, object]:
+    """Plain data, as `parse_assignment` takes it."""
+    return {
+        "boot_mode": wanted.boot_mode.value,
+        "bty_image_ref": wanted.image_ref,
+        "target_disk_serial": wanted.target_disk_serial,
+        "sanboot_drive": wanted.sanboot_drive,
+        "labels": list(wanted.labels),
+        "flash_wipe": wanted.own.wipe,
+        "flash_verify": wanted.own.verify,
+    }
 
 
 def parse_assignment(fields: Mapping[str, object]) -> Assignment:
@@ -163,6 +184,9 @@ def parse_assignment(fields: Mapping[str, object]) -> Assignment:
         sanboot_drive=_matching(fields, "sanboot_drive", DRIVE, "0x and one or two digits"),
         labels=_labels(fields.get("labels", [])),
         labels_given="labels" in fields,
+        own=OwnOptions(
+            _own(fields, "flash_wipe", OWN_WIPES), _own(fields, "flash_verify", OWN_VERIFIES)
+        ),
     )
 
 
@@ -187,6 +211,15 @@ def _matching(
         return None
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise ValidationError(f"{key}: must be null or {rule}")
+    return value
+
+
+def _own(fields: Mapping[str, object], key: str, known: Sequence[str]) -> str | None:
+    value = fields.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in known:
+        raise ValidationError(f"{key}: must be null (as the site has it) or {', '.join(known)}")
     return value
 
 

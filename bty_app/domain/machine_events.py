@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from bty_app.domain.boot import Decision, LiveEnv, Wait
 from bty_app.domain.events import Actor, Event, Kind, machine_subject
@@ -174,6 +175,7 @@ def _assigned(wanted: Assignment) -> dict[str, object]:
         "sanboot_drive": wanted.sanboot_drive,
         "labels": list(wanted.labels),
         "target_disk_serial": wanted.target_disk_serial,
+        **{f"flash_{key}": value for key, value in asdict(wanted.own).items() if value},
     }
 
 

@@ -121,6 +121,7 @@ def _flash(machine: Machine, target: Target, options: FlashOptions) -> dict[str,
         body["format"] = target.format
     # The original's client passes over a key that it does not know; ours tries these in order.
     body["sources"] = [{"from": source.place.value, "url": source.url} for source in target.sources]
+    options = machine.own.over(options)
     if options.wipe:
         body["wipe"] = options.wipe
     if options.verify:

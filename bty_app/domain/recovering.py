@@ -144,6 +144,8 @@ def old_binding(row: OldRow) -> Binding:
         "bty_image_ref": row["bty_image_ref"] or None,
         "target_disk_serial": row["target_disk_serial"],
         "sanboot_drive": row["sanboot_drive"] or None,
+        "flash_wipe": row["flash_wipe"],
+        "flash_verify": row["flash_verify"],
     }
     phase = row["phase"]
     done = phase in _FINISHED if phase is not None else row["last_flashed_at"] is not None

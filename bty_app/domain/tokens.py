@@ -35,6 +35,14 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Asker:
+    """The script that something is done for: what events say of its token."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """A token as it is kept. `last_used` is known to about a minute."""
 

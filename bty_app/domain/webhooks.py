@@ -7,14 +7,19 @@ import hmac
 import json
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
+from bty_app.domain.boot_stages import STAGE_NAMES, Seen
 from bty_app.domain.events import Actor, Event, Kind, StoredEvent, Subject
+from bty_app.domain.moments import stamp
 
 MAX_TARGETS = 8
 MAX_TEXT = 4096
 LONGEST_SECONDS = 300
+STAGES = "machine.stage."
+OLDEST_STAGE = timedelta(hours=1)  # told; of what was longer ago nobody needs to hear
 _KINDS = re.compile(r"[a-z0-9_.*]{1,80}(,[a-z0-9_.*]{1,80}){0,31}", re.ASCII)
 _RULE = "patterns of kinds and a URL, such as: *failed,machine.flashed https://host/hook"
 
@@ -38,8 +43,18 @@ class Target:
         return shown_url(self.url) if self.url else self.command[0]
 
     def wants(self, kind: str) -> bool:
-        """Whether it is to be told of events of this kind."""
-        return any(fnmatchcase(kind, pattern) for pattern in self.kinds)
+        """Whether it is to be told of events of this kind. Stages of boots are many: a pattern
+        stands for some of them only if it begins as their kinds do.
+        """
+        patterns = self.kinds
+        if kind.startswith(STAGES):
+            patterns = tuple(pattern for pattern in patterns if pattern.startswith(STAGES))
+        return any(fnmatchcase(kind, pattern) for pattern in patterns)
+
+    @property
+    def wants_stages(self) -> bool:
+        """Whether it is to be told of any stage of a boot."""
+        return any(pattern.startswith(STAGES) for pattern in self.kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +126,22 @@ def message(event: StoredEvent) -> bytes:
     told = {"text": f"bty: {event.kind}: {event.summary}", **event.as_data()}
     del told["acknowledged"]  # says nothing of an event that has just happened
     return json.dumps(told, separators=(",", ":")).encode()
+
+
+def stage_event(number: int, mac: str, seen: Seen) -> StoredEvent:
+    """A stage of a boot as a receiver is told of it; it is no event of the log."""
+    return StoredEvent(
+        *(number, stamp(seen.at), f"{STAGES}{seen.stage.value}", "machine", mac),
+        *(Actor.PXE_CLIENT.value, seen.ip, f"{mac}: {STAGE_NAMES[seen.stage]}"),
+        details=json.dumps(dict(seen.detail)) if seen.detail else None,
+        acknowledged=True,
+        chain="",
+    )
+
+
+def delivery(event: StoredEvent) -> str:
+    """What tells a receiver that it has got this one already."""
+    return f"stage-{event.id}" if event.kind.startswith(STAGES) else str(event.id)
 
 
 def trial(at: str) -> StoredEvent:

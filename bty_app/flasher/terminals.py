@@ -22,6 +22,7 @@ from pathlib import Path
 ROWS, COLUMNS = 24, 80
 CHUNK_BYTES = 4096
 MAX_WAITING_BYTES = 64 * 1024  # for a slow line: some seconds of it
+SHOWN_ON = "BTY_SHOWN_ON"  # tells the work, and what it starts, where its terminal is shown
 REST_SECONDS = 0.1  # between two tries to get rid of what waits
 
 
@@ -29,13 +30,14 @@ def on_all(paths: Sequence[Path], work: Callable[[], int]) -> int:
     """Do the work on all of these terminals at once; its exit status.
 
     One that cannot be opened, hangs up or does not take its bytes is done without. With none at all
-    the work is done here.
+    the work is done here. Its environment has their paths, with colons between them, in `SHOWN_ON`.
     """
     with _opened(paths) as terminals:
         if not terminals:
             return work()
         child, master = pty.fork()
         if child == 0:
+            os.environ[SHOWN_ON] = ":".join(os.ttyname(terminal) for terminal in terminals)
             os._exit(_worked(work))
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         _copy(master, terminals)

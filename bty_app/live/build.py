@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def _assemble(recipe: Recipe, tree: Tree, directory: Path, scratch: Path, say: S
     entries = [
         *tree.entries(path for path in kept if path not in compiled),
         *(cpio.Entry(f"{path}c", cpio.FILE, compiled[path]) for path in python),
-        *_modules(tree.root, release, scratch),
+        *_modules(tree.root, release, scratch, _level(recipe)),
         *_own(recipe, tree.root, scratch),
     ]
     archive = list(cpio.with_directories(entries))
@@ -76,7 +77,7 @@ def _assemble(recipe: Recipe, tree: Tree, directory: Path, scratch: Path, say: S
     archive.append(cpio.Entry(f"{_HOME}/last", cpio.FILE))
     initrd = directory / recipe.file("initrd")
     say("packing the initrd")
-    unpacked = _pack(archive, initrd, fast=recipe.fast)
+    unpacked = _pack(archive, initrd, _level(recipe))
     kernel = directory / recipe.file("vmlinuz")
     shutil.copyfile(next((tree.root / "boot").glob("vmlinuz-*")), kernel)
     lines = (f"{_sha256(path)}  {path.name}\n" for path in (kernel, initrd))
@@ -89,6 +90,13 @@ def _check_tools() -> None:
     for program, package in TOOLS.items():
         if shutil.which(program) is None:
             raise NotFoundError(f"the program {program} is missing: apt-get install {package}")
+    version = ["depmod", "--version"]
+    said = subprocess.run(version, capture_output=True, text=True, check=False)  # noqa: S603
+    if "+ZSTD" not in said.stdout:
+        raise NotFoundError(
+            "the program depmod of this system reads no modules packed with zstd: build on a newer"
+            " system (Debian 12, Ubuntu 22.04 or later)"
+        )
 
 
 def _unpack(recipe: Recipe, root: Path) -> None:
@@ -153,8 +161,12 @@ def _run_quietly(command: Sequence[str], environment: Mapping[str, str]) -> None
     subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603
 
 
-def _modules(root: Path, release: str, scratch: Path) -> Iterator[cpio.Entry]:
-    """The chosen kernel modules, and the indexes that `modprobe` reads."""
+def _modules(root: Path, release: str, scratch: Path, level: str) -> Iterator[cpio.Entry]:
+    """The chosen kernel modules, and the indexes that `modprobe` reads.
+
+    Each is packed by itself: a machine unpacks the few that it loads, and not all of them, which
+    were most of the archive, before its first program runs.
+    """
     base = root / "usr/lib/modules" / release
     kernel = base / "kernel"
     paths = sorted(path.relative_to(kernel).as_posix() for path in kernel.rglob("*.ko*"))
@@ -164,6 +176,7 @@ def _modules(root: Path, release: str, scratch: Path) -> Iterator[cpio.Entry]:
         target = stage / "kernel" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(kernel / path, target)
+    _zstd_each(sorted(str(path) for path in stage.rglob("*.ko")), level)
     for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
         shutil.copyfile(base / name, stage / name)
     _run(["depmod", "-b", str(scratch / "modules"), release])
@@ -171,6 +184,15 @@ def _modules(root: Path, release: str, scratch: Path) -> Iterator[cpio.Entry]:
         if file.is_file():
             name = f"usr/lib/modules/{release}/{file.relative_to(stage).as_posix()}"
             yield cpio.Entry(name, cpio.FILE, file.read_bytes())
+
+
+def _zstd_each(files: Sequence[str], level: str) -> None:
+    at_once = os.cpu_count() or 1
+    shares = filter(None, (files[n::at_once] for n in range(at_once)))
+    commands = (["zstd", "-q", "-T1", "--rm", level, *share] for share in shares)
+    with ThreadPoolExecutor(at_once) as pool:
+        for _ in pool.map(_run, commands):
+            pass
 
 
 def _own(recipe: Recipe, root: Path, scratch: Path) -> Iterator[cpio.Entry]:
@@ -202,10 +224,13 @@ def _own(recipe: Recipe, root: Path, scratch: Path) -> Iterator[cpio.Entry]:
             yield cpio.Entry(name, cpio.FILE, path.read_bytes())
 
 
-def _pack(entries: Sequence[cpio.Entry], path: Path, *, fast: bool) -> int:
+def _level(recipe: Recipe) -> str:
+    return "-3" if recipe.fast else "-19"
+
+
+def _pack(entries: Sequence[cpio.Entry], path: Path, level: str) -> int:
     """Write the archive compressed; return its size unpacked."""
-    level = ["-3"] if fast else ["-19"]
-    command = ["zstd", "-q", "-f", "-T0", *level, "-o", str(path)]
+    command = ["zstd", "-q", "-f", "-T0", level, "-o", str(path)]
     size = 0
     with subprocess.Popen(command, stdin=subprocess.PIPE) as packer:  # noqa: S603
         assert packer.stdin is not None  # noqa: S101 - asked for

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 
-from bty_app.domain.artifacts import live_file
+from bty_app.domain.artifacts import ARM64, X86_64, live_file
 from bty_app.live.patterns import lines
 
 # What a machine needs in all, measured: the archive, unpacked, and room to work.
 NEEDED_MIB = 384
 SUITE = "bookworm"
+NAMED = {"amd64": X86_64, "arm64": ARM64}  # Debian's names of architectures, and those of files
 KERNELS = {"amd64": "linux-image-amd64", "arm64": "linux-image-arm64"}
 _FILES = resources.files("bty_app.live") / "files"
 
@@ -27,9 +28,8 @@ class Recipe:
     fast: bool = False
 
     def file(self, suffix: str) -> str:
-        """The name of a file of the set; what servers boot today is of x86-64 alone."""
-        name = live_file(self.version, suffix)
-        return name if self.arch == "amd64" else name.replace("pc-x86_64", self.arch)
+        """The name of a file of the set."""
+        return live_file(self.version, suffix, NAMED[self.arch])
 
     @property
     def packages(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import assert_never
 
-from bty_app.domain.artifacts import Live, live_file
+from bty_app.domain.artifacts import ARM64, NEEDED, X86_64, Live, live_file
 from bty_app.domain.boot import FirmwareExit, LiveEnv, LocalDisk, Offer, Wait
 from bty_app.domain.mac import Mac
 
@@ -25,14 +25,8 @@ _LIVE_ARGUMENTS = (
     "nouveau.modeset=0",
     "systemd.gpt_auto=0",
 )
-_OUR_ARGUMENTS = (
-    "rootfstype=ramfs",  # a tmpfs would take no more than half of the memory
-    # One serial console is all that the kernel takes; the environment finds the other lines itself.
-    "console=tty0",
-    "console=ttyS0,115200",
-    "modprobe.blacklist=nouveau,rndis_host",
-    "panic=30",
-)
+_OUR_ARGUMENTS = ("modprobe.blacklist=nouveau,rndis_host", "panic=30")
+_SERIAL = {X86_64: "ttyS0", ARM64: "ttyAMA0"}
 AUTOEXEC = "autoexec.ipxe"  # iPXE as a UEFI program looks for it beside itself
 RETRY_SECONDS = 10
 MAX_ECHO = 300
@@ -129,39 +123,61 @@ def moved(base_url: str, mac: Mac, to: str) -> str:
 
 
 def _live(context: Context) -> list[str]:
-    if context.live.not_ready:
-        return _not_ready(context)
-    version, mac = context.live.version, context.mac
-    arguments = " ".join(_original(context) if context.live.has_squashfs else _ours(context))
+    """Only iPXE knows the processor. One that starts from a BIOS says i386 of every PC."""
+    live, arm64 = context.live, context.live.arm64
+    if arm64 is None:
+        lines = _live_for(context, live, X86_64)
+    else:
+        lines = [
+            f"iseq ${{buildarch}} {ARM64} && goto {ARM64} ||",
+            *_live_for(context, live, X86_64),
+            *(["goto again"] if context.disk_suspect else []),
+            f":{ARM64}",
+            *_live_for(context, arm64, ARM64),
+        ]
     # A machine whose disk may be half written must not fall back to it when a file is missing.
+    return [*lines, *_ask_again(context, RETRY_SECONDS)] if context.disk_suspect else lines
+
+
+def _live_for(context: Context, live: Live, arch: str) -> list[str]:
+    """How a machine of `arch` boots it. One whose disk may be half written goes on behind it."""
+    if live.not_ready:
+        return _not_ready(context, live.not_ready)
+    version, mac = live.version, context.mac
+    arguments = " ".join(
+        _original(context, version, arch) if live.has_squashfs else _ours(context, arch)
+    )
     guard = " || goto again" if context.disk_suspect else ""
-    kernel, initrd = live_file(version, "vmlinuz"), live_file(version, "initrd")
-    lines = [
+    kernel, initrd = (live_file(version, suffix, arch) for suffix in NEEDED)
+    return [
         f"echo bty: {mac}: booting the live environment {version}",
-        *([f"echo bty: {_echoed(context.live.differs)}"] if context.live.differs else []),
+        *([f"echo bty: {_echoed(live.differs)}"] if live.differs else []),
         f"set bty-base {context.base_url}",
         f"kernel ${{bty-base}}/boot/{kernel}?mac={mac} {arguments}{guard}",
         f"initrd ${{bty-base}}/boot/{initrd}?mac={mac}{guard}",
         f"boot{guard}",
     ]
-    return [*lines, *_ask_again(context, RETRY_SECONDS)] if guard else lines
 
 
-def _original(context: Context) -> list[str]:
+def _original(context: Context, version: str, arch: str) -> list[str]:
     """The kernel's arguments for a live environment of the original (CONTRACT 4.2)."""
     return [
         "boot=live",
         # live-boot cannot handle a query here
-        f"fetch=${{bty-base}}/boot/{live_file(context.live.version, 'squashfs')}",
+        f"fetch=${{bty-base}}/boot/{live_file(version, 'squashfs', arch)}",
         *_LIVE_ARGUMENTS,
         "bty.server=${bty-base}",
         f"bty.mac={context.mac}",
     ]
 
 
-def _ours(context: Context) -> list[str]:
+def _ours(context: Context, arch: str) -> list[str]:
     """The kernel's arguments for a live environment of ours, which is all in its initrd."""
     return [
+        "rootfstype=ramfs",  # a tmpfs would take no more than half of the memory
+        # One serial console is all that the kernel takes; the environment finds the other lines.
+        "console=tty0",
+        f"console={_SERIAL[arch]},115200",
         *_OUR_ARGUMENTS,
         "bty.server=${bty-base}",
         f"bty.mac={context.mac}",
@@ -169,14 +185,10 @@ def _ours(context: Context) -> list[str]:
     ]
 
 
-def _not_ready(context: Context) -> list[str]:
+def _not_ready(context: Context, why: str) -> list[str]:
     """Say on the machine's screen what the operator has to do; its disk may boot if it is sound."""
-    lines = [
-        f"echo bty: {context.mac}: {_echoed(context.live.not_ready)}",
-    ]
-    if context.disk_suspect:
-        return [*lines, *_ask_again(context, RETRY_SECONDS)]
-    return [*lines, f"sleep {RETRY_SECONDS}", "exit 1"]
+    said = f"echo bty: {context.mac}: {_echoed(why)}"
+    return [said] if context.disk_suspect else [said, f"sleep {RETRY_SECONDS}", "exit 1"]
 
 
 def _echoed(sentence: str) -> str:

@@ -33,6 +33,7 @@ from bty_app.services.verify import verify_archive
 from bty_app.store import links, locks, publish
 from bty_app.store.backup_shelf import STATE
 from bty_app.store.directories import disk_failures
+from bty_app.store.place import sync_directory
 from bty_app.upstream.appliance import OtherAppliance
 
 _PAUSE_SECONDS = 1.0
@@ -125,7 +126,7 @@ class Arrival:
     # -- the way here --------------------------------------------------------------------------
 
     def _bring(self, found: Appliance, wanted: Wanted) -> None:
-        (self._stage / WHOLE).unlink(missing_ok=True)
+        self._forget_whole()
         self._carrier.room(self._places.boot_dir, found.boot)
         for part in found.boot:  # most of the bytes, while the other one still serves
             self._carrier.bring("boot", part, self._places.boot_dir / part.name)
@@ -143,7 +144,7 @@ class Arrival:
         try:
             self._old.move(copy)
         except ConflictError:  # it goes on, so this copy may never begin
-            (self._stage / WHOLE).unlink(missing_ok=True)
+            self._forget_whole()
             raise
 
     def _left(self, wanted: Wanted) -> tuple[Part, ...]:
@@ -162,15 +163,23 @@ class Arrival:
                     raise
                 was_refused = True
 
+    def _forget_whole(self) -> None:
+        """What is here is no whole copy from now on, after a power cut neither."""
+        with disk_failures(self._stage):
+            (self._stage / WHOLE).unlink(missing_ok=True)
+            sync_directory(self._stage)
+
     def _copied(self, parts: tuple[Part, ...]) -> str:
         """Bring the copy; the digest of its database."""
         allowed = {STATE, *targets(self._places)}
         digests = {part.name: part.sha256 for part in parts}
         if STATE not in digests or not set(digests) <= allowed:
             raise InvalidInputError(f"{self._old.url} offers another copy than is expected")
-        for left in self._stage.iterdir():
-            if left.is_file() and left.name.removeprefix(".").removesuffix(".part") not in digests:
-                left.unlink()
+        with disk_failures(self._stage):
+            for left in self._stage.iterdir():
+                name = left.name.removeprefix(".").removesuffix(".part")
+                if left.is_file() and name not in digests:
+                    left.unlink()
         for part in parts:
             self._carrier.bring("copy", part, self._stage / part.name)
         found = verify_archive(self._stage / STATE)

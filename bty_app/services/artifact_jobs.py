@@ -49,8 +49,9 @@ class ArtifactState:
 
     def as_json(self) -> dict[str, object]:
         """As plain JSON data."""
+        arm64 = self.live.arm64
         return {
-            "live_environment": asdict(self.live),
+            "live_environment": {**_live_json(self.live), "arm64": arm64 and _live_json(arm64)},
             "current": self.current,
             "previous": self.previous,
             "sets": [_set_json(found) for found in self.sets],
@@ -75,6 +76,12 @@ def artifact_state(artifacts: Artifacts, files: BootFiles, settings: Settings) -
         tag=settings.text(NETBOOT_TAG),
         mending_tag=_mending_tag(live, asked_for=files.asked_for),
     )
+
+
+def _live_json(live: Live) -> dict[str, object]:
+    told = asdict(live)
+    del told["arm64"]  # of the other architecture
+    return told
 
 
 def _set_json(found: StoredSet) -> dict[str, object]:
@@ -179,7 +186,7 @@ def _mending_tag(live: Live, *, asked_for: str) -> str | None:
 
 def said(done: Installed) -> str:
     """What an installation did, as a sentence."""
-    version = done.facts.version
+    version = done.facts.live
     if done.again:
         return f"the live environment {version} was here already, and is whole"
     return f"the live environment {version} is installed, and machines boot it"

@@ -5,9 +5,9 @@ State is what is on disk: nothing that was recorded once says that a set is ther
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,9 +18,11 @@ from bty_app.domain.artifact_set import (
     Manifest,
     SetFacts,
     check_complete,
+    joined,
+    kept_beside,
     parse_manifest,
 )
-from bty_app.domain.artifacts import live_file, manifest_versions
+from bty_app.domain.artifacts import ARCHITECTURES, live_file, manifest_versions
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor, Event
 from bty_app.domain.jobs import Step, Teller
@@ -115,8 +117,8 @@ class Artifacts:
             source = Remote(self._http, release.places, teller.is_wanted)
         with self._failure_recorded(release.tag, by):
             self._record(audit.fetch_started(release.tag, source.shown))
-            manifest = self._manifest(source, release.version)
-            return self._install(source, manifest, release.tag, teller, by)
+            manifests = list(self._manifests(source, release.version))
+            return self._install(source, manifests, release.tag, teller, by)
 
     def install_directory(self, path: Path, teller: Teller, by: By) -> Installed:
         """Install the only set that is in a directory.
@@ -174,20 +176,27 @@ class Artifacts:
 
     def _install_all_of(self, source: Directory, teller: Teller, by: By) -> Installed:
         names = source.names()
-        versions = manifest_versions(names)
-        if len(versions) != 1:
+        versions = {arch: manifest_versions(names, arch) for arch in ARCHITECTURES}
+        found = [version for listed in versions.values() for version in listed]
+        if not found or any(len(listed) > 1 for listed in versions.values()):
             wanted = live_file("<version>", "sha256")
-            found = f"manifests of {', '.join(versions)}" if versions else "none"
-            raise InvalidInputError(f"{source.shown}: needs one {wanted}, and has {found}")
-        manifest = self._manifest(source, versions[0])
-        check_complete(manifest, names)
-        return self._install(source, manifest, f"v{manifest.version}", teller, by)
+            has = f"manifests of {', '.join(found)}" if found else "none"
+            raise InvalidInputError(f"{source.shown}: needs one {wanted}, and has {has}")
+        manifests = [
+            manifest
+            for arch, listed in versions.items()
+            for version in listed
+            if (manifest := self._manifest(source, version, arch))
+        ]
+        check_complete(manifests, names)
+        return self._install(source, manifests, f"v{manifests[0].version}", teller, by)
 
     def _install(
-        self, source: Source, manifest: Manifest, tag: str, teller: Teller, by: By
+        self, source: Source, manifests: Sequence[Manifest], tag: str, teller: Teller, by: By
     ) -> Installed:
         with self.sets.held():
             before = self.sets.current()
+            manifest = joined(manifests, self._kept_beside(manifests, before, teller))
             bringing = Bringing(source, self.sets, teller)
             staging, sizes, fetched = bringing.bring(manifest)
             facts = SetFacts(
@@ -203,11 +212,30 @@ class Artifacts:
         self._record(audit.installed(tag, facts, by, again=again))
         return Installed(manifest.set_id, facts, again)
 
-    def _manifest(self, source: Source, version: str) -> Manifest:
-        name = live_file(version, "sha256")
+    def _kept_beside(
+        self, manifests: Sequence[Manifest], current: str | None, teller: Teller
+    ) -> Mapping[str, str]:
+        """What of the current set stays: whole, and proven as what comes has to be."""
+        found = self.sets.get(current) if current else None
+        facts = found.facts if found else None
+        if found is None or facts is None or (self._key and facts.signed_by != self._key.name):
+            return {}
+        kept = kept_beside(manifests, facts.digests)
+        only = replace(found, facts=replace(facts, digests=kept))
+        return {} if kept and any(deep_damage(only, teller)) else kept
+
+    def _manifests(self, source: Source, version: str) -> Iterator[Manifest]:
+        """All that the place has of this version."""
+        found = [self._manifest(source, version, arch) for arch in ARCHITECTURES]
+        if not any(found):
+            raise NotFoundError(f"{source.shown} has no {live_file(version, 'sha256')}")
+        yield from (manifest for manifest in found if manifest)
+
+    def _manifest(self, source: Source, version: str, arch: str) -> Manifest | None:
+        name = live_file(version, "sha256", arch)
         data = source.small(name, limit=MAX_MANIFEST_BYTES)
         if data is None:
-            raise NotFoundError(f"{source.shown} has no {name}")
+            return None
         if self._key is not None:
             signature = source.small(name + self._key.suffix, limit=MAX_SIGNATURE_BYTES)
             if signature is None:
@@ -219,7 +247,7 @@ class Artifacts:
                 check_signature(self._key, data, signature)
             except InvalidInputError as error:
                 raise InvalidInputError(f"{name}: {error.message}") from error
-        return parse_manifest(data, version=version)
+        return parse_manifest(data, version=version, arch=arch)
 
     @contextmanager
     def _failure_recorded(self, tag: str, by: By) -> Iterator[None]:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from bty_app.domain import backup_events as audit
 from bty_app.domain.backups import MANUAL, SCHEDULED, name_of
 from bty_app.domain.catalog_events import By
+from bty_app.domain.events import Actor
 from bty_app.domain.jobs import Job, Teller
 from bty_app.domain.rotation import counted
 from bty_app.errors import BtyError, CancelledError, ConflictError
+from bty_app.services.backup_files import free_name
+from bty_app.services.backup_runs import BackupRuns
 from bty_app.services.backups import Backups
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.jobs import Jobs
@@ -36,6 +39,7 @@ class BackupJobs:
         clock: Clock = utc_now,
     ) -> None:
         self.backups = backups
+        self.runs = BackupRuns(jobs, backups.shelf)
         self._jobs = jobs
         self._program = program
         self._revisions = revisions
@@ -60,12 +64,14 @@ class BackupJobs:
             StorageError: that it was asked for cannot be recorded.
         """
         self.backups.journal.check()
-        name = name_of(self._clock())
+        name = free_name(self.backups.shelf.directory, self.runs.free_name(name_of(self._clock())))
         words = ("backup", "--trigger", trigger, "--id", name)
         job, is_new = self._submitted(
             KIND, _KEY, f"back up as {name}", lambda teller: self._made(words, trigger, teller)
         )
-        if is_new and trigger == MANUAL:
+        if is_new:
+            self.runs.add(name, trigger, job)
+        if is_new and by.actor is Actor.OPERATOR:
             self.backups.journal.tell(audit.requested(name, trigger, by))
         return job
 

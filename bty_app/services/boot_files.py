@@ -14,11 +14,13 @@ from typing import BinaryIO, Protocol
 
 from bty_app import __version__
 from bty_app.domain.artifacts import (
+    ARM64,
     IPXE_FILES,
     IPXE_USES,
+    X86_64,
     Found,
     Live,
-    choose_live,
+    for_both,
     live_versions,
     squashfs_versions,
 )
@@ -48,9 +50,9 @@ class BootProgram:
     @property
     def remedy(self) -> str:
         """What brings it here."""
-        if "arm64" not in self.name:
+        if ARM64 not in self.name:
             return "apt install ipxe"
-        return f"put {self.name} into boot/; Debian's ipxe package has none for arm64"
+        return f"put {self.name} into boot/; the ipxe package of Debian 13 has ipxe-arm64.efi"
 
 
 class BootFiles:
@@ -118,24 +120,29 @@ class BootFiles:
 
     def live_now(self) -> Live:
         """As `live`, looked at anew: a file that was cut off in its place counts as well."""
-        return choose_live(self.found(), configured=self._live_version, running=self._running)
+        found = (self.found(arch) for arch in (X86_64, ARM64))
+        return for_both(*found, configured=self._live_version, running=self._running)
 
-    def found(self) -> Found:
-        """What live environments there are."""
+    def found(self, arch: str = X86_64) -> Found:
+        """What live environments there are for an architecture."""
         try:
             names = os.listdir(self._directory)  # noqa: PTH208 - names alone
         except OSError:
             return Found()
         current = self._sets.current()
-        by_hand = live_versions(names)
+        by_hand = live_versions(names, arch)
         if current is None:
-            return Found(by_hand, with_squashfs=squashfs_versions(names))
+            return Found(by_hand, with_squashfs=squashfs_versions(names, arch))
         stored = self._sets.get(current)
-        version = stored.facts.version if stored.facts else current.rpartition("-")[0]
+        if stored.facts is None:  # it may have been for any
+            version = current.rpartition("-")[0] if arch == X86_64 else None
+            return Found(by_hand, version, False, squashfs_versions(names, arch) - {version})
+        listed = stored.facts.digests
+        of_set = live_versions(listed, arch)
+        version = of_set[-1] if of_set else None
         # A version that is there twice comes from the set.
-        of_set = squashfs_versions(stored.facts.digests) if stored.facts else frozenset()
-        squashfs = (squashfs_versions(names) - {version}) | of_set
-        return Found(by_hand, version, stored.is_whole, squashfs)
+        squashfs = (squashfs_versions(names, arch) - {version}) | squashfs_versions(listed, arch)
+        return Found(by_hand, version, stored.is_whole and version is not None, squashfs)
 
     def programs(self) -> Iterator[BootProgram]:
         """The iPXE binaries that sites need, and where each comes from."""

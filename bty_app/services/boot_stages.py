@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from bty_app.domain.boot_stages import Seen, Stage, merged, plain, repeats
+from bty_app.domain.boot_stages import Seen, Stage, merged, plain, said_before
 from bty_app.domain.boot_timeline import Boot, boots
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.errors import BtyError, InvalidInputError
@@ -128,8 +128,9 @@ class BootStages:
 
     def _add(self, mac: Mac, seen: Seen) -> None:
         waiting = self._waiting.setdefault(mac, [])
-        if waiting and repeats(waiting[-1], seen):
-            waiting[-1] = merged(waiting[-1], seen)
+        place = said_before(waiting, seen)
+        if place is not None:
+            waiting[place] = merged(waiting[place], seen)
         else:
             waiting.append(seen)
             del waiting[:-STAGES_WAITING]

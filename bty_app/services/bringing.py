@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Bringing:
 
     def _bring(self, manifest: Manifest, staging: Path) -> tuple[Path, dict[str, int], bool]:
         copies = self._sets.copies()
-        self._measure(manifest, staging)
+        self._measure(manifest, staging, copies)
         sizes, fetched = {}, False
         for name, digest in manifest.digests.items():
             self._words = f"fetching {name}"
@@ -60,10 +60,13 @@ class Bringing:
             sizes[name] = path.stat().st_size
         return staging, sizes, fetched
 
-    def _measure(self, manifest: Manifest, staging: Path) -> None:
+    def _measure(self, manifest: Manifest, staging: Path, copies: Mapping[str, Path]) -> None:
         """How much there is to bring, where the source tells; refused where there is no room."""
         self._tell("asking for the sizes")
-        sizes = {name: self._source.size(name) for name in manifest.digests}
+        sizes = {
+            name: self._source.size(name) or _size(copies.get(digest))
+            for name, digest in manifest.digests.items()
+        }
         known = [size for size in sizes.values() if size is not None]
         if len(known) == len(sizes):
             self._total = sum(known)
@@ -185,3 +188,7 @@ class Bringing:
 
     def _tell(self, words: str = "") -> None:
         self._teller.tell(Step(words or self._words, self._done, self._total))
+
+
+def _size(copy: Path | None) -> int | None:
+    return copy.stat().st_size if copy is not None and copy.is_file() else None

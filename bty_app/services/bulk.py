@@ -13,11 +13,8 @@ from datetime import timedelta
 from functools import partial
 
 from bty_app.domain import bulk_events
-from bty_app.domain.bulk import (
-    Act,
-    Kind,
-    parse_act,
-)
+from bty_app.domain.bulk import Site
+from bty_app.domain.bulk_act import ACT_NAMES, Act, Kind, parse_act
 from bty_app.domain.jobs import Job, Teller
 from bty_app.domain.jobs import Step as Told
 from bty_app.domain.mac import Mac
@@ -90,8 +87,8 @@ class Bulk:
         """
         if act.kind is Kind.POWER and not self._sender.has_power_hook:
             raise ValidationError("no power hook is configured")
-        never = self._never()
-        return self._database.read(lambda tx: plan(tx, selection, act, never)[0])
+        site = self._site()
+        return self._database.read(lambda tx: plan(tx, selection, act, site)[0])
 
     def confirm(
         self, act_id: str, selection: Selection, act: Act, digest: str, *, ip: str | None
@@ -112,8 +109,8 @@ class Bulk:
                 raise ValidationError(f"the id {act_id} belongs to another act")
             if known.state != "preparing":
                 return self._resumed(known)
-        never = self._never()
-        preview, wanted = self._database.read(lambda tx: plan(tx, selection, act, never))
+        site = self._site()
+        preview, wanted = self._database.read(lambda tx: plan(tx, selection, act, site))
         if preview.digest != digest:
             raise ConflictError(
                 "machines have changed since this was shown, so nothing was done: look again"
@@ -203,8 +200,10 @@ class Bulk:
             self._jobs.cancel(job.id)
         return self.progress(act_id)
 
-    def _never(self) -> frozenset[str]:
-        return self._settings.rules().never_labels
+    def _site(self) -> Site:
+        """What the settings say; `site_of` adds the images."""
+        never, options = self._settings.rules().never_labels, self._settings.flash_options()
+        return Site({}, never, options)
 
     # -- doing ---------------------------------------------------------------------------------
 
@@ -256,7 +255,7 @@ class Bulk:
         if count <= SLICE and not self._sender.is_slow(self.progress(act_id).act):
             whole(None)
         else:
-            title = f"{count} machines: {self.progress(act_id).act.kind.value}"
+            title = f"{count} machines: {ACT_NAMES[self.progress(act_id).act.kind]}"
             self._jobs.submit(JOB_KIND, act_id, title, whole)
         return self.progress(act_id)
 
@@ -281,11 +280,11 @@ class Bulk:
 
     def _done(self, act_id: str, items: list[rows.Item]) -> None:
         at = stamp(self._clock())
-        never = self._never()
+        site = self._site()
         act = self.progress(act_id).act
         ready = (
             self._database.read(
-                lambda tx: [i.mac for i in items if as_shown(tx, i, act, site_of(tx, never))]
+                lambda tx: [i.mac for i in items if as_shown(tx, i, act, site_of(tx, site))]
             )
             if act.kind in {Kind.WAKE, Kind.POWER}
             else []
@@ -296,7 +295,7 @@ class Bulk:
             stored = rows.get(tx, act_id)
             if stored is None or stored.state != "running":
                 raise CancelledError("it was cancelled")
-            doing = Doing(stored, act, site_of(tx, never), at, failures)
+            doing = Doing(stored, act, site_of(tx, site), at, failures)
             for item in items:
                 done_to(tx, item, doing)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from bty_app.domain.bulk import Act, Kind, Outcome, Site, Step, Subject, planned, shown_as
+from bty_app.domain.bulk import Outcome, Site, Step, Subject, planned, shown_as
+from bty_app.domain.bulk_act import Act, Kind
 from bty_app.domain.disk_contents import contents
 from bty_app.domain.mac import Mac
 from bty_app.domain.reported_disks import disks_of
@@ -57,10 +58,10 @@ class Preview:
 
 
 def plan(
-    tx: Tx, selection: Selection, act: Act, never: frozenset[str]
+    tx: Tx, selection: Selection, act: Act, rules: Site
 ) -> tuple[Preview, list[tuple[Mac, str]]]:
     """What an act would do, and the machines it is to be done to with a word for what is shown."""
-    site, preview = site_of(tx, never), Preview()
+    site, preview = site_of(tx, rules), Preview()
     digest = hashlib.sha256(json.dumps(act.as_fields()).encode())
     wanted: list[tuple[Mac, str]] = []
     for mac in _selected(tx, selection):
@@ -86,10 +87,10 @@ def subject_of(tx: Tx, mac: Mac, *, with_disks: bool) -> Subject | None:
     return Subject(machine, tuple(machines.labels(tx, mac)), disks)
 
 
-def site_of(tx: Tx, never: frozenset[str]) -> Site:
-    """What holds for all machines."""
+def site_of(tx: Tx, rules: Site) -> Site:
+    """What holds for all machines: `rules`, which are those of the settings, and the images."""
     images: dict[str, str] = {e.bty_image_ref: e.name for e in catalog.listed(tx) if e.name}
-    return Site(images, never)
+    return replace(rules, images=images)
 
 
 def _selected(tx: Tx, selection: Selection) -> Iterator[Mac]:

@@ -8,17 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bty_app.domain import bulk_events
-from bty_app.domain.bulk import (
-    Act,
-    Kind,
-    Outcome,
-    Site,
-    Step,
-    fingerprint,
-    parse_act,
-    planned,
-    shown_as,
-)
+from bty_app.domain.bulk import Outcome, Site, Step, fingerprint, planned, shown_as
+from bty_app.domain.bulk_act import Act, Kind, parse_act
 from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bty_app.domain import flash_rules, machine_events
@@ -17,10 +17,12 @@ from bty_app.domain.boot import (
     situation,
 )
 from bty_app.domain.catalog import CatalogEntry
-from bty_app.domain.flash_rules import NO_RULES, Facts, Hold, Rules
+from bty_app.domain.flash_rules import NO_RULES, Facts, Hold, Rule, Rules
+from bty_app.domain.image_fit import misfit
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import FLASH_MODES, BootMode, Machine, Phase
 from bty_app.domain.moments import stamp
+from bty_app.services.architecture import architecture_of
 from bty_app.store import catalog, events, machines, orders
 from bty_app.store.database import Tx
 
@@ -60,7 +62,14 @@ def decided(tx: Tx, machine: Machine, ask: Ask, moment: Moment) -> Decided:
         storable=moment.storable,
         hold=_hold(tx, machine, moment),
     )
-    return Decided(machine, entry, facts, decide(facts, ask, moment.limits))
+    decision = decide(facts, ask, moment.limits)
+    if decision.offer == LiveEnv(Purpose.FLASH) and entry is not None and entry.arch:
+        words = misfit(entry, architecture_of(tx, machine.mac))
+        if words:
+            remedy = "choose another image, or correct what the catalog says of this one"
+            facts = replace(facts, hold=Hold(Rule.ARCHITECTURE, f"{words}: {remedy}"))
+            decision = decide(facts, ask, moment.limits)
+    return Decided(machine, entry, facts, decision)
 
 
 def remember_rules(tx: Tx, what: Decided, moment: Moment) -> None:

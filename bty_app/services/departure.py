@@ -261,7 +261,10 @@ class Departure:
                 if events.newest_of_facts(tx) != lease.newest:
                     raise ConflictError("a command changed something meanwhile: begin again")
                 events.record(tx, migration_events.moved(lease.to, ip), at=at)
-                move_mark.put(self._state_dir, moved)
+                try:
+                    move_mark.put(self._state_dir, moved)
+                finally:  # one that could not be written may be there, if the disk then is silent
+                    self._mark = moved
 
             self._database.write(change, always=True)
             self._drop()

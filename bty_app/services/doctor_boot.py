@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bty_app.domain.artifacts import live_file
+from bty_app.domain.artifacts import Live, live_file
 from bty_app.domain.findings import Finding, Level
 from bty_app.services.artifact_jobs import Quiet
 from bty_app.services.artifacts import deep_damage
@@ -24,6 +24,7 @@ _ARCHITECTURES = (
 def live_environment(premises: Premises) -> Iterator[Finding]:
     """There is one to boot, it is whole, and of the version of this program."""
     live = premises.files.live_now()
+    yield from _of_arm64(live.arm64)
     if live.not_ready:
         sentence, _, remedy = live.not_ready.partition(": ")
         yield Finding(Level.FAULT, sentence, remedy or _FETCH)
@@ -42,6 +43,19 @@ def live_environment(premises: Premises) -> Iterator[Finding]:
         yield Finding(
             Level.OK, f"machines boot the live environment {live.version}, of this version"
         )
+
+
+def _of_arm64(live: Live | None) -> Iterator[Finding]:
+    """Nothing for arm64 is no finding: most sites have no such machine."""
+    if live is None:
+        return
+    sentence, _, remedy = (live.not_ready or live.differs).partition(": ")
+    if live.not_ready:
+        yield Finding(Level.FAULT, f"for arm64: {sentence}", remedy or _FETCH)
+    elif live.differs:
+        yield Finding(Level.WARNING, f"for arm64: {sentence}", remedy)
+    else:
+        yield Finding(Level.OK, f"machines of arm64 boot the live environment {live.version}")
 
 
 def sets(premises: Premises) -> Iterator[Finding]:
@@ -66,7 +80,8 @@ def shadowed_files(premises: Premises) -> Iterator[Finding]:
     facts = premises.sets.get(current).facts if current is not None else None
     if facts is None:
         return
-    names = [*facts.digests, live_file(facts.version, "sha256")]
+    manifests = (live_file(facts.version, "sha256", arch) for arch in facts.architectures[:1])
+    names = [*facts.digests, *manifests]
     hidden = [name for name in sorted(names) if (premises.files.directory / name).is_file()]
     for name in hidden[:_MOST]:
         yield Finding(

@@ -1,12 +1,14 @@
 """Jobs: long work that is queued, done in the background, watched, and cancelled.
 
-A job is known for as long as the server runs; what must last is in the audit log.
+A job is known for as long as the server runs; what must last is in the audit log. Its work acts for
+whoever asked for it: the script whose token the request came with is named in its events too.
 
 Threads: any may call; `next` is for the threads that do the work.
 """
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import logging
 import threading
@@ -33,6 +35,7 @@ TOPIC = frozenset({"jobs"})
 class _Entry:
     job: Job
     work: Work
+    asked: contextvars.Context
     wanted: bool = True
     bumped_at: float = 0.0
 
@@ -75,7 +78,7 @@ class Jobs:
                 Step("waiting"),
                 self._now(),
             )
-            self._entries[job.id] = _Entry(job, work)
+            self._entries[job.id] = _Entry(job, work, contextvars.copy_context())
             self._forget_old()
             self._changed.notify_all()
         self._revisions.bump(TOPIC)
@@ -174,7 +177,7 @@ class Jobs:
         self._revisions.bump(TOPIC)
         state, result, error = State.COMPLETED, "", ""
         try:
-            result = entry.work(_Run(entry, self._told, self._waited))
+            result = entry.asked.run(entry.work, _Run(entry, self._told, self._waited))
         except CancelledError:
             state = State.CANCELLED
         except BtyError as failure:

@@ -21,6 +21,7 @@ from bty_app.domain.machine import (
 )
 from bty_app.domain.moments import stamp
 from bty_app.errors import ConflictError, NotFoundError
+from bty_app.services.architecture import architecture_of
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import events, machine_pages, machines, orders
 from bty_app.store.database import Database, Tx
@@ -203,6 +204,10 @@ class Machines:
             NotFoundError: no record, or no inventory yet.
         """
         return _found(self._database.read(lambda tx: machines.lshw(tx, mac)), mac)
+
+    def architecture(self, mac: Mac) -> str | None:
+        """`x86_64`, `arm64` or `i386`; None where nothing says."""
+        return self._database.read(lambda tx: architecture_of(tx, mac))
 
 
 def _found(value: T | None, mac: Mac) -> T:

@@ -16,6 +16,7 @@ from typing import IO, Any
 from bty_app import errors
 from bty_app.domain.jobs import Step, Teller
 from bty_app.errors import BtyError, CancelledError, UnavailableError
+from bty_app.store.acting import for_child
 
 END_SECONDS = 30.0
 _LONGEST_LINE = 1024 * 1024
@@ -50,7 +51,7 @@ class OwnProgram:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=dict(self.environment),
+                env={**self.environment, **for_child()},
                 start_new_session=True,  # ^C at a terminal is the server's to handle
             )
         except OSError as error:

@@ -14,8 +14,10 @@ from bty_app.services.clock import Clock
 from bty_app.services.departure import CATALOG, CATALOG_SOURCE, SECRETS
 from bty_app.store import creation, events, instance, machines, publish
 from bty_app.store.backup_shelf import STATE
-from bty_app.store.database import Database, Tx
-from bty_app.store.directories import disk_failures
+from bty_app.store.database import Database
+from bty_app.store.directories import disk_failures, temporary_name
+from bty_app.store.place import sync_directory
+from bty_app.store.transaction import settling
 
 WHOLE = "whole.json"  # the copy is complete: whose it is, and the digest of its database
 _FROM = "moved_here_from"
@@ -77,18 +79,22 @@ class Publication:
             creation.publish(staged, state_db)
         with Database(state_db) as database:
             known = database.read(machines.count_all)
-        with disk_failures(self._stage):
-            shutil.rmtree(self._stage)
+        self._finished()
         return known
+
+    def _finished(self) -> None:
+        """Take the stage away, in one step: half of one is no copy that a next run could take."""
+        with disk_failures(self._stage):
+            left = self._stage.with_name(temporary_name(ARRIVING))
+            self._stage.rename(left)
+            sync_directory(left.parent)
+            shutil.rmtree(left, ignore_errors=True)  # the next start sweeps it
 
     def _record(self, staged: Path, mark: Mark) -> None:
         at, source = stamp(self._clock()), f"{mark.to} {mark.copy}"
 
-        def change(tx: Tx) -> None:
+        with settling(staged) as tx:
             if instance.get(tx, _FROM) != source:
                 instance.put(tx, _FROM, source)
                 event = migration_events.arrived(mark.to, machines.count_all(tx))
                 events.record(tx, event, at=at)
-
-        with Database(staged) as database:
-            database.write(change)

@@ -1,16 +1,17 @@
 """Events go out to receivers, at least once and in order, from a place that is kept in state.
 
 Threads: one calls `turn`; any may call the rest. The audit log itself is the queue, so nothing is
-held in memory and a restart loses nothing.
+held in memory and a restart loses nothing. Stages of boots are no rows of the audit: their table is
+a queue of its own.
 """
 
 from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from bty_app.domain import webhooks as rules
@@ -22,7 +23,7 @@ from bty_app.domain.webhooks import Progress, Target
 from bty_app.errors import BtyError
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.settings import Settings
-from bty_app.store import events, webhooks
+from bty_app.store import boot_stages, events, webhooks
 from bty_app.store.database import Database, Tx
 from bty_app.upstream.http import Http, Request
 
@@ -40,6 +41,37 @@ class State:
     target: Target
     progress: Progress | None
     waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Where what is sent comes from. The place of a receiver in it is kept under its id and
+    `suffix`; an `after` that gives None for a number passes it over.
+    """
+
+    suffix: str
+    newest: Callable[[Tx], int]
+    after: Callable[[Tx, int, datetime], list[tuple[int, StoredEvent | None]]]
+
+    def key(self, target: Target) -> str:
+        """What the place of a receiver is kept under."""
+        return f"{target.id}{self.suffix}"
+
+
+def _events_after(tx: Tx, cursor: int, _now: datetime) -> list[tuple[int, StoredEvent | None]]:
+    return [(event.id, event) for event in events.after(tx, cursor, limit=AT_ONCE)]
+
+
+def _stages_after(tx: Tx, cursor: int, now: datetime) -> list[tuple[int, StoredEvent | None]]:
+    oldest = now - rules.OLDEST_STAGE
+    return [
+        (number, rules.stage_event(number, mac, seen) if seen and seen.at >= oldest else None)
+        for number, mac, seen in boot_stages.after(tx, cursor, limit=AT_ONCE)
+    ]
+
+
+EVENTS = Queue("", events.newest_id, _events_after)
+STAGES = Queue(".stages", boot_stages.newest, _stages_after)
 
 
 class Webhooks:
@@ -71,15 +103,19 @@ class Webhooks:
         """Send what waits; a receiver that failed is left alone until its pause is over."""
         until = time.monotonic() + SECONDS
         for target in self.targets():
-            if time.monotonic() < until:
-                self._serve(target, until)
+            for queue in (EVENTS, STAGES) if target.wants_stages else (EVENTS,):
+                if time.monotonic() < until:
+                    self._serve(target, queue, until)
 
     def state(self) -> list[State]:
         """How each receiver is."""
-        newest = self._database.read(_newest)
+        newest = self._database.read(EVENTS.newest)
         found = []
         for target in self.targets():
-            progress = self._database.read(partial(_get, target.id))
+            progress = self._place(target, EVENTS)
+            stages = self._place(target, STAGES) if target.wants_stages else None
+            if progress and not progress.last_error and stages and stages.last_error:
+                progress = replace(progress, last_error=stages.last_error)
             found.append(State(target, progress, newest - progress.cursor if progress else 0))
         return found
 
@@ -88,64 +124,70 @@ class Webhooks:
         event = rules.trial(stamp(self._clock()))
         return [(target, self._sent(target, event)) for target in self.targets()]
 
-    def _serve(self, target: Target, until: float) -> None:
-        progress = self._begin(target)
+    def _place(self, target: Target, queue: Queue) -> Progress | None:
+        return self._database.read(lambda tx: webhooks.get(tx, queue.key(target)))
+
+    def _serve(self, target: Target, queue: Queue, until: float) -> None:
+        progress = self._begin(target, queue)
         if progress.next_at and stamp(self._clock()) < progress.next_at:
             return
+        key = queue.key(target)
         while time.monotonic() < until:
-            batch = self._database.read(partial(_after, progress.cursor))
+            batch = self._database.read(partial(_after, queue, progress.cursor, self._clock()))
             if not batch:
                 return
-            for event in batch:
-                if not target.wants(event.kind):
-                    progress = replace(progress, cursor=event.id)
+            for number, event in batch:
+                if event is None or not target.wants(event.kind):
+                    progress = replace(progress, cursor=number)
                     continue
                 if time.monotonic() >= until:
                     break
                 error = self._sent(target, event)
                 if error:
-                    self._failed(target, progress, error)
+                    self._failed(target, queue, progress, error)
                     return
-                progress = self._done(target, progress, event.id)
-            self._database.write(partial(_put, target.id, progress))
+                progress = self._done(target, queue, progress, number)
+            self._database.write(partial(_put, key, progress))
 
-    def _begin(self, target: Target) -> Progress:
+    def _begin(self, target: Target, queue: Queue) -> Progress:
         """Where it is; a new one begins now, and one that is far behind leaves the oldest out."""
-        found = self._database.read(lambda tx: webhooks.get(tx, target.id))
-        newest = self._database.read(_newest)
-        if found is None:
-            made = Progress(newest)
+        found = self._place(target, queue)
+        newest = self._database.read(queue.newest)
+        if found is None or found.cursor > newest:  # stages of a restored state count anew
+            made = replace(found, cursor=newest) if found else Progress(newest)
         elif newest - found.cursor > BACKLOG:
             lost = newest - BACKLOG - found.cursor
             made = replace(found, cursor=found.cursor + lost, skipped=found.skipped + lost)
         else:
             return found
-        known = frozenset(each.id for each in self.targets())
+        known = frozenset(q.key(each) for each in self.targets() for q in (EVENTS, STAGES))
 
         def change(tx: Tx) -> None:
             webhooks.keep_only(tx, known)
-            webhooks.put(tx, target.id, made)
+            webhooks.put(tx, queue.key(target), made)
 
         self._database.write(change)
         return made
 
-    def _done(self, target: Target, progress: Progress, event_id: int) -> Progress:
+    def _done(self, target: Target, queue: Queue, progress: Progress, number: int) -> Progress:
         now = stamp(self._clock())
-        made = Progress(event_id, last_at=now, skipped=progress.skipped)
+        made = Progress(number, last_at=now, skipped=progress.skipped)
         again = progress.told_at is not None
 
         def change(tx: Tx) -> None:
-            webhooks.put(tx, target.id, made)
+            webhooks.put(tx, queue.key(target), made)
             if again:
                 events.record(tx, rules.recovered(target), at=now)
 
         self._database.write(change)
         return made
 
-    def _failed(self, target: Target, progress: Progress, why: str) -> None:
+    def _failed(self, target: Target, queue: Queue, progress: Progress, why: str) -> None:
         now = self._clock()
         tries = progress.tries + 1
-        silent = progress.told_at is None or stamp(now - TOLD_EVERY) >= progress.told_at
+        others = self._place(target, EVENTS if queue is STAGES else STAGES)
+        told = max(progress.told_at or "", (others and others.told_at) or "")
+        silent = stamp(now - TOLD_EVERY) >= told
         made = replace(
             progress,
             tries=tries,
@@ -155,7 +197,7 @@ class Webhooks:
         )
 
         def change(tx: Tx) -> None:
-            webhooks.put(tx, target.id, made)
+            webhooks.put(tx, queue.key(target), made)
             if silent:
                 events.record(tx, rules.failed(target, why), at=stamp(now))
 
@@ -170,7 +212,7 @@ class Webhooks:
         headers = {
             "Content-Type": "application/json",
             "X-Bty-Event": event.kind,
-            "X-Bty-Delivery": str(event.id),
+            "X-Bty-Delivery": rules.delivery(event),
             "X-Bty-Signature": signed,
         }
         request = Request(target.url, "POST", headers, body)
@@ -200,17 +242,11 @@ def _run(command: Sequence[str], body: bytes) -> str:
     return "" if done.returncode == 0 else f"it ended with status {done.returncode}"
 
 
-def _get(target: str, tx: Tx) -> Progress | None:
-    return webhooks.get(tx, target)
+def _put(key: str, progress: Progress, tx: Tx) -> None:
+    webhooks.put(tx, key, progress)
 
 
-def _put(target: str, progress: Progress, tx: Tx) -> None:
-    webhooks.put(tx, target, progress)
-
-
-def _after(cursor: int, tx: Tx) -> list[StoredEvent]:
-    return events.after(tx, cursor, limit=AT_ONCE)
-
-
-def _newest(tx: Tx) -> int:
-    return events.newest_id(tx)
+def _after(
+    queue: Queue, cursor: int, now: datetime, tx: Tx
+) -> list[tuple[int, StoredEvent | None]]:
+    return queue.after(tx, cursor, now)

@@ -64,14 +64,15 @@ class BootTree:
             raise
 
     def _parts(self) -> Iterator[Part]:
-        for folder, folders, files in os.walk(self._root):
-            folders[:] = [name for name in folders if travels(name)]
-            for file in files:
-                path = Path(folder) / file
-                name = path.relative_to(self._root).as_posix()
-                if travels(name) and not path.is_symlink() and path.is_file():
-                    with disk_failures(path), path.open("rb") as opened:
-                        yield self._part(name, opened)
+        with disk_failures(self._root):
+            for folder, folders, files in os.walk(self._root, onerror=_refused):
+                folders[:] = [name for name in folders if travels(name)]
+                for file in files:
+                    path = Path(folder) / file
+                    name = path.relative_to(self._root).as_posix()
+                    if travels(name) and not path.is_symlink() and path.is_file():
+                        with disk_failures(path), path.open("rb") as opened:
+                            yield self._part(name, opened)
 
     def _part(self, name: str, file: BinaryIO) -> Part:
         found = os.fstat(file.fileno())
@@ -82,6 +83,12 @@ class BootTree:
             self._known[name] = known
         file.seek(0)
         return Part(name, found.st_size, known[1])
+
+
+def _refused(error: OSError) -> None:
+    """A directory that cannot be listed is not an empty one: its files would stay behind."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def digest_of(file: BinaryIO) -> str:

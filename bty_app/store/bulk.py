@@ -14,11 +14,12 @@ _RECORD = (
     *("mac", "bty_image_ref", "discovered_at", "last_seen_at", "last_seen_ip", "boot_mode"),
     *("sanboot_drive", "last_flashed_at", "known_disks_at", "hw_lshw_at", "target_disk_serial"),
     *("created_at", "updated_at", "phase", "phase_at", "attempts", "ordered_at", "disk_suspect"),
-    *("silence_reported", "known_disks", "hw_lshw"),
+    *("silence_reported", "flash_wipe", "flash_verify", "known_disks", "hw_lshw"),
 )
 # What an operator sets and where the box is: what an act changes, and its undoing brings back.
 _SET = (
     *("bty_image_ref", "boot_mode", "sanboot_drive", "last_flashed_at", "target_disk_serial"),
+    *("flash_wipe", "flash_verify"),
     *("phase", "phase_at", "attempts", "ordered_at", "disk_suspect", "silence_reported"),
 )
 
@@ -166,7 +167,8 @@ def restore(tx: Tx, mac: Mac, text: str, *, at: str, whole: bool) -> None:
     found = json.loads(text)
     record = found["record"]
     columns = _RECORD if whole else _SET
-    values = [record[column] for column in columns]
+    # What a version before kept has no word of what it did not know.
+    values = [record.get(column) for column in columns]
     if whole:
         marks = ", ".join("?" * len(columns))
         tx.run(f"INSERT INTO machines ({', '.join(columns)}) VALUES ({marks})", *values)

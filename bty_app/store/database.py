@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import apsw
 
 from bty_app.domain.events import Event
-from bty_app.domain.tokens import Token
+from bty_app.domain.tokens import Asker
 from bty_app.errors import ConflictError, MovedError, StorageError
 from bty_app.store.acting import acting
 from bty_app.store.sqlite import bound_log, is_replicated, readable, translated, writable
@@ -51,7 +51,7 @@ class Tx:
         self,
         connection: apsw.Connection,
         memo: dict[str, str] | None = None,
-        token: Token | None = None,
+        token: Asker | None = None,
     ) -> None:
         self._connection = connection
         self.topics: set[str] = set()
@@ -103,7 +103,7 @@ class _Job:
     """
 
     change: Callable[[Tx], Any]
-    token: Token | None = None
+    token: Asker | None = None
     waiting: threading.Lock = field(default_factory=_held)
     result: Any = None
     error: Exception | None = None
@@ -141,9 +141,9 @@ class Database:
         self._refusal: Callable[[], str] = lambda: ""
         try:
             self._writer = writable(path)
+            self._seen_version = self._writer.pragma("data_version")
         except apsw.Error as error:
             raise translated(error) from error
-        self._seen_version = self._writer.pragma("data_version")
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 

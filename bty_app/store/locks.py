@@ -6,6 +6,7 @@ that rotates or replaces it. `serve.lock` is held by the one server of the direc
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -53,8 +54,9 @@ def serving(state_dir: Path, *, about: str, wait_seconds: float = 0.0) -> Iterat
     """
     path = state_dir / "serve.lock"
     with _held(path, fcntl.LOCK_EX, wait_seconds=wait_seconds) as descriptor:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, about.encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: a second one is told less
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, about.encode(), 0)
         yield
 
 
@@ -80,6 +82,9 @@ def _held(path: Path, kind: int, *, wait_seconds: float) -> Iterator[int]:
         _take(descriptor, path, kind, wait_seconds)
         yield descriptor
     finally:
+        # Closing alone leaves it to a child that another thread is starting, until that runs.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
@@ -97,7 +102,9 @@ def _take(descriptor: int, path: Path, kind: int, wait_seconds: float) -> None:
 
 
 def _busy(descriptor: int, path: Path) -> str:
-    told = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+    told = ""
+    with contextlib.suppress(OSError):
+        told = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
     who = told or ", ".join(holders(path))
     about = f" ({who})" if who else ""
     return f"another bty process{about} owns {path.parent}: stop it first, or use another directory"

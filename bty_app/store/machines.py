@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from bty_app.domain.flash_options import OwnOptions
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import FLASH_MODES, Assignment, BootMode, Machine, Phase
 from bty_app.store.database import Row, Tx
@@ -13,7 +14,7 @@ from bty_app.store.database import Row, Tx
 COLUMNS = (
     "mac, bty_image_ref, discovered_at, last_seen_at, last_seen_ip, boot_mode, sanboot_drive,"
     " last_flashed_at, known_disks_at, hw_lshw_at, target_disk_serial, created_at, updated_at,"
-    " phase, phase_at, attempts, ordered_at, disk_suspect"
+    " phase, phase_at, attempts, ordered_at, disk_suspect, flash_wipe, flash_verify"
 )
 
 
@@ -105,20 +106,24 @@ def assign(tx: Tx, mac: Mac, wanted: Assignment, *, at: str) -> bool:
         wanted.image_ref,
         wanted.target_disk_serial,
         wanted.sanboot_drive,
+        wanted.own.wipe,
+        wanted.own.verify,
         at,
     )
     vouched = wanted.boot_mode is BootMode.IPXE_EXIT
     changed = tx.run(
         "UPDATE machines SET boot_mode = ?, bty_image_ref = ?, target_disk_serial = ?,"
-        " sanboot_drive = ?, updated_at = ?, phase = 'idle', phase_at = ?, attempts = 0,"
-        " ordered_at = NULL, silence_reported = 0, last_flashed_at = NULL,"
+        " sanboot_drive = ?, flash_wipe = ?, flash_verify = ?, updated_at = ?,"
+        " phase = 'idle', phase_at = ?, attempts = 0, ordered_at = NULL, silence_reported = 0,"
+        " last_flashed_at = NULL,"
         " disk_suspect = CASE WHEN ? THEN 0 ELSE disk_suspect END WHERE mac = ?",
         *(*values, at, vouched, mac),
     )
     if not changed:
         tx.run(
             "INSERT INTO machines (boot_mode, bty_image_ref, target_disk_serial, sanboot_drive,"
-            " updated_at, created_at, mac) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            " flash_wipe, flash_verify, updated_at, created_at, mac)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(*values, at, mac),
         )
     set_labels(tx, mac, wanted.labels, at=at)
@@ -279,7 +284,7 @@ def set_silence_reported(tx: Tx, mac: Mac) -> None:
 
 def machine_of(row: Row) -> Machine:
     """The record in a row of `COLUMNS`."""
-    values = list(row)
+    values = [*row[:-2], OwnOptions(*row[-2:])]
     values[5] = BootMode(row[5])
     values[13] = Phase(row[13])
     values[14] = datetime.fromisoformat(row[14]) if row[14] else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,8 @@ _MACHINES = {
     "boot_mode": _SHORT,
     "sanboot_drive": _SHORT,
     "target_disk_serial": _SHORT,
+    "flash_wipe": _SHORT,
+    "flash_verify": _SHORT,
     "last_flashed_at": _SHORT,
     "phase": _SHORT,
     "known_disks_at": _SHORT,
@@ -62,7 +64,8 @@ SCHEMA = """
 CREATE TABLE old_hardware (mac TEXT PRIMARY KEY, known_disks TEXT, known_disks_at TEXT,
     hw_lshw TEXT, hw_lshw_at TEXT) STRICT;
 CREATE TABLE old_bindings (mac TEXT PRIMARY KEY, boot_mode TEXT NOT NULL, bty_image_ref TEXT,
-    target_disk_serial TEXT, sanboot_drive TEXT, finished INT NOT NULL, armed INT NOT NULL) STRICT;
+    target_disk_serial TEXT, sanboot_drive TEXT, flash_wipe TEXT, flash_verify TEXT,
+    finished INT NOT NULL, armed INT NOT NULL) STRICT;
 CREATE TABLE old_labels (mac TEXT, label TEXT, PRIMARY KEY (mac, label)) STRICT, WITHOUT ROWID;
 CREATE TABLE old_images (bty_image_ref TEXT PRIMARY KEY, src TEXT NOT NULL, resolved_src TEXT,
     disk_image_sha TEXT, name TEXT NOT NULL, sha_url TEXT, format TEXT, size_bytes INT,
@@ -106,17 +109,15 @@ def read(source: Path, scratch: Path, *, salvage: bool) -> Findings:
     """
     findings = Findings()
     publish.write_file(scratch, b"")
-    new = sqlite.connect(scratch, flags=apsw.SQLITE_OPEN_READWRITE)
     try:
-        new.pragma("journal_mode", "memory")
-        new.pragma("synchronous", 0)
-        new.execute(SCHEMA)
-        with _opened(source) as old:
-            _Reading(old, new, findings, salvage=salvage).run()
+        with closing(sqlite.connect(scratch, flags=apsw.SQLITE_OPEN_READWRITE)) as new:
+            new.pragma("journal_mode", "memory")
+            new.pragma("synchronous", 0)
+            new.execute(SCHEMA)
+            with _opened(source) as old:
+                _Reading(old, new, findings, salvage=salvage).run()
     except apsw.Error as error:
         raise sqlite.translated(error) from error
-    finally:
-        new.close()
     return findings
 
 
@@ -231,7 +232,13 @@ class _Reading:
                           found.hw_lshw, found.hw_lshw_at)  # fmt: skip
         old = recovering.old_binding(row)
         wanted = old.wanted
-        set_here = (wanted.image_ref, wanted.target_disk_serial, wanted.sanboot_drive)
+        set_here = (
+            wanted.image_ref,
+            wanted.target_disk_serial,
+            wanted.sanboot_drive,
+            wanted.own.wipe,
+            wanted.own.verify,
+        )
         if any(set_here) or wanted.boot_mode is not BootMode.INVENTORY:
             flags = int(old.finished), int(old.armed)
             self._put("old_bindings", mac, wanted.boot_mode.value, *set_here, *flags)

@@ -126,6 +126,7 @@ def _history(tx: Tx) -> None:
         )
     tx.memo.clear()  # it knew the chain as it was
     tx.run(
-        "UPDATE main.webhook_targets SET cursor = ? WHERE cursor >= ?",
+        "UPDATE main.webhook_targets SET cursor = ? WHERE cursor >= ?"
+        " AND target NOT LIKE '%.stages'",
         *(events.newest_id(tx), newest),
     )

@@ -18,7 +18,10 @@ from bty_app.store.restore_plan import choose, shown
 
 NEW, FILLED, SAME, CONFLICT, REPLACED = "new", "filled", "same", "conflict", "replaced"
 INVENTORY = BootMode.INVENTORY.value
-BINDING = ("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive")
+BINDING = (
+    *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive"),
+    *("flash_wipe", "flash_verify"),
+)
 IMAGE = (
     *("bty_image_ref", "src", "resolved_src", "disk_image_sha", "name", "sha_url", "format"),
     *("size_bytes", "description", "added_at", "arch", "mirrors"),
@@ -154,7 +157,8 @@ def _compared(*, keep: bool) -> Iterable[_Compared]:
         f"CASE WHEN n.mac IS NULL THEN '{NEW}'"
         f" WHEN {same} AND (n.boot_mode IS {mode} OR n.boot_mode IS a.boot_mode) THEN '{SAME}'"
         " WHEN n.bty_image_ref IS NULL AND n.target_disk_serial IS NULL"
-        f" AND n.sanboot_drive IS NULL AND n.boot_mode = '{INVENTORY}' THEN '{FILLED}'"
+        f" AND n.sanboot_drive IS NULL AND n.flash_wipe IS NULL AND n.flash_verify IS NULL"
+        f" AND n.boot_mode = '{INVENTORY}' THEN '{FILLED}'"
         f" ELSE '{CONFLICT}' END",
     )
     yield _Compared(
@@ -232,9 +236,10 @@ def _change(tx: Tx, choice: Choice, part: str, key: str, kind: str) -> RowChange
     if part == "bindings":
         row = tx.row(_bindings_sql(" WHERE a.mac = ?"), key)
         if row:
-            is_disarmed = bool(row[8]) and not choice.keep_boot_modes and kind != CONFLICT
-            mode = INVENTORY if is_disarmed else row[4]
-            fields = _fields(BINDING, row[:4], (mode, *row[5:8]))
+            now, then, armed = row[: len(BINDING)], row[len(BINDING) : -1], row[-1]
+            is_disarmed = bool(armed) and not choice.keep_boot_modes and kind != CONFLICT
+            mode = INVENTORY if is_disarmed else then[0]
+            fields = _fields(BINDING, now, (mode, *then[1:]))
     elif part == "catalog":
         fields = _of_two(tx, "catalog_entries", "old_images", ("name", "disk_image_sha"), key)
     elif part == "settings":

@@ -18,7 +18,10 @@ from bty_app.store.own_settings import OWN_KEYS
 
 LONGEST = 200  # characters of a value that is shown
 
-_OPERATORS = ("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive")
+_OPERATORS = (
+    *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive"),
+    *("flash_wipe", "flash_verify"),
+)
 _CYCLE = {
     "phase": "'idle'",
     "phase_at": "NULL",

@@ -117,6 +117,8 @@ def _check_machine(row: tuple[object, ...], labels: list[str]) -> None:
             "target_disk_serial": machine.target_disk_serial,
             "sanboot_drive": machine.sanboot_drive,
             "labels": labels,
+            "flash_wipe": machine.own.wipe,
+            "flash_verify": machine.own.verify,
         }
         if parse_mac(machine.mac) != machine.mac:
             raise InvalidInputError("is spelled in another way")
@@ -177,7 +179,9 @@ def _check_file(source: Path, descriptor: int, state_dir: Path, *, with_logs: bo
         raise InvalidInputError(f"{source}: is not a file")
     if status.st_size > MAX_BYTES:
         raise InvalidInputError(f"{source}: is larger than any database of bty")
-    if os.pread(descriptor, len(_HEADER), 0) != _HEADER:
+    with disk_failures(source):
+        begins = os.pread(descriptor, len(_HEADER), 0)
+    if begins != _HEADER:
         raise InvalidInputError(f"{source}: this is not an SQLite database")
     for suffix in () if with_logs else _LOGS:
         beside = creation.sidecar(source, suffix)

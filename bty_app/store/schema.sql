@@ -34,6 +34,9 @@ CREATE TABLE machines (
     ordered_at         TEXT,
     disk_suspect       INTEGER NOT NULL DEFAULT 0 CHECK (disk_suspect IN (0, 1)),
     silence_reported   INTEGER NOT NULL DEFAULT 0 CHECK (silence_reported IN (0, 1)),
+    -- what is done besides when this one is flashed; NULL: as the settings have it
+    flash_wipe         TEXT,
+    flash_verify       TEXT CHECK (flash_verify IN ('no', 'yes')),
     -- last, because they are large: SQLite reads the columns before them without touching them
     known_disks        TEXT,
     hw_lshw            TEXT

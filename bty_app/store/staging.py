@@ -176,8 +176,9 @@ def _reset(tx: Tx, at: str) -> None:
     tx.run(
         "UPDATE OR ROLLBACK main.machines SET boot_mode = 'bty-inventory', bty_image_ref = NULL,"
         " discovered_at = NULL, last_seen_at = NULL, last_seen_ip = NULL, sanboot_drive = NULL,"
-        " last_flashed_at = NULL, target_disk_serial = NULL, created_at = ?, updated_at = ?,"
-        " phase = 'idle', phase_at = NULL, attempts = 0, ordered_at = NULL, silence_reported = 0,"
+        " last_flashed_at = NULL, target_disk_serial = NULL, flash_wipe = NULL,"
+        " flash_verify = NULL, created_at = ?, updated_at = ?, phase = 'idle',"
+        " phase_at = NULL, attempts = 0, ordered_at = NULL, silence_reported = 0,"
         f" {_from_bundle(_DISKS + _LSHW)} WHERE {known}",
         *(at, at),
     )

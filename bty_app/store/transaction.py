@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import apsw
 
+from bty_app.errors import StorageError
+from bty_app.store import sqlite
 from bty_app.store.database import Tx
 
 
@@ -24,3 +27,27 @@ def transaction(connection: apsw.Connection) -> Iterator[Tx]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+@contextmanager
+def settling(path: Path) -> Iterator[Tx]:
+    """One transaction on a database that is open nowhere else; the file is whole without a log or
+    journal when this returns, so that it can be renamed alone.
+
+    Closing a database in write-ahead mode hides a failed checkpoint: that mode is left first.
+
+    Raises:
+        StorageError: it could not be made durable; the next call goes on from what is there.
+    """
+    try:
+        connection = sqlite.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.pragma("synchronous", 3)  # EXTRA
+            if connection.pragma("journal_mode", "delete") != "delete":
+                raise StorageError(f"{path}: another program has it open, or its log cannot go")
+            with transaction(connection) as tx:
+                yield tx
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise sqlite.translated(error) from error

@@ -12,9 +12,9 @@ from bty_app.services.sessions import Sessions
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import access as access_api
 from bty_app.web.api import artifacts as artifacts_api
+from bty_app.web.api import backup_runs, catalog_v1, events_v1, machines_v1, restore_v1
 from bty_app.web.api import backups as backups_api
 from bty_app.web.api import catalog as catalog_api
-from bty_app.web.api import catalog_v1, events_v1, machines_v1, restore_v1
 from bty_app.web.api import events as events_api
 from bty_app.web.api import hardware as hardware_api
 from bty_app.web.api import jobs as jobs_api
@@ -116,6 +116,8 @@ def _backup_routes(routes: Routes, services: Services) -> None:
     making, backup = services.backup_jobs, "/api/v1/backups/{backup_id}"
     routes.add("/api/v1/backups", backups_api.BackupList(making, services.backup_schedule))
     routes.add(backup, backups_api.BackupById(making))
+    routes.add("/workers/backups", backup_runs.BackupRunList(making))
+    routes.add("/workers/backups/{backup_id}", backup_runs.BackupRunById(making))
     routes.add(f"{backup}/verify", backups_api.BackupProof(making))
     routes.add(f"{backup}/archive.tar", backups_api.BackupArchive(making))
     routes.add(f"{backup}/restore", restore_v1.BackupRestore(services.restore))

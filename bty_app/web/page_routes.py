@@ -32,6 +32,7 @@ from bty_app.web.ui import netboot as netboot_page
 from bty_app.web.ui import recover as recover_page
 from bty_app.web.ui import restore as restore_page
 from bty_app.web.ui import settings as settings_page
+from bty_app.web.ui.backup_file import BackupDownload, BackupFile
 from bty_app.web.ui.backup_schedule import ScheduleView, SettingsBackup
 from bty_app.web.ui.catalog_query import query_of as catalog_query_of
 from bty_app.web.ui.machine_hardware import HardwarePage, HardwareReport
@@ -98,6 +99,7 @@ def _machine_page_routes(app: falcon.App[Any, Any], services: Services, pages: P
         services.audit,
         services.stages,
         hardware,
+        services.settings,
     )
     view = MachineView(pages, knowledge, Scripts(services.boot_files, services.client))
     state = machine_page.MachineState(view, services.revisions)
@@ -180,6 +182,8 @@ def _backup_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) 
     one = f"{backups_page.HERE}/{{backup_id}}"
     for word, (act, done) in acts.items():
         app.add_route(f"{one}/{word}", backups_page.BackupAct(page, act, done))
+    app.add_route(one, BackupFile(making))
+    app.add_route(f"{one}/download", BackupDownload(making))
     app.add_route(f"{one}/remove", backups_page.BackupRemove(page, pages, making))
 
 
@@ -222,6 +226,7 @@ def _catalog_routes(app: falcon.App[Any, Any], services: Services, pages: Pages)
     check = catalog_acts.CatalogCheck(catalog, services.checks, jobs)
     app.add_route("/ui/catalog/entries/check", check)
     app.add_route("/ui/catalog/entries/warm", catalog_acts.CatalogWarm(catalog, jobs))
+    app.add_route("/ui/images/{ref}/prewarm", catalog_acts.ImagePrewarm(catalog, jobs))
     app.add_route("/ui/catalog/entries/{ref}", catalog_entry.EntryPage(pages, catalog))
     app.add_route("/ui/catalog/entries/{ref}/delete", catalog_entry.EntryDelete(pages, catalog))
     state = catalog_fetch.FetchState(pages, upstream, jobs, services.revisions)

@@ -24,6 +24,7 @@ class Scripts:
         context = ipxe.Context(base_url, machine.mac, disk_suspect=machine.disk_suspect)
         if isinstance(decision.offer, LiveEnv):
             live = self._files.live()
-            digest = "" if live.has_squashfs else self._client.sha256
+            ours = not live.has_squashfs or (live.arm64 and not live.arm64.has_squashfs)
+            digest = self._client.sha256 if ours else ""
             context = replace(context, live=live, client_sha256=digest)
         return ipxe.script(decision.offer, context, because=decision.reason.value)

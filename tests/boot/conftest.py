@@ -98,6 +98,15 @@ def live_set(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def arm64_set(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for another architecture."""
+    place = tmp_path_factory.mktemp("arm64")
+    command = ["python3", "-I", "-S", str(pyz), "live", "build", "--fast", "--arch", "arm64"]
+    subprocess.run([*command, "--output", str(place / "set")], check=True)
+    return place / "set"
+
+
+@pytest.fixture(scope="session")
 def keyed_set(pyz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a key that may log in, which is beside it."""
     place = tmp_path_factory.mktemp("keyed")

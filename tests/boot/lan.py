@@ -56,8 +56,11 @@ class Lan:
 
 
 @contextmanager
-def lan(directory: Path) -> Iterator[Lan]:
+def lan(directory: Path, boot_file: str = "") -> Iterator[Lan]:
     """The LAN, with its DHCP server at work; `directory` is for what that writes.
+
+    With a `boot_file` that names it, and our server as the one that has it by TFTP; to a machine
+    with a line `MAC,set:loaded` in `directory/hosts` it names the script that we have beside it.
 
     Raises:
         RigError: no root, or a program is missing.
@@ -78,7 +81,7 @@ def lan(directory: Path) -> Iterator[Lan]:
             _cable(made, place)
             made.ip(place, f"addr add {address}/24 brd + dev eth0")
         made.ip("router", "addr add fd77::1/64 dev eth0 nodad")
-        stack.enter_context(_dhcp_server(made, directory))
+        stack.enter_context(_dhcp_server(made, directory, boot_file))
         yield made
 
 
@@ -94,7 +97,7 @@ def _plug(made: Lan, interface: str) -> None:
 
 
 @contextmanager
-def _dhcp_server(made: Lan, directory: Path) -> Iterator[None]:
+def _dhcp_server(made: Lan, directory: Path, boot_file: str) -> Iterator[None]:
     log = directory / "dnsmasq.log"
     command = [
         *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--no-ping"),
@@ -103,6 +106,7 @@ def _dhcp_server(made: Lan, directory: Path) -> Iterator[None]:
         f"--dhcp-leasefile={directory / 'leases'}",
         # iPXE waits 13 s for a router of IPv6 where there is none.
         *("--enable-ra", "--dhcp-range=fd77::,ra-only"),
+        *(_booting(directory / "hosts", boot_file) if boot_file else ()),
     ]
     with log.open("wb") as out, made.at("router"):
         process = subprocess.Popen(command, stdout=out, stderr=out)
@@ -118,6 +122,15 @@ def _dhcp_server(made: Lan, directory: Path) -> Iterator[None]:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)
         process.kill()
+
+
+def _booting(hosts: Path, boot_file: str) -> tuple[str, ...]:
+    hosts.mkdir()  # dnsmasq reads at once what comes into it
+    return (
+        f"--dhcp-hostsdir={hosts}",
+        f"--dhcp-boot=tag:!loaded,{boot_file},,{SERVER}",
+        f"--dhcp-boot=tag:loaded,autoexec.ipxe,,{SERVER}",
+    )
 
 
 def _enter(namespace: int) -> None:

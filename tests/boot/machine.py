@@ -17,11 +17,11 @@ from typing import Self
 
 from tests.boot.kernel import RigError
 
-QEMU = "qemu-system-x86_64"
+QEMU, QEMU_ARM64 = "qemu-system-x86_64", "qemu-system-aarch64"
 # Where QEMU's user network shows the guest the loopback of the host.
 HOST = "10.0.2.2"
 
-OVMF = Path("/usr/share/OVMF")
+OVMF, AAVMF = Path("/usr/share/OVMF"), Path("/usr/share/AAVMF")
 IPXE = Path(sys.prefix) / "ipxe/usr/lib/ipxe"
 
 _TAIL_LINES = 60
@@ -42,6 +42,7 @@ class Firmware(StrEnum):
     BIOS = "bios"
     UEFI = "uefi"
     UEFI_HTTP = "uefi-http"  # its own HTTP boot alone
+    ARM64 = "uefi-arm64"  # another processor as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,10 @@ class Box:
     memory_mib: int = 512
     firmware: Firmware = Firmware.BIOS
     ssh_port: int = 0
+    card: str = "virtio-net-pci"
+
+
+_BOARDS = {Firmware.ARM64: ("-machine", "virt", "-cpu", "cortex-a57")}
 
 
 class Machine:
@@ -152,12 +157,15 @@ class Machine:
 
 
 def _start(box: Box, network: int | Tap) -> subprocess.Popen[bytes]:
-    if shutil.which(QEMU) is None:
-        raise RigError(f"there is no {QEMU} here: install Debian's qemu-system-x86 and ipxe-qemu")
+    arm64 = box.firmware is Firmware.ARM64
+    program, accelerator = (QEMU_ARM64, "tcg") if arm64 else (QEMU, _accelerator())
+    if shutil.which(program) is None:
+        packages = "qemu-system-arm" if arm64 else "qemu-system-x86 and ipxe-qemu"
+        raise RigError(f"there is no {program} here: install Debian's {packages}")
     firmware = _bios if box.firmware is Firmware.BIOS else _uefi
     return subprocess.Popen(
         [
-            *(QEMU, "-nodefaults", "-accel", _accelerator(), "-m", str(box.memory_mib)),
+            *(program, "-nodefaults", "-accel", accelerator, "-m", str(box.memory_mib)),
             *("-display", "none", "-vga", "none", "-serial", "stdio", "-monitor", "none"),
             *("-netdev", _netdev(box, network)),
             *firmware(box),
@@ -184,7 +192,7 @@ def _bios(box: Box) -> list[str]:
     return [
         # Without graphics SeaBIOS and iPXE print on the serial line.
         *("-machine", "pc,graphics=off"),
-        *("-device", f"virtio-net-pci,netdev=lan,mac={box.mac},bootindex=1"),
+        *("-device", f"{box.card},netdev=lan,mac={box.mac},bootindex=1"),
     ]
 
 
@@ -192,8 +200,8 @@ def _uefi(box: Box) -> list[str]:
     http = box.firmware is Firmware.UEFI_HTTP
     flash = "if=pflash,format=raw,file="
     return [
-        *("-machine", "q35"),
-        *("-drive", f"{flash}{OVMF}/OVMF_CODE_4M.fd,readonly=on"),
+        *_BOARDS.get(box.firmware, ("-machine", "q35")),
+        *("-drive", f"{flash}{_code(box)[0]},readonly=on"),
         *("-drive", f"{flash}{_variables(box)}"),
         # Each would be tried, and waited for, before the disk.
         *("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"),
@@ -203,13 +211,20 @@ def _uefi(box: Box) -> list[str]:
     ]
 
 
+def _code(box: Box) -> tuple[Path, Path]:
+    """The firmware itself, and what its memory has at first."""
+    if box.firmware is Firmware.ARM64:
+        return AAVMF / "AAVMF_CODE.fd", AAVMF / "AAVMF_VARS.fd"
+    return OVMF / "OVMF_CODE_4M.fd", OVMF / "OVMF_VARS_4M.fd"
+
+
 def _variables(box: Box) -> Path:
     """The firmware's memory, which a box keeps as it keeps its disk."""
     memory = box.disk.with_suffix(".variables.fd")
     if not memory.exists():
-        template = OVMF / "OVMF_VARS_4M.fd"
+        template = _code(box)[1]
         if not template.is_file():
-            raise RigError(f"there is no {template} here: install Debian's ovmf")
+            raise RigError(f"there is no {template} here: install ovmf and qemu-efi-aarch64")
         shutil.copyfile(template, memory)
     return memory
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 LOOK = 1 << 20
 
@@ -25,6 +25,7 @@ class FickleMirror:
         self.starts: list[int] = []
         self._breaks: list[int] = []
         self._stalls: list[int] = []
+        self._never_after: int | None = None
         self._spoil_next = False
         self._released = threading.Event()
         self._released.set()
@@ -71,6 +72,12 @@ class FickleMirror:
         """At this byte, once: nothing more comes, and the connection stays."""
         self._stalls.append(place)
 
+    def never_end(self, missing: int) -> None:
+        """From now on the last `missing` bytes are promised, and never come: each connection stays
+        and says nothing more.
+        """
+        self._never_after = len(self.image) - missing
+
     def gone(self) -> None:
         """From now on there is nobody."""
         self._server.shutdown()
@@ -99,12 +106,18 @@ class FickleMirror:
                 raise ConnectionAbortedError
             if at in self._stalls:
                 self._stalls.remove(at)
-                self._closing.wait()
-                raise ConnectionAbortedError
+                self._stay()
+            if self._never_after is not None and at >= self._never_after:
+                self._stay()
             yield self.image[at:end] if is_look else self._piece(at, end)
 
+    def _stay(self) -> NoReturn:
+        self._closing.wait()
+        raise ConnectionAbortedError
+
     def _marks(self, start: int, half: int) -> list[int]:
-        return [at for at in (half, *self._breaks, *self._stalls) if at > start]
+        never = () if self._never_after is None else (self._never_after,)
+        return [at for at in (half, *self._breaks, *self._stalls, *never) if at > start]
 
     def _piece(self, start: int, end: int) -> bytes:
         piece = self.image[start:end]

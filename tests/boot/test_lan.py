@@ -78,6 +78,7 @@ def test_a_bios_box_gets_its_address_from_the_lan_and_its_script_from_us(place: 
     assert mac in place.leases()
     assert "/pxe-bootstrap.ipxe" in log
     assert place.told(mac) == [
+        "dhcp.asked",
         f"dhcp.offered http://{SERVER}:{place.server.port}/pxe-bootstrap.ipxe",
         "ipxe.bootstrap",
         "ipxe.script",
@@ -95,16 +96,18 @@ def test_a_uefi_box_without_ipxe_gets_it_by_tftp(place: Site) -> None:
     assert f"Server IP address is {SERVER}" in log
     assert f"NBP filesize is {size} Bytes" in log
     assert place.told(mac) == [
+        "dhcp.asked",
         "dhcp.offered ipxe.efi",
         "tftp.started ipxe.efi",
         "tftp.done ipxe.efi",
         "tftp.started autoexec.ipxe",
         "tftp.done autoexec.ipxe",
+        "dhcp.asked",
         f"dhcp.offered http://{SERVER}:{place.server.port}/pxe-bootstrap.ipxe",
         "ipxe.bootstrap",
         "ipxe.script",
     ]
-    [_, asked, sent, *_] = place.stages(mac)
+    [_, _, asked, sent, *_] = place.stages(mac)
     assert asked["times"] == 2
     assert sent["detail"]["bytes"] == size
 
@@ -119,8 +122,10 @@ def test_a_uefi_box_boots_by_http(place: Site) -> None:
     assert f"URI: {url}/boot/ipxe.efi" in log
     assert "autoexec.ipxe... ok" in log
     assert place.told(mac) == [
+        "dhcp.asked",
         f"dhcp.offered {url}/boot/ipxe.efi",
         "http.loader ipxe.efi",
+        "dhcp.asked",
         f"dhcp.offered {url}/pxe-bootstrap.ipxe",
         "ipxe.bootstrap",
         "ipxe.script",

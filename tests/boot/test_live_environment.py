@@ -230,7 +230,7 @@ def test_an_archive_that_the_kernel_cut_off_is_said_and_not_run(
     kernel, initrd = (next(live_set.glob(f"*.{suffix}")) for suffix in ("vmlinuz", "initrd"))
     how = ["-kernel", str(kernel), "-initrd", str(initrd), "-append", "console=ttyS0"]
 
-    wait_for("too little memory", [*how, "-m", "224"], tmp_path / "serial.log")
+    wait_for("too little memory", [*how, "-m", "160"], tmp_path / "serial.log")
 
 
 def wait_for(words: str, how: list[str], log: Path) -> None:

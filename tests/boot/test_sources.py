@@ -17,6 +17,7 @@ from tests.boot.mirror import FickleMirror
 from tests.boot.rack import (
     HEAD,
     PACKED,
+    STORY_SECONDS,
     Rack,
     image,
     rack,
@@ -26,6 +27,8 @@ from tests.boot.server import Server
 from tests.upstream.test_registry import Pushed, layer, manifest
 
 pytestmark = pytest.mark.boot
+
+GIVEN_UP_SECONDS = 360.0
 
 
 def catalog_of(directory: Path, src: str, packed: bytes | None) -> Path:
@@ -126,4 +129,30 @@ def test_a_mirror_whose_file_ends_too_early_is_told_and_the_disk_does_not_boot(
             left = box.disk.read_bytes()
 
     assert "as was promised; the disk does not boot" in json.dumps(failed["details"])
+    assert not any(left[:HEAD])
+
+
+def test_a_mirror_whose_last_bytes_never_come_is_given_up_and_the_disk_does_not_boot(
+    pyz: Path, live_set: Path, tmp_path: Path
+) -> None:
+    """It promises the whole length, and each connection stays open at the end: seven in a row that
+    bring nothing, of half a minute each, and a minute of pauses between them.
+    """
+    with rack(pyz, live_set, tmp_path, "img") as place:
+        place.mirror.never_end(4096)
+        box = place.box()
+        with box.disk.open("r+b") as disk:
+            disk.write(image())
+        place.order()
+
+        with Machine(box, place.server.port) as machine:
+            machine.wait_for("trying again", STORY_SECONDS)
+            machine.wait_for("FAILED", GIVEN_UP_SECONDS)
+            failed = place.event("machine.flash_failed")
+            left = box.disk.read_bytes()
+
+        assert "bytes came in 30 seconds" in json.dumps(failed["details"])
+        assert "machine.flashed" not in place.kinds()
+    assert place.mirror.starts.count(0) == 1
+    assert place.mirror.starts[1:] == [len(place.mirror.image) - 4096] * 7
     assert not any(left[:HEAD])

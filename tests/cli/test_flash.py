@@ -60,8 +60,8 @@ class Box:
         disks = [DISK, replace(OTHER, parts=(Part("sdb1", 2**30, "ext4", "home"),))]
         machine = Machine(
             probe=lambda: disks,
-            flash=lambda _tools: self.flash,
-            check=lambda _tools: self.flash.check,
+            flash=lambda _http, _registry: self.flash,
+            check=lambda _http, _registry: self.flash.check,
             keys=lambda: Nobody(self.typed),
             set_clock=self.dates.append,
             reboot=lambda: self.reboots.append(1),
@@ -267,6 +267,28 @@ def test_a_mark_is_not_written_twice_to_the_terminal_that_is_the_console(
     assert [path.name for path in here] == ["kmsg"]
 
 
+def test_a_mark_stands_once_on_a_console_that_a_live_environment_copies_to(tmp_path: Path) -> None:
+    """The work has a terminal of its own, which is no console."""
+    active, console, (leader, line) = tmp_path / "active", tmp_path / "console", pty.openpty()
+    active.write_text(f"tty0 {Path(os.ttyname(line)).name}\n")
+    program = (
+        "import sys; from pathlib import Path; from bty_app.cli import flasher_parts, terminals\n"
+        "machine = flasher_parts.Machine(marks=(Path('kmsg'), Path('console')),"
+        f" active_consoles=Path({str(active)!r}))\n"
+        "work = lambda: [print('marks:', *machine.watched(), flush=True), 0][1]\n"
+        "sys.exit(terminals.on_all([Path(sys.argv[1])], work))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, os.ttyname(line)], check=True)
+
+    said = os.read(leader, 4096).decode()
+    os.close(leader)
+    os.close(line)
+    assert done.returncode == 0
+    assert not console.exists()
+    assert said.split() == ["marks:", "kmsg"]
+
+
 def test_at_a_terminal_a_wait_counts_down_and_a_key_leads_to_the_wizard(tmp_path: Path) -> None:
     words = ("flash", "--server", "127.0.0.1:9", "--mac", MAC, "--no-reboot")
 
@@ -283,6 +305,31 @@ def test_at_a_terminal_a_wait_counts_down_and_a_key_leads_to_the_wizard(tmp_path
 
 
 # -- what it does not need ---------------------------------------------------------------------
+
+
+def test_what_only_tells_its_hardware_does_not_wait_for_the_flash_and_the_wizard(
+    old: Original, tmp_path: Path
+) -> None:
+    old.plan = {"mode": "inventory"}
+    code = "import sys; from bty_app.cli.main import main; status = main(sys.argv[1:]);"
+    code += "print(*(name for name in sys.modules if 'bty_app' in name)); sys.exit(status)"
+    words = ["flash", "--server", old.url, "--mac", MAC, "--no-reboot"]
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert old.taken("inventory")
+    loaded = done.stdout.split()
+    later = ("attempt", "stream", "decoders", "writer", "fetch", "wizard.wizard", "efi")
+    assert not {f"bty_app.flasher.{name}" for name in later}.intersection(loaded)
+    assert "bty_app.domain.catalog_toml" not in loaded
+
 
 POISONED = """
 import sys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from bty_app.live import build
     [
         ((), 65, "say where it goes"),
         (("--iso", "x.iso", "--arch", "arm64"), 65, "only for amd64"),
-        (("--install", "--arch", "arm64"), 65, "only for amd64"),
         (("--output", "README.md"), 75, "exists already"),
         (("--output", "new", "--suite", "a b"), 65, "no name of a Debian suite"),
         (("--output", "new", "--name", "../x"), 78, "must be a version"),
@@ -29,6 +29,19 @@ def test_what_cannot_be_is_one_line(
     assert main(["live", "build", *words]) == status
 
     assert sentence in capsys.readouterr().err
+
+
+def test_a_depmod_that_cannot_read_packed_modules_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else no module of the live environment would be found, and no card and no disk with it."""
+    old = tmp_path / "depmod"
+    old.write_text("#!/bin/sh\necho 'kmod version 27'\necho '+XZ -ZSTD'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert main(["live", "build", "--output", str(tmp_path / "set")]) == 66
+    assert "depmod of this system reads no modules packed with zstd" in capsys.readouterr().err
 
 
 def test_a_missing_program_is_named_with_its_package(

@@ -77,3 +77,15 @@ def test_bad_input_is_a_sentence(home: Path, words: tuple[str, ...], status: int
 
     assert done.returncode == status
     assert "Traceback" not in done.stderr
+
+
+def test_wiping_and_reading_back_are_said_of_one_machine_and_taken_back(home: Path) -> None:
+    said = machine(home, "set", MAC, "--wipe", "secure", "--verify", "no")
+    kept = machine(home, "label", MAC, "--add", "a")
+    left = machine(home, "assign", MAC, REF, "--wipe", "site")
+
+    assert (said["flash_wipe"], said["flash_verify"]) == ("secure", "no")
+    assert (kept["flash_wipe"], kept["flash_verify"]) == ("secure", "no")
+    assert "flash_wipe" not in left
+    assert left["flash_verify"] == "no"
+    assert bty("machine", "set", MAC, "--wipe", "burn", home=home).returncode == 2

@@ -12,7 +12,7 @@ from pathlib import Path
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NOLOGFLUSH = 2
-_SIZE = 48 * 1024 * 1024
+_SIZE = 400 * 1024 * 1024  # a hole: moves keep a reserve free
 
 
 class Disk:

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app.store import creation
-from tests.crashlab import actions, backups, checks, netboot, publications, restorations
+from tests.crashlab import (
+    actions,
+    backups,
+    checks,
+    copies,
+    migrations,
+    netboot,
+    publications,
+    restorations,
+)
 from tests.crashlab.originals import (
     OLD_VERSION,
     ORIGINAL_VERSION,
@@ -145,6 +154,21 @@ SCENARIOS = (
         restorations.upgraded,
         restorations.returned,
         standing=(_NO_LINKS,),
+    ),
+    Scenario("copy of a backup elsewhere", "copies:push", copies.taken, copies.pushed),
+    Scenario(
+        "move to another host",
+        "migrations:move",
+        migrations.serving,
+        migrations.moved,
+        always_whole=False,
+    ),
+    Scenario(
+        "beginning of a host that has a whole copy",
+        "migrations:move",
+        migrations.copied,
+        migrations.moved,
+        always_whole=False,
     ),
     Scenario(
         "installation of netboot artifacts",

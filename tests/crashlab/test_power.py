@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.crashlab import checks
+from bty_app.store import events
+from bty_app.store.database import Database
+from tests.crashlab import backups, checks
 from tests.crashlab.actions import NEW_VERSION
 from tests.crashlab.lab import Lab
 from tests.crashlab.power import Disk, reason_against
 from tests.crashlab.scenarios import SCENARIOS, Scenario
 
 CUTS = 4
+
+_CUT = (
+    *("rotation, hot", "quarantine of noise", "scheduled backup", "removal of a backup"),
+    *("restore", "recovery", "return", "move to another host", "beginning of a host"),
+)
+_FINISHED = (
+    *("rotation, hot log of ours", "export", "export over a bundle", "backup"),
+    *("scheduled backup with pruning", "restore", "move to another host"),
+)
 
 pytestmark = pytest.mark.system
 
@@ -43,10 +55,10 @@ def test_the_disk_forgets_what_was_not_synced(disk: Disk) -> None:
 
 @pytest.mark.parametrize(
     "scenario",
-    [one for one in SCENARIOS if one.name.startswith(("rotation, hot", "quarantine of noise"))],
+    [one for one in SCENARIOS if one.name.startswith(_CUT)],
     ids=lambda scenario: scenario.name,
 )
-def test_a_power_cut_during_a_start_loses_nothing(
+def test_a_power_cut_in_the_middle_loses_nothing(
     scenario: Scenario, disk: Disk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lab = Lab(scenario, tmp_path / "lab")
@@ -55,7 +67,7 @@ def test_a_power_cut_during_a_start_loses_nothing(
 
     for point in chosen:
         with disk.on() as root:
-            shutil.copytree(lab.template, root / "state")
+            shutil.copytree(lab.template, root / "state", symlinks=True)
             disk.sync()
             done = lab.disturbed(root / "state", "KILL", point, tmp_path / "trace")
             disk.cut()
@@ -70,24 +82,44 @@ def test_a_power_cut_during_a_start_loses_nothing(
         print(f"\n{scenario.name}: {len(chosen)} power cuts")
 
 
-def test_a_finished_start_and_a_finished_export_outlive_a_power_cut(
-    disk: Disk, tmp_path: Path
-) -> None:
-    names = ("rotation, hot log of ours", "export", "export over a bundle", "backup")
-    for number, scenario in enumerate(one for one in SCENARIOS if one.name in names):
+def test_what_is_finished_outlives_a_power_cut(disk: Disk, tmp_path: Path) -> None:
+    for number, name in enumerate(_FINISHED):
+        scenario = next(one for one in SCENARIOS if one.name == name)
         lab = Lab(scenario, tmp_path / str(number))
         with disk.on() as root:
-            shutil.copytree(lab.template, root / "state")
+            shutil.copytree(lab.template, root / "state", symlinks=True)
             disk.sync()
             done = lab.disturbed(root / "state", "none", None, tmp_path / "trace")
             disk.cut()
         assert done.returncode == 0
 
         with disk.on() as root:
-            if scenario.name.startswith("rotation"):
-                assert checks.version_of(root / "state") == NEW_VERSION
-                assert len(list((root / "state").glob("*.bak"))) == 1
-            else:
-                assert any((root / "state" / "out").glob("b*/inventory.json"))
+            _require_done(name, root / "state")
             scenario.check(root / "state")
             shutil.rmtree(root / "state")
+
+
+def _require_done(name: str, state: Path) -> None:
+    """What was reported as done is on the disk, before anything is done again."""
+    match name:
+        case "rotation, hot log of ours":
+            assert checks.version_of(state) == NEW_VERSION
+            assert len(list(state.glob("*.bak"))) == 1
+        case "scheduled backup with pruning":
+            assert [path.name for path in (state / "backups").glob("2*")] == [backups.NEW]
+            assert _kinds(state)["backup.created", backups.NEW] == 1
+            assert _kinds(state)["backup.pruned", backups.OLD] == 1
+        case "restore":
+            assert any(kind == "backup.restored" for kind, _subject in _kinds(state))
+        case "move to another host":
+            assert (state / "old" / "moved-to.json").exists()
+            assert (state / "new" / "state.db").exists()
+            assert not (state / "new" / ".arriving").exists()
+        case _:
+            assert any((state / "out").glob("b*/inventory.json"))
+
+
+def _kinds(state: Path) -> Counter[tuple[str, str | None]]:
+    with Database(state / "state.db") as database:
+        rows = database.read(lambda tx: list(events.every(tx)))
+    return Counter((row.kind, row.subject_id) for row in rows)

@@ -11,6 +11,7 @@ from bty_app.domain import (
     artifact_events,
     audit_events,
     auth_events,
+    bulk_act,
     bulk_events,
     catalog_events,
     event_trimming,
@@ -85,7 +86,7 @@ _HELD = Decision(
     Phase.IDLE,
     Hold(Rule.HOURLY, "enough", _AT),
 )
-_ACT = bulk_acts.Act(bulk_acts.Kind.FLASH_AGAIN)
+_ACT = bulk_act.Act(bulk_act.Kind.FLASH_AGAIN)
 _STEP = bulk_acts.Step(bulk_acts.Outcome.WILL, "")
 _ENTRY = CatalogEntry(ImageRef("a" * 64), _SRC, "debian", _AT)
 _MERGE = Merge((), (), (), 0)

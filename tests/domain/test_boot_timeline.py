@@ -12,6 +12,7 @@ from bty_app.domain.boot_hangs import outcome_of
 from bty_app.domain.boot_stages import (
     MAX_DETAILS,
     MAX_TEXT,
+    TURNS,
     Seen,
     Stage,
     as_text,
@@ -19,6 +20,7 @@ from bty_app.domain.boot_stages import (
     merged,
     plain,
     repeats,
+    said_before,
 )
 from bty_app.domain.boot_timeline import Kind, boots
 
@@ -26,10 +28,12 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LIVE = {"offer": "live", "purpose": "flash", "reason": "as-bound"}
 DISK = {"offer": "disk", "reason": "cycle-done"}
 WHOLE = [
+    (0, Stage.DHCP_ASKED, {"text": "BIOS", "architecture": 0}),
     (0, Stage.DHCP_OFFERED, {}),
     (1, Stage.TFTP_STARTED, {"file": "ipxe.efi"}),
     (2, Stage.TFTP_DONE, {"file": "ipxe.efi", "bytes": 1000}),
-    (4, Stage.DHCP_OFFERED, {"text": "iPXE"}),
+    (4, Stage.DHCP_ASKED, {"text": "iPXE (BIOS)", "architecture": 0}),
+    (4, Stage.DHCP_OFFERED, {"file": "http://s/"}),
     (5, Stage.BOOTSTRAP, {}),
     (5, Stage.SCRIPT, LIVE),
     (6, Stage.KERNEL_STARTED, {"of": 100}),
@@ -87,14 +91,37 @@ def test_wherever_a_boot_stops_it_hangs_there_and_says_why(cut: int) -> None:
 
 
 def test_kernel_and_initrd_without_a_live_environment_are_named() -> None:
-    (boot,) = boots([seen(*row) for row in WHOLE[:10]], after(3600))
+    (boot,) = boots([seen(*row) for row in WHOLE[:12]], after(3600))
 
     assert boot.hang is not None
     assert "the live environment never asked" in boot.hang.missing
 
 
+def test_dhcp_that_goes_round_is_said_before_and_nothing_else_is() -> None:
+    asked, offered = seen(0, Stage.DHCP_ASKED), seen(0.1, Stage.DHCP_OFFERED)
+    other = seen(0.2, Stage.DHCP_ASKED, {"text": "iPXE"})
+    sent = seen(0.3, Stage.TFTP_DONE)
+    again = seen(4, Stage.DHCP_ASKED)
+
+    assert said_before([], again) is None
+    assert said_before([asked, offered], again) == 0
+    assert said_before([asked, offered, other], again) == 0
+    assert said_before([asked, offered, sent], again) is None  # it has come further meanwhile
+    assert said_before([sent, asked], seen(4, Stage.TFTP_DONE)) is None
+    assert said_before([asked, offered], seen(3600, Stage.DHCP_ASKED)) is None
+    assert said_before([asked, *[other] * TURNS], again) is None
+
+
+def test_who_asked_and_got_no_answer_hangs_there() -> None:
+    (boot,) = boots([seen(0, Stage.DHCP_ASKED, {"text": "BIOS"})], after(60))
+
+    assert boot.kind is Kind.HANGS
+    assert boot.hang is not None
+    assert boot.hang.missing == "An answer to its DHCP request."
+
+
 def test_a_boot_that_another_follows_broke_off_and_waits_for_nothing() -> None:
-    stages = [seen(*row) for row in WHOLE[:10]] + [seen(20, Stage.SCRIPT, LIVE)]
+    stages = [seen(*row) for row in WHOLE[:12]] + [seen(20, Stage.SCRIPT, LIVE)]
 
     newest, before = boots(stages, after(21))
 

@@ -14,6 +14,7 @@ from bty_app.domain.hardware import (
     Facts,
     Part,
     architecture,
+    architecture_in,
     as_text,
     digest,
     facts_of,
@@ -124,6 +125,23 @@ def test_the_facts_of_a_server() -> None:
     assert facts.nics == (Part("52:54:00:00:00:01", "X540"),)
     assert (facts.system, facts.board, facts.firmware) == ("Dell R640 TAG1", "0X1 B1", "1.0")
     assert architecture(tree()) == "x86_64"
+
+
+def test_the_processors_say_what_they_are() -> None:
+    def of(*capabilities: str) -> object:
+        cpu = {"class": "processor", "capabilities": dict.fromkeys(capabilities, True)}
+        return {"class": "system", "children": [{"class": "bus", "children": [cpu]}]}
+
+    assert architecture(of("fp", "asimd", "evtstrm", "crc32", "cpuid")) == "arm64"
+    assert architecture(of("fpu", "vme")) == "i386"
+    assert architecture(of("fpu", "x86-64")) == "x86_64"
+    assert architecture(of()) is None
+    # As lshw tells it of a machine with UEFI and ACPI.
+    system = {"cp15_barrier": True, "setend": True, "swp": True, "tagged_addr_disabled": True}
+    by_dmi = {"class": "system", "width": 64, "capabilities": system}
+    assert architecture({**by_dmi, "children": [{"class": "processor"}]}) == "arm64"
+    assert architecture([{"class": "system", "capabilities": ["x86-64"]}]) is None
+    assert architecture_in('{"class": "sys') is None
 
 
 @pytest.mark.parametrize(
@@ -288,6 +306,12 @@ def entry(**more: Any) -> CatalogEntry:
         (entry(arch="arm64"), None, None, False),
         (entry(arch="i386"), None, "x86_64", False),
         (entry(arch="x86_64"), None, "i386", True),
+        (entry(arch="x86_64"), None, "arm64", True),
+        (entry(arch="amd64"), None, "arm64", True),
+        (entry(arch="amd64"), None, "x86_64", False),
+        (entry(arch="aarch64"), None, "arm64", False),
+        (entry(arch="arm"), None, "arm64", False),
+        (entry(arch="a word of somebody's own"), None, "arm64", False),
     ],
 )
 def test_an_image_that_cannot_be_is_told_apart(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,7 @@ from bty_app.domain.boot import (
     Wait,
     decide,
 )
-from bty_app.domain.flash_options import FlashOptions
+from bty_app.domain.flash_options import FlashOptions, OwnOptions
 from bty_app.domain.image_target import Place, Source, Target
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import BootMode, Machine, Phase, Serial
@@ -117,6 +118,29 @@ def test_what_is_done_besides_stands_behind_the_keys_of_the_contract() -> None:
     body, _ = plan(machine(BootMode.FLASH_ONCE), order, TARGET, base_url=BASE, options=options)
 
     assert list(body.items())[-2:] == [("wipe", "secure"), ("verify", True)]
+
+
+@pytest.mark.parametrize(
+    ("own", "done"),
+    [
+        (OwnOptions(), {"wipe": "secure"}),
+        (OwnOptions(wipe="no"), {}),
+        (OwnOptions(wipe="discard", verify="yes"), {"wipe": "discard", "verify": True}),
+        (OwnOptions(verify="no"), {"wipe": "secure"}),
+    ],
+)
+def test_what_is_said_of_the_machine_counts_before_the_settings(
+    own: OwnOptions, done: dict[str, object]
+) -> None:
+    order = Decision(LiveEnv(Purpose.FLASH), Reason.AS_BOUND, Phase.IDLE)
+    this = replace(machine(BootMode.FLASH_ONCE), own=own)
+
+    body, _ = plan(this, order, TARGET, base_url=BASE, options=FlashOptions("secure"))
+    bare, _ = plan(this, order, TARGET, base_url=BASE)
+
+    assert {key: body[key] for key in ("wipe", "verify") if key in body} == done
+    assert bare.get("verify", False) == (own.verify == "yes")
+    assert own.over(FlashOptions(None, verify=True)).verify == (own.verify != "no")
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,22 @@ def test_what_a_module_needs_stands_in_its_information() -> None:
     assert modules.needs(b"\0depends=\0") == ()
 
 
+def test_each_module_is_packed_by_itself(tmp_path: Path) -> None:
+    names = [f"{number}.ko" for number in range(3)]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode() * 5000)
+
+    build._zstd_each([str(tmp_path / name) for name in names], "-3")
+    build._zstd_each([], "-3")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{name}.zst" for name in names]
+    for name in names:
+        packed = tmp_path / f"{name}.zst"
+        assert packed.stat().st_size < 1000
+        said = subprocess.run(["zstdcat", packed], capture_output=True, check=True).stdout
+        assert said == name.encode() * 5000
+
+
 # -- the archive ---------------------------------------------------------------------------------
 
 
@@ -175,7 +191,7 @@ def test_the_recipe_is_the_directory_that_people_read() -> None:
     assert "python3" in recipe.Recipe("1").packages
     assert "linux-image-arm64" in recipe.Recipe("1", arch="arm64").packages
     assert recipe.Recipe("1").file("initrd") == "bty-netboot-pc-x86_64-v1.initrd"
-    assert recipe.Recipe("1", arch="arm64").file("initrd") == "bty-netboot-arm64-v1.initrd"
+    assert recipe.Recipe("1", arch="arm64").file("initrd") == "bty-netboot-pc-arm64-v1.initrd"
     assert "dropbear-bin" not in recipe.Recipe("1").packages
     assert "dropbear-bin" in recipe.Recipe("1", ssh_key="ssh-ed25519 AAAA").packages
 

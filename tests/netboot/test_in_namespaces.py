@@ -17,6 +17,9 @@ import pytest
 
 from bty_app import runtime_netboot
 from bty_app.config import Config, Netboot, Paths
+from bty_app.domain.boot_stages import Stage
+from bty_app.domain.mac import Mac
+from bty_app.domain.moments import stamp
 from bty_app.netboot.around import Around
 from bty_app.netboot.dhcp import probe, wire
 from bty_app.netboot.dhcp.server import ALL, EACH, ProxyDhcpServer
@@ -24,7 +27,12 @@ from bty_app.netboot.owners import Owners
 from bty_app.netboot.seen import Seen
 from bty_app.netboot.tftp.server import TftpServer
 from bty_app.services.boot_files import BootFiles
+from bty_app.services.boot_stages import BootStages
+from bty_app.services.revisions import Revisions
+from bty_app.store import machines
+from bty_app.store.database import Database
 from tests.boot.lan import ROUTER, SERVER, Lan, lan
+from tests.fresh_state import make_state
 from tests.netboot.clients import EVERYBODY, MAC, client, question, tftp_get
 
 BOX, SECOND = "10.77.0.5", "10.78.0.10"
@@ -119,15 +127,20 @@ def test_a_bios_rom_is_told_its_file_and_fetches_it(place: Lan, config: Config) 
         asked(own, question(IPXE=b"\1"))  # once this is answered, that was heard
         got, sender = tftp_get((SERVER, 69), answer.options[wire.BOOT_FILE].decode())
         until = time.monotonic() + 5
-        while len(seen) < 4 and time.monotonic() < until:
+        while len(seen) < 6 and time.monotonic() < until:
             time.sleep(0.01)  # its last packet is on the way
 
     assert (answer.kind, int(answer.yiaddr), str(answer.siaddr)) == (wire.OFFER, 0, SERVER)
     assert answer.options[wire.VENDOR_CLASS] == b"PXEClient"
     assert answer.file == b"undionly.kpxe"
     assert (got, sender) == (LOADER, SERVER)
-    stages = ["dhcp.offered", "dhcp.offered", "tftp.done", "tftp.started"]
-    assert sorted(stage.stage for stage in seen) == stages  # two threads tell
+    stages = [*["dhcp.asked", "dhcp.offered"] * 2, "tftp.done", "tftp.started"]
+    assert sorted(stage.stage for stage in seen) == sorted(stages)  # two threads tell
+    told = [stage.detail for stage in seen if stage.stage == "dhcp.asked"]
+    assert told == [
+        {"text": "BIOS", "architecture": 0},
+        {"text": "iPXE (BIOS)", "architecture": 0},
+    ]
     assert {stage.mac for stage in seen} == {MAC.hex(":")}
 
 
@@ -139,8 +152,49 @@ def test_who_does_not_boot_from_the_network_gets_no_answer(place: Lan, config: C
 
     assert answer.options[wire.VENDOR_CLASS] == b"HTTPClient"
     assert answer.options[wire.BOOT_FILE].decode() == f"http://{SERVER}:8080/boot/ipxe.efi"
-    assert [stage.stage for stage in seen] == ["dhcp.other"] * 4 + ["dhcp.offered"]
+    assert [stage.stage for stage in seen] == [*["dhcp.other"] * 4, "dhcp.asked", "dhcp.offered"]
     assert not any(stage.mac for stage in seen[:4])
+
+
+def test_who_asks_and_is_passed_over_is_seen_with_the_reason(place: Lan, config: Config) -> None:
+    with serving(place, config) as seen, place.at("switch"), client(68, device="br0") as own:
+        own.sendto(wire.build(question(b"PXEClient", 11)), EVERYBODY)  # there is no file for it
+        other = question(mac=bytes.fromhex("525400999999"))
+        asked(own, other)
+
+    first = [stage for stage in seen if stage.mac == MAC.hex(":")]
+    assert [stage.stage for stage in first] == ["dhcp.asked", "dhcp.ignored"]
+    assert first[0].detail == {"text": "UEFI arm64", "architecture": 11}
+    assert first[1].detail == {"reason": "the iPXE binary for its architecture (11) is missing"}
+
+
+def test_a_machine_that_asks_on_and_on_is_a_few_rows_on_its_timeline(
+    place: Lan, config: Config, tmp_path: Path
+) -> None:
+    """Firmware that never gets further asks for hours, by turns as firmware and as iPXE."""
+    rounds = int(EACH.burst) // 2
+    with serving(place, config) as seen, place.at("switch"), client(68, device="br0") as own:
+        for _ in range(rounds):
+            asked(own, question())
+            asked(own, question(IPXE=b"\1"))
+    make_state(tmp_path / "state")
+    with Database(tmp_path / "state" / "state.db") as database:
+        mac, now = Mac(MAC.hex(":")), seen[-1].at
+        database.write(lambda tx: machines.seen(tx, mac, at=stamp(now), ip=BOX))
+        stages = BootStages(database, Revisions(), lambda: now)
+        for number, each in enumerate(seen):
+            stages.seen(each.mac, each.ip, each.stage, each.at, each.detail)
+            if number % 3 == 0:
+                stages.flush()
+        stages.flush()
+        kept = stages.of(mac)
+        boot = stages.timeline(mac)[0]
+
+    assert [(stage.stage, stage.times) for stage in kept] == [
+        (Stage.DHCP_ASKED, rounds),
+        (Stage.DHCP_OFFERED, rounds),
+    ] * 2
+    assert len(boot.stages) == 4
 
 
 def test_the_boot_server_answers_on_4011_to_who_asks(place: Lan, config: Config) -> None:
@@ -155,7 +209,7 @@ def test_a_relay_gets_the_answer_for_its_client(place: Lan, config: Config) -> N
         answer = asked(own, question(giaddr=BOX), (SERVER, 67))
 
     assert str(answer.giaddr) == BOX
-    assert [stage.ip for stage in seen] == ["0.0.0.0"]  # noqa: S104 - the client's, not the relay's
+    assert {stage.ip for stage in seen} == {"0.0.0.0"}  # noqa: S104 - the client's, not the relay's
 
 
 def test_an_answer_to_no_single_host_is_not_sent(place: Lan, config: Config) -> None:
@@ -165,7 +219,7 @@ def test_an_answer_to_no_single_host_is_not_sent(place: Lan, config: Config) -> 
             own.sendto(wire.build(lie), (SERVER, 67))
         asked(own, question(giaddr=BOX), (SERVER, 67))
 
-    assert [stage.stage for stage in seen] == ["dhcp.offered"]
+    assert [stage.stage for stage in seen] == ["dhcp.asked", "dhcp.offered"]
 
 
 @pytest.mark.parametrize(("where", "address"), [(FIRST_LAN, SERVER), (SECOND_LAN, SECOND)])
@@ -203,7 +257,7 @@ def test_only_the_interfaces_that_are_named_are_served(place: Lan, config: Confi
             answer = asked(own, question())
 
     assert str(answer.siaddr) == SECOND
-    assert [stage.stage for stage in seen] == ["dhcp.offered"]
+    assert [stage.stage for stage in seen] == ["dhcp.asked", "dhcp.offered"]
 
 
 def test_the_answers_per_second_are_bounded(place: Lan, config: Config) -> None:

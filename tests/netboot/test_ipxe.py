@@ -150,6 +150,33 @@ def test_a_live_environment_of_another_version_is_said_on_the_screen_and_booted(
     assert any(line.startswith("kernel ") and "v0.65.18.vmlinuz" in line for line in lines)
 
 
+@pytest.mark.parametrize("suspect", [False, True])
+def test_only_arm64_takes_what_is_for_arm64_and_no_line_leads_from_one_to_the_other(
+    suspect: bool,
+) -> None:
+    arm64 = Live("0.92.0", has_squashfs=False)
+    one = replace(PLAIN, disk_suspect=suspect, client_sha256="c" * 64)
+    both = replace(one, live=replace(PLAIN.live, arm64=arm64))
+    for context in (both, replace(both, live=replace(GONE, arm64=arm64))):
+        lines = ipxe.script(LiveEnv(Purpose.FLASH), context, because="x").splitlines()
+
+        assert lines[2] == "iseq ${buildarch} arm64 && goto arm64 ||"
+        at = lines.index(":arm64")
+        assert lines[at - 1] in {"boot", "goto again", "exit 1"}  # never on into the other's
+        assert not any("arm64" in line for line in lines[3:at])
+        kernel = next(line for line in lines[at:] if line.startswith("kernel "))
+        assert "/boot/bty-netboot-pc-arm64-v0.92.0.vmlinuz?mac=" in kernel
+        assert "console=ttyAMA0,115200" in kernel
+        assert "bty.client=" + "c" * 64 in kernel
+        assert "x86_64" not in " ".join(lines[at:])
+        assert lines.count(":again") == int(suspect)
+        assert any(line.startswith("exit") for line in lines) <= (not suspect)
+    alone = ipxe.script(LiveEnv(Purpose.FLASH), one, because="x")
+    shared = ipxe.script(LiveEnv(Purpose.FLASH), both, because="x")
+    assert alone.splitlines()[2:7] == shared.splitlines()[3:8]  # what a PC does is the same
+    assert "arm64" not in alone
+
+
 @given(st.text(max_size=600))
 def test_no_sentence_about_the_live_environment_becomes_a_command(sentence: str) -> None:
     context = replace(PLAIN, live=Live("1", not_ready="x" + sentence))

@@ -15,7 +15,7 @@ import pytest
 
 from bty_app import __version__
 from bty_app.domain.artifact_set import parse_manifest
-from bty_app.domain.artifacts import live_file
+from bty_app.domain.artifacts import ARM64, X86_64, live_file
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor, Query
 from bty_app.domain.release import Release
@@ -440,15 +440,8 @@ KEY = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"
 def test_a_set_that_the_owner_of_the_key_signed_is_installed(
     database: Database, boot_dir: Path, host: FileHost, tmp_path: Path
 ) -> None:
-    files = made_set(V)
-    manifest = tmp_path / live_file(V, "sha256")
-    manifest.write_bytes(files[manifest.name])
-    keys = [str(tmp_path / name) for name in ("key.pub", "key.sec")]
-    minisign("-G", "-W", "-p", keys[0], "-s", keys[1])
-    minisign("-S", "-s", keys[1], "-m", str(manifest))
-    signature = {f"{manifest.name}.minisig": Path(f"{manifest}.minisig").read_bytes()}
-    serve(host, files | signature)
-    artifacts = signed_artifacts(database, boot_dir, Path(keys[0]).read_text())
+    key = serve_signed(host, made_set(V), tmp_path)
+    artifacts = signed_artifacts(database, boot_dir, key)
 
     done = artifacts.fetch(release(host), Listener())
 
@@ -457,6 +450,18 @@ def test_a_set_that_the_owner_of_the_key_signed_is_installed(
     other = made_set(V, salt="another build")
     serve(host, other)
     refused(artifacts, host, InvalidInputError, "does not match the data")
+
+
+def serve_signed(host: FileHost, files: dict[str, bytes], place: Path) -> str:
+    """Serve a set whose manifest is signed with a new key; return the public one."""
+    manifest = place / live_file(V, "sha256")
+    manifest.write_bytes(files[manifest.name])
+    keys = [str(place / name) for name in ("key.pub", "key.sec")]
+    minisign("-G", "-W", "-p", keys[0], "-s", keys[1])
+    minisign("-S", "-s", keys[1], "-m", str(manifest))
+    signature = {f"{manifest.name}.minisig": Path(f"{manifest}.minisig").read_bytes()}
+    serve(host, files | signature)
+    return Path(keys[0]).read_text()
 
 
 def minisign(*words: str) -> None:
@@ -566,3 +571,91 @@ def test_the_release_of_this_version_is_the_latest(artifacts: Artifacts) -> None
 
     assert found.version == __version__
     assert found.places[0].endswith(f"/releases/download/v{__version__}")
+
+
+# -- both architectures -----------------------------------------------------------------------
+
+
+def versions(boot_dir: Path) -> tuple[str, str]:
+    """What machines of x86-64 boot, and those of arm64; empty for what they cannot."""
+    live = BootFiles(boot_dir, boot_dir).live()
+    lives = (live, live.arm64)
+    found = [each.version if each and not each.not_ready else "" for each in lives]
+    return found[0], found[1]
+
+
+def test_what_a_release_has_for_arm64_comes_with_it(
+    artifacts: Artifacts, host: FileHost, boot_dir: Path
+) -> None:
+    files = made_set(V) | made_set(V, arch=ARM64)
+    serve(host, files)
+
+    first = artifacts.fetch(release(host), Listener(), OPERATOR)
+    again = artifacts.fetch(release(host), Listener(), OPERATOR)
+
+    assert versions(boot_dir) == (V, V)
+    assert first.facts.live == f"{V} for x86_64 and arm64"
+    assert (first.again, again.again) == (False, True)
+    present = {name: data for name, data in files.items() if not name.endswith("sha256")}
+    assert {name: content(boot_dir, name) for name in present} == present
+
+
+def test_one_manifest_may_list_both(artifacts: Artifacts, host: FileHost, boot_dir: Path) -> None:
+    files = made_set(V) | made_set(V, arch=ARM64)
+    lists = with_manifest(V, {n: d for n, d in files.items() if not n.endswith("sha256")})
+    serve(host, lists)
+
+    artifacts.fetch(release(host), Listener(), OPERATOR)
+
+    assert versions(boot_dir) == (V, V)
+
+
+def test_each_is_installed_beside_the_other_whatever_their_versions(
+    artifacts: Artifacts, tmp_path: Path, boot_dir: Path
+) -> None:
+    def install(version: str, arch: str) -> None:
+        place = put(tmp_path / f"{version}-{arch}", made_set(version, arch=arch))
+        artifacts.install_directory(place, Listener(), OPERATOR)
+
+    install("6.0", ARM64)
+    assert versions(boot_dir) == ("", "6.0")
+    install(V, X86_64)
+    assert versions(boot_dir) == (V, "6.0")
+    install("8.0", X86_64)
+    assert versions(boot_dir) == ("8.0", "6.0")
+    install("8.0", ARM64)
+    assert versions(boot_dir) == ("8.0", "8.0")
+    assert artifacts.sets.get(artifacts.sets.current() or "").is_whole
+    artifacts.roll_back(OPERATOR)
+    assert versions(boot_dir) == ("8.0", "6.0")
+
+
+def test_one_that_is_damaged_is_left_behind_and_hinders_nothing(
+    artifacts: Artifacts, tmp_path: Path, host: FileHost, boot_dir: Path
+) -> None:
+    artifacts.install_directory(put(tmp_path / "a", made_set(V, arch=ARM64)), Listener(), OPERATOR)
+    stored = artifacts.sets.get(artifacts.sets.current() or "")
+    name = live_file(V, "initrd", ARM64)
+    (stored.path / name).write_bytes(b"x" * stored.path.joinpath(name).stat().st_size)
+    serve(host, made_set(V))
+
+    artifacts.fetch(release(host), Listener(), OPERATOR)
+
+    assert versions(boot_dir) == (V, "")
+
+
+def test_with_a_key_both_manifests_must_be_signed_and_what_stays_must_have_been(
+    database: Database, tmp_path: Path, boot_dir: Path, host: FileHost
+) -> None:
+    settings = Settings(database, Revisions())
+    free = Artifacts(database, settings, Http(), boot_dir)
+    free.install_directory(put(tmp_path / "a", made_set("6.0", arch=ARM64)), Listener(), OPERATOR)
+    key = serve_signed(host, made_set(V), tmp_path)
+    strict = signed_artifacts(database, boot_dir, key)
+
+    strict.fetch(release(host), Listener(), OPERATOR)
+
+    assert versions(boot_dir) == (V, "")
+    serve(host, made_set(V, arch=ARM64))
+    with pytest.raises(InvalidInputError, match=r"arm64-v7.0.sha256.minisig: netboot.signing_key"):
+        strict.fetch(release(host), Listener(), OPERATOR)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bty_app.domain.bulk import Act, Kind, parse_act
+from bty_app.domain.bulk_act import Act, Kind, parse_act
 from bty_app.domain.disk_policy import Policy
 from bty_app.domain.events import Query
+from bty_app.domain.flash_options import OwnOptions
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import Assignment, BootMode, Serial
+from bty_app.domain.machine import Assignment, BootMode, Machine, Serial
 from bty_app.errors import ConflictError, UnavailableError, ValidationError
 from bty_app.services.bulk import SLICE, Bulk
 from bty_app.services.bulk_plan import Selection
@@ -282,3 +283,41 @@ def test_an_order_of_an_act_can_expire(house: Site) -> None:
     assert decided.decision.reason.value == "order-expired"
     kinds = [event.kind for event in house.services.audit.listed(EVENTS)]
     assert kinds.count("machine.flash.held_back") == 1
+
+
+def test_a_preview_says_what_is_wiped_and_an_undo_takes_it_back(house: Site) -> None:
+    rack(house, 2)
+    bulk = house.services.bulk
+    do(bulk, ALL, FLASH)
+    run_jobs(house)
+    house.services.settings.change({"flash.wipe": "auto"}, ip=None)
+    again = bulk.preview(ALL, Act(Kind.FLASH_AGAIN))
+    wiping = parse_act({"act": "set", "flash_wipe": "secure", "flash_verify": "yes"})
+    shown = bulk.preview(ALL, wiping)
+    do(bulk, ALL, wiping, "act-00002")
+    run_jobs(house)
+    done = record(house, 0)["machine"]
+    site_again = bulk.preview(ALL, parse_act({"act": "set", "flash_wipe": "site"}))
+    bulk.undo("act-00002", ip=None)
+    run_jobs(house)
+    undone = record(house, 0)["machine"]
+
+    assert again.shown[0].step.words.endswith("; the disk is wiped before (auto)")
+    assert shown.shown[0].step.words.endswith("wiped before (secure) and read back after")
+    assert site_again.shown[0].step.words.endswith("wiped before (auto) and read back after")
+    assert isinstance(done, Machine)
+    assert isinstance(undone, Machine)
+    assert done.own == OwnOptions("secure", "yes")
+    assert undone.own == OwnOptions()
+    with pytest.raises(ValidationError, match="flash_wipe"):
+        parse_act({"act": "set", "flash_wipe": "burn"})
+
+
+def test_a_new_setting_makes_what_was_shown_stale(house: Site) -> None:
+    """Nobody confirms a flash that wipes on the word of a preview that did not say so."""
+    rack(house, 1)
+    shown = house.services.bulk.preview(ALL, FLASH)
+    house.services.settings.change({"flash.wipe": "secure"}, ip=None)
+
+    with pytest.raises(ConflictError):
+        house.services.bulk.confirm("act-00003", ALL, FLASH, shown.digest, ip=None)

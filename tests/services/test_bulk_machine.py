@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bty_app.domain.bulk import Act, Kind, fingerprint
+from bty_app.domain.bulk import fingerprint
+from bty_app.domain.bulk_act import Act, Kind
 from bty_app.domain.disk_policy import Policy
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import FLASH_MODES, Assignment, BootMode

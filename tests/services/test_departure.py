@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -211,7 +212,7 @@ def test_a_host_that_was_killed_before_its_beginning_begins(tmp_path: Path) -> N
     assert kinds == ["system.migration.arrived"]
 
 
-@pytest.mark.parametrize("killed_at", ["record", "publish", "rmtree"])
+@pytest.mark.parametrize("killed_at", ["record", "publish", "tidy"])
 def test_killed_at_any_step_of_the_beginning_it_is_begun_once(
     tmp_path: Path, killed_at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,7 +221,7 @@ def test_killed_at_any_step_of_the_beginning_it_is_begun_once(
         names = {
             "record": "bty_app.services.publication.Publication._record",
             "publish": "bty_app.store.creation.publish",
-            "rmtree": "bty_app.services.publication.shutil.rmtree",
+            "tidy": "bty_app.services.publication.Publication._finished",
         }
         patch.setattr(names[killed_at], _killed)
         with pytest.raises(KeyboardInterrupt):
@@ -301,9 +302,47 @@ def test_while_the_disk_does_not_say_a_server_goes_on_as_it_was(
         assert departure.mark() == Mark(TO), "it looks again"
 
 
+def test_one_that_has_just_moved_knows_it_though_the_disk_falls_silent(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.departure.move(site.leave(), ip=None)
+    with ill(monkeypatch):
+        assert TO in site.departure.refusal()
+
+
 def test_at_a_start_it_must_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_state(tmp_path / "s")
     with Database(path) as database, ill(monkeypatch):
         with pytest.raises(StorageError, match="whether this appliance has moved cannot be seen"):
             Departure(database, path.parent, BootTree(tmp_path / "b"), tmp_path / "c")
         assert "cannot be seen" in move_mark.refused(path.parent), "no command changes anything"
+
+
+def test_a_boot_directory_that_cannot_be_listed_is_not_an_empty_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the crash laboratory: its files stayed behind, and nobody said so."""
+    (site.state / "boot" / "x.efi").write_text("x")
+    listed = os.scandir
+
+    def refusing(place: str) -> object:
+        if str(place).endswith("boot"):
+            raise OSError(errno.EIO, "Input/output error")
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+
+    with pytest.raises(StorageError, match="boot"):
+        site.departure.described()
+
+
+def test_killed_while_it_tidies_up_it_has_begun(tmp_path: Path) -> None:
+    """Half a stage was taken for an unfinished move, and nothing could finish it."""
+    places = staged(tmp_path / "state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bty_app.services.publication.shutil.rmtree", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            finish(places)
+
+    check_finished(places.state_dir)
+    assert (places.state_dir / "state.db").exists()

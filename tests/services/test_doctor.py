@@ -12,7 +12,7 @@ import pytest
 
 from bty_app import __version__, runtime_parts
 from bty_app.config import Config, Netboot, Paths, Upstream, Withcache
-from bty_app.domain.artifacts import live_file
+from bty_app.domain.artifacts import ARM64, live_file
 from bty_app.domain.catalog_events import By
 from bty_app.domain.dhcp_offers import LanOffer
 from bty_app.domain.events import Actor
@@ -249,6 +249,23 @@ def test_a_live_environment_is_missing_of_another_version_or_well(
     assert said(doctor_boot.live_environment, at) == [
         ("ok", f"machines boot the live environment {V}, of this version")
     ]
+
+
+def test_what_machines_of_arm64_boot_is_looked_at_where_there_is_something(
+    config: Config, place: Path
+) -> None:
+    put(place / "boot", made_set(V) | made_set("7.0", arch=ARM64))
+
+    found = said(doctor_boot.live_environment, premises(config))
+
+    assert found == [
+        ("warning", f"for arm64: machines boot the live environment 7.0, this server is {V}"),
+        ("ok", f"machines boot the live environment {V}, of this version"),
+    ]
+    put(place / "boot", made_set(V, arch=ARM64))
+    assert ("ok", f"machines of arm64 boot the live environment {V}") in said(
+        doctor_boot.live_environment, premises(config)
+    )
 
 
 def test_another_version_that_is_configured_is_a_note(config: Config, place: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bty_app.domain.boot import LiveEnv, LocalDisk, Purpose, Reason, Wait
 from bty_app.domain.events import Query
+from bty_app.domain.inventory import parse_inventory
 from bty_app.domain.machine import Assignment, BootMode, Serial
 from bty_app.services.decisions import Decided
 from tests.web.site import DISKS, REF, Site, mac, site
@@ -215,3 +216,53 @@ def test_never_more_begin_within_an_hour_than_the_bound(house: Site) -> None:
     for moment in began:
         within = [other for other in began if moment <= other < moment + timedelta(hours=1)]
         assert len(within) <= bound
+
+
+@pytest.mark.parametrize("known_by", ["its inventory", "proxy DHCP"])
+def test_an_image_for_another_architecture_is_not_flashed_until_another_one_is_chosen(
+    house: Site, known_by: str
+) -> None:
+    rack(house, 1)
+    ask(house, 0)
+    house.services.reports.fetched(mac(0))
+    say_arm64(house, known_by)
+    declare(house, "x86_64")
+
+    decision = ask(house, 0).decision
+    plan = house.services.plans.answer(mac(0), ip=None, base_url="http://h")
+
+    assert (decision.reason, plan["mode"]) == (Reason.WRONG_ARCHITECTURE, "exit")
+    assert isinstance(decision.offer, LocalDisk)
+    assert decision.hold is not None
+    assert "it is for x86_64, this machine is arm64: choose another image" in decision.hold.words
+    assert house.services.machines.architecture(mac(0)) == "arm64"
+    told = house.services.audit.listed(Query(kind="machine.flash.held_back"))
+    assert [event.subject_id for event in told] == [mac(0)]
+    declare(house, "arm64")
+    assert house.services.plans.answer(mac(0), ip=None, base_url="http://h")["mode"] == "flash"
+
+
+def test_what_is_not_known_holds_nothing_back(house: Site) -> None:
+    rack(house, 1)
+    declare(house, "arm64")
+
+    assert ask(house, 0).decision.offer == FLASH
+    say_arm64(house, "its inventory")
+    declare(house, None)
+    assert ask(house, 0).decision.offer == FLASH
+
+
+def say_arm64(house: Site, known_by: str) -> None:
+    if known_by == "proxy DHCP":
+        at = house.hands()
+        house.services.stages.seen(mac(0), "192.0.2.9", "dhcp.offered", at, {"architecture": 11})
+        house.services.stages.flush()
+        return
+    cpu = {"class": "processor", "capabilities": {"asimd": True}}
+    lshw = {"class": "system", "children": [cpu]}
+    found = parse_inventory({"disks": DISKS, "lshw": lshw})
+    house.services.reports.inventory(mac(0), found, ip=None)
+
+
+def declare(house: Site, arch: str | None) -> None:
+    house.database.write(lambda tx: tx.run("UPDATE catalog_entries SET arch = ?", arch))

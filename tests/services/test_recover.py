@@ -203,6 +203,7 @@ def test_one_machine_alone_comes_over(fleet: Fleet, recover: Recover, original: 
 def test_bindings_come_back_after_a_rotation(quick_dir: Path) -> None:
     old = Fleet(quick_dir / "state").make()
     old.write(bind(1, labels=["a"]), bind(2, BootMode.FLASH_ALWAYS), image(REF, "one"))
+    old.sql("UPDATE machines SET flash_wipe = 'secure' WHERE mac = ?", mac(1))
     old.sql("UPDATE bty_version SET version = '0.1.0'")
     opening = rotation.open_state(old.place, version=__version__, now=BEGIN, backup=None)
     recover = Recover(old.place, version=__version__, clock=old.clock)
@@ -214,6 +215,7 @@ def test_bindings_come_back_after_a_rotation(quick_dir: Path) -> None:
     assert old.rows("SELECT mac, boot_mode, bty_image_ref FROM machines ORDER BY 1") == [
         (mac(1), "ipxe-exit", REF), (mac(2), "bty-inventory", REF),
     ]  # fmt: skip
+    assert old.rows("SELECT flash_wipe FROM machines ORDER BY mac") == [("secure",), (None,)]
     assert old.rows("SELECT mac, label FROM machine_labels") == [(mac(1), "a")]
 
 

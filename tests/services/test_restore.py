@@ -100,6 +100,24 @@ def test_a_backup_is_put_back_and_the_restore_undone(fleet: Fleet) -> None:
     assert verify_live(fleet.place).sound
 
 
+def test_what_is_said_of_wiping_one_machine_comes_back_with_it(fleet: Fleet) -> None:
+    fleet.write(bind(1), bind(2))
+    fleet.sql(
+        "UPDATE machines SET flash_wipe = 'secure', flash_verify = 'no' WHERE mac = ?", mac(1)
+    )
+    backup = fleet.back_up()
+    fleet.sql("UPDATE machines SET flash_wipe = NULL, flash_verify = NULL")
+
+    shown = fleet.restore.preview(backup, ALL)
+    fleet.restore.apply(backup, ALL, by=BY)
+
+    assert {field.name for field in shown.rows[0].fields} >= {"flash_wipe", "flash_verify"}
+    assert fleet.rows("SELECT flash_wipe, flash_verify FROM machines ORDER BY mac") == [
+        ("secure", "no"),
+        (None, None),
+    ]
+
+
 def test_the_audit_log_goes_on(fleet: Fleet) -> None:
     fleet.write(bind(1))
     backup = fleet.back_up()
@@ -426,6 +444,7 @@ def _logged(fleet: Fleet, backup: Path) -> Path:
          "cannot be ours"),
         (_altered("UPDATE machines SET phase_at = 'soon'"), "cannot be ours"),
         (_altered("UPDATE machines SET sanboot_drive = '0x80; reboot'"), "cannot be ours"),
+        (_altered("UPDATE machines SET flash_wipe = 'burn'"), "cannot be ours"),
         (_altered("INSERT INTO machine_labels VALUES ('52:54:00:00:00:01', '<script>')"),
          "cannot be ours"),
         (_altered("INSERT INTO machine_labels VALUES ('52:54:00:00:00:77', 'x')"), "missing"),

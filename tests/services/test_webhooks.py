@@ -16,18 +16,21 @@ from typing import Any
 import pytest
 
 from bty_app.domain import webhooks as rules
+from bty_app.domain.boot_stages import STAGE_NAMES, Seen, Stage
 from bty_app.domain.events import Actor, Event, Kind
+from bty_app.domain.moments import stamp
 from bty_app.domain.settings import WEBHOOK_TARGETS
 from bty_app.domain.webhooks import Target
 from bty_app.services import webhooks as service
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings
 from bty_app.services.webhooks import Webhooks
-from bty_app.store import events
-from bty_app.store.database import Database
+from bty_app.store import boot_stages, events, machines
+from bty_app.store.database import Database, Tx
 from bty_app.upstream.http import Http
+from tests.docs.pages import DOCS
 from tests.fresh_state import make_state
-from tests.serving import Clock
+from tests.serving import MAC, Clock
 
 KEY = "a key of the test"
 
@@ -93,6 +96,17 @@ class House:
         event = Event(kind, Actor.SYSTEM, summary, details={"ü": 1})
         at = "2026-11-22T19:00:00.000000+00:00"
         return self.database.write(lambda tx: events.record(tx, event, at=at))
+
+    def boots(self, *stages: Stage) -> None:
+        """A machine is seen in these stages."""
+        at = self.clock.now
+
+        def change(tx: Tx) -> None:
+            machines.seen(tx, MAC, at=stamp(at), ip="192.0.2.7")
+            seen = [Seen(at, stage, "192.0.2.7", {"file": "a"}) for stage in stages]
+            assert boot_stages.append(tx, MAC, seen)
+
+        self.database.write(change)
 
     def kinds(self) -> list[str]:
         return [event.kind for event in self.database.read(lambda tx: list(events.every(tx)))]
@@ -324,3 +338,126 @@ def test_masked_targets_cannot_be_stored(receiver: Receiver) -> None:
 
     with pytest.raises(ValueError, match="patterns"):
         rules.targets(text)
+
+
+STAGES = "machine.stage.ipxe.*,machine.stage.flash.*,*failed"
+
+
+@pytest.fixture
+def staged(quick_dir: Path, receiver: Receiver) -> Iterator[House]:
+    with house_at(quick_dir, f"{STAGES} {receiver.url}") as made:
+        made.boots(Stage.BOOTSTRAP)
+        made.turn()
+        yield made
+
+
+def told(receiver: Receiver) -> list[str]:
+    return [json.loads(body)["kind"].removeprefix(rules.STAGES) for _headers, body in receiver.got]
+
+
+def test_stages_of_a_boot_are_told_and_are_no_rows_of_the_audit(
+    staged: House, receiver: Receiver
+) -> None:
+    before = staged.kinds()
+    staged.boots(Stage.DHCP_OFFERED, Stage.SCRIPT, Stage.FLASHED)
+    for _ in range(3):
+        staged.turn()
+
+    assert told(receiver) == ["ipxe.script", "flash.done"], "from now on, once, what is wanted"
+    headers, body = receiver.got[0]
+    said = json.loads(body)
+    assert staged.kinds() == before
+    assert (headers["X-Bty-Delivery"], headers["X-Bty-Event"]) == (
+        f"stage-{said['id']}",
+        "machine.stage.ipxe.script",
+    )
+    assert said["text"] == f"bty: machine.stage.ipxe.script: {MAC}: Script given"
+    assert (said["subject_id"], said["source_ip"], said["details"]) == (
+        MAC,
+        "192.0.2.7",
+        {"file": "a"},
+    )
+    given = dict(part.split("=") for part in headers["X-Bty-Signature"].split(","))
+    signed = hmac.new(KEY.encode(), f"{given['t']}.".encode() + body, hashlib.sha256)
+    assert given["v1"] == signed.hexdigest()
+
+
+@pytest.mark.parametrize("pattern", ["*", "*failed", "machine.*"])
+def test_stages_are_told_only_to_who_asks_for_them(
+    quick_dir: Path, receiver: Receiver, pattern: str
+) -> None:
+    with house_at(quick_dir, f"{pattern} {receiver.url}") as house:
+        house.turn()
+        house.boots(Stage.FLASH_FAILED)
+        house.turn()
+
+    assert not [kind for kind in told(receiver) if kind.startswith("flash")]
+
+
+def test_stages_wait_for_a_receiver_that_is_away_through_a_restart_but_no_longer_than_an_hour(
+    quick_dir: Path, receiver: Receiver
+) -> None:
+    with house_at(quick_dir, f"{STAGES} {receiver.url}") as house:
+        house.turn()
+        receiver.status = 500
+        house.boots(Stage.BOOTSTRAP)
+        house.turn()
+        house.clock.forward(3500)
+        house.boots(Stage.SCRIPT)
+        house.turn()
+        assert house.kinds().count("webhook.delivery.failed") == 1
+        at = house.clock.now
+    receiver.got.clear()
+    receiver.status = 200
+    with house_at(quick_dir, None) as again:
+        again.clock.now = at
+        again.turn(200)
+
+    stages = [kind for kind in told(receiver) if not kind.endswith("failed")]
+    assert stages == ["ipxe.script"]
+
+
+def test_a_failure_of_both_is_one_event_an_hour(staged: House, receiver: Receiver) -> None:
+    receiver.status = 500
+    staged.tell()
+    staged.boots(Stage.SCRIPT)
+    for _ in range(11):
+        staged.turn(300)
+
+    assert staged.kinds().count("webhook.delivery.failed") == 1
+    (state,) = staged.hooks.state()
+    assert state.progress is not None
+    assert state.progress.last_error == "it answers 500"
+
+
+def test_stages_of_a_state_that_was_put_back_are_counted_anew(
+    staged: House, receiver: Receiver
+) -> None:
+    staged.boots(Stage.SCRIPT)
+    staged.turn()
+    staged.database.write(lambda tx: tx.run("DELETE FROM boot_stages"))
+    staged.database.write(lambda tx: tx.run("DELETE FROM sqlite_sequence"))
+    staged.turn()
+    staged.boots(Stage.FLASHED)
+    staged.turn()
+
+    assert told(receiver) == ["ipxe.script", "flash.done"]
+
+
+def test_a_program_is_told_of_stages(quick_dir: Path) -> None:
+    got = quick_dir / "got"
+    words = ("/bin/sh", "-c", 'cat >> "$0"', str(got))
+    command = Target(("machine.stage.live.*",), command=words)
+    with house_at(quick_dir, None, command) as house:
+        house.turn()
+        house.boots(Stage.CLIENT, Stage.PLAN, Stage.FLASHED)
+        house.turn()
+
+    assert got.read_text().count('"kind":"machine.stage.live.') == 2
+
+
+def test_the_manual_names_every_stage() -> None:
+    page = (DOCS / "how-to" / "send-events-to-chat-and-monitoring.md").read_text()
+
+    rows = [f"| `machine.stage.{stage.value}` | {STAGE_NAMES[stage]} |" for stage in Stage]
+    assert [row for row in rows if row not in page] == []

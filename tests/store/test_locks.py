@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -106,3 +108,37 @@ def test_a_child_process_does_not_inherit_the_lock(tmp_path: Path) -> None:
 
     assert told == "next"
     assert child.returncode == -signal.SIGKILL
+
+
+def test_a_child_that_is_being_started_does_not_keep_a_lock_that_was_left(tmp_path: Path) -> None:
+    """Found by the crash laboratory: until a child runs its program, it has our descriptors."""
+    reading, writing = os.pipe()
+    with locks.exclusive(tmp_path):
+        child = os.fork()
+        if not child:
+            os.close(writing)
+            os.read(reading, 1)
+            os._exit(0)
+    try:
+        with locks.exclusive(tmp_path):
+            pass
+    finally:
+        os.close(writing)
+        os.close(reading)
+        os.waitpid(child, 0)
+
+
+def test_a_second_server_is_refused_also_where_the_disk_was_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+
+    with (
+        locks.serving(tmp_path, about="the first"),
+        pytest.raises(ConflictError, match="owns"),
+        locks.serving(tmp_path, about="another"),
+    ):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect
 from tests.web.site import PASSWORD
 
 CHROMIUM = "/usr/bin/chromium"
-SCREENSHOTS = Path(__file__).parents[2] / "dist" / "screenshots"
+SCREENSHOTS = Path(__file__).parents[2] / "dist" / "screenshots"  # unless --screenshots says
 # No browser trusts this name as it trusts 127.0.0.1: headers are as on a real network.
 HOST = "bty.lan"
 SHAPES: dict[str, dict[str, Any]] = {
@@ -43,6 +44,16 @@ def log_in(page: Page, base: str) -> None:
     expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
 
 
+@dataclass(slots=True)
+class Album:
+    """Where the pictures of pages are kept."""
+
+    folder: Path = SCREENSHOTS
+
+
+ALBUM = Album()
+
+
 def shoot(page: Page, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    ALBUM.folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=ALBUM.folder / f"{name}.png", full_page=True)

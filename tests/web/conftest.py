@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.file_host import FileHost, file_host
-from tests.web.browsing import CHROMIUM, HOST
+from tests.web.browsing import ALBUM, CHROMIUM, HOST, SCREENSHOTS
 from tests.web.site import Site, site
 from tests.web.upstream import follow
 
@@ -28,7 +28,8 @@ def host(house: Site) -> Iterator[FileHost]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+def chromium(pytestconfig: pytest.Config) -> Iterator[Browser]:
+    ALBUM.folder = pytestconfig.getoption("--screenshots") or SCREENSHOTS
     arguments = [
         "--no-sandbox",
         "--disable-gpu",

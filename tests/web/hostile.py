@@ -92,7 +92,11 @@ class Desk:
             method,
             path,
             body=json.dumps(body),
-            headers={"Content-Type": "application/json", "Cookie": f"bty-token={self.visit.token}"},
+            headers={
+                "Content-Type": "application/json",
+                "Cookie": f"bty-token={self.visit.token}",
+                "X-CSRF-Token": self.mark,
+            },
         )
 
     def form(self, path: str, /, **fields: str) -> falcon.testing.Result:
@@ -379,6 +383,7 @@ DOORS: dict[str, Door] = {
         f"{method} {path}": _script(method, path, body)
         for method, path, body in (
             ("PUT", "/api/v1/catalog", lambda text: {"catalog": text}),
+            ("POST", "/workers/backups", lambda text: {"trigger": text}),
             ("POST", "/catalog/import", lambda text: {"url": NOBODY + text}),
             ("POST", "/boot/releases", lambda text: {"tag": text}),
             ("POST", "/api/v1/artifacts/fetch", lambda text: {"tag": text}),
@@ -399,6 +404,7 @@ DOORS: dict[str, Door] = {
     ),
     "bulk form": _form("/ui/machines/bulk", "id", digest="x", macs=MAC, act="wake"),
     "bulk form act": _form("/ui/machines/bulk", "act", id="x", digest="x", macs=MAC),
+    "prewarmed": _act_form("/ui/images/", "/prewarm"),
     "warmed src": _form("/ui/catalog/entries/warm", "src"),
     "upstream url": _form("/ui/settings/upstream", "catalog_url"),
     "job": _path("/api/v1/jobs/"),
@@ -416,6 +422,9 @@ DOORS: dict[str, Door] = {
         for word in ("pin", "unpin", "prove", "drill", "remove", "restore")
     },
     "backup removed": _act("DELETE", _BACKUPS),
+    "backup removed as a file": _act("DELETE", "/ui/backups/"),
+    "backup run cancelled": _act("DELETE", "/workers/backups/"),
+    "path of a bundle": _path("/ui/backups/", "/download"),
     "backup proven": _act("POST", _BACKUPS, "/verify"),
     "backup pinned": _act("PATCH", _BACKUPS, pinned=True),
     "backup restored": _act("POST", _BACKUPS, "/restore"),
@@ -460,6 +469,8 @@ REFUSE = frozenset(
         *("password", "path of a file", "path of a machine", "path of a page", "path of nothing"),
         *("path of an image", "progress bytes", "progress key", "progress phase", "release tag"),
         *("query of a kernel", "status key", "status word", "token end", "token scope"),
+        *("POST /workers/backups", "backup run cancelled", "path of a bundle", "prewarmed"),
+        *("backup removed as a file",),
         *("upload name", "warmed src"),
         *(f"PATCH {_BACKUPS}{walk.BACKUP}", f"POST {_BACKUPS}{walk.BACKUP}/restore"),
         *(f"POST /api/v1/archives/{walk.ARCHIVE}/recover", f"POST {_MOVE}/moved"),

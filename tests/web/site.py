@@ -20,8 +20,8 @@ from waitress.wasyncore import close_all
 from bty_app import runtime, runtime_parts
 from bty_app.config import Admin, Config, Netboot, Paths, Server, Tuning
 from bty_app.config_elsewhere import Offsite
-from bty_app.domain import bulk
-from bty_app.domain.bulk import Act
+from bty_app.domain.bulk_act import Act
+from bty_app.domain.bulk_act import Kind as ActKind
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.events import Actor, Event, Kind
 from bty_app.domain.image_source import ImageRef
@@ -138,7 +138,7 @@ class Site:
 
     def add_bulk(self, act_id: str = "act-00001") -> None:
         """An act on all machines that are here."""
-        every, act = Selection(page=Page()), Act(bulk.Kind.ADD_LABELS, labels=("bulk",))
+        every, act = Selection(page=Page()), Act(ActKind.ADD_LABELS, labels=("bulk",))
         digest = self.services.bulk.preview(every, act).digest
         self.services.bulk.confirm(act_id, every, act, digest, ip=None)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bty_app.domain.events import Kind
-from bty_app.domain.machine import BootMode
+from bty_app.domain.machine import Assignment, BootMode, Serial
 from tests.web.browsing import HOST, complaints_of
 from tests.web.site import MAC, PASSWORD, REF, Site, mac, served, site
 
@@ -146,3 +148,27 @@ def test_a_question_mark_shows_the_keys_and_escape_closes_them(
         page.keyboard.press("Escape")
         expect(page.get_by_label("Search")).to_have_value("")
         assert complaints == []
+
+
+def test_a_machine_is_armed_anew_although_somebody_else_has_saved_meanwhile(
+    running: Site, chromium: Browser
+) -> None:
+    first = Assignment(BootMode.FLASH_ONCE, REF, Serial("S64ENX0T123456"))
+    running.services.machines.save(MAC, first, ip=None)
+    with served(running.app) as port:
+        page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        enter(page, port)
+        page.goto(f"http://{HOST}:{port}/ui/machines/{MAC}/again")
+        go_to(page, "Arm it anew")
+        other = replace(first, boot_mode=BootMode.FLASH_ALWAYS)
+        running.services.machines.save(MAC, other, ip="192.0.2.9")
+
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("was saved by somebody else meanwhile")).to_be_visible()
+        assert running.services.machines.get(MAC).machine.boot_mode == BootMode.FLASH_ALWAYS
+        page.goto(f"http://{HOST}:{port}/ui/machines/{MAC}/again")
+        go_to(page, "Arm it anew")
+        page.keyboard.press("Enter")
+
+        expect(page.get_by_role("heading", name=MAC)).to_be_visible()
+        expect(page).to_have_url(re.compile(rf"/ui/machines/{MAC}(\?.*)?$"))

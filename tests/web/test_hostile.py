@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import re
+import socketserver
+import threading
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +18,12 @@ from falcon.testing import Result
 
 from bty_app import __version__, logs
 from bty_app.config import Tuning
+from bty_app.domain.webhooks import STAGES, Target
+from bty_app.services.revisions import Revisions
+from bty_app.services.settings import Settings
+from bty_app.services.webhooks import Webhooks
+from bty_app.store import events
+from bty_app.upstream.http import Http
 from bty_app.web.pages import CONTENT_SECURITY_POLICY
 from tests.docs import routes
 from tests.netboot_set import made_set, put
@@ -43,6 +52,12 @@ NO_TEXT = frozenset(
         *("POST /ui/machines/bulk/{act_id}/go-on", "POST /ui/account/tokens/{token_id}/revoke"),
         *("POST /ui/account/sessions/end", "POST /ui/doctor"),
         *("POST /ui/backups", "POST /api/v1/backups"),
+    }
+)
+OUR_HEADERS = frozenset(
+    {
+        *("host", "accept-encoding", "accept", "user-agent", "connection", "content-length"),
+        *("content-type", "x-bty-event", "x-bty-delivery", "x-bty-signature"),
     }
 )
 # What a plan has of the catalog and of the assignment, for the client to check.
@@ -149,6 +164,73 @@ def test_nothing_that_anybody_says_breaks_out_of_its_place(desk: Desk, log: Kept
     assert wrong == []
     refuse = {name for name, titles in taken.items() if not titles - {"blank", "nothing"}}
     assert sorted(refuse) == sorted(REFUSE)
+
+
+@pytest.mark.parametrize("title", ["header", "json", "half a pair"])
+def test_a_receiver_of_events_gets_json_and_no_header_of_anybody(desk: Desk, title: str) -> None:
+    with raw_receiver() as (port, got):
+        target = Target(("*", f"{STAGES}*"), url=f"http://127.0.0.1:{port}/")
+        house = desk.site
+        hooks = Webhooks(
+            house.database,
+            Settings(house.database, Revisions(), clock=house.hands),
+            Http(),
+            key="of the test",
+            command=target,  # a target like the others
+            clock=house.hands,
+        )
+        hooks.turn()
+        for name, door in DOORS.items():
+            if name != "told of events":
+                door(desk, STRINGS[title])
+        house.services.stages.flush()
+        newest = house.database.read(events.newest_id)
+        waiting = newest
+        for _ in range(30):
+            if waiting:
+                hooks.turn()
+                waiting = next(s.waiting for s in hooks.state() if s.target == target)
+
+    assert newest > 20, "there was something to tell"
+    assert waiting == 0
+    assert any(CANARY.encode() in raw for raw in got)
+    kinds = set()
+    for raw in got:
+        head, _, body = raw.partition(b"\r\n\r\n")
+        lines = head.decode("ascii").split("\r\n")
+        names = [line.partition(":")[0].lower() for line in lines[1:]]
+        told = json.loads(body)
+        kinds.add(told["kind"])
+        assert lines[0] == "POST / HTTP/1.1"
+        assert sorted(names) == sorted(set(names))
+        assert set(names) <= OUR_HEADERS
+        assert head.isascii()
+        assert body.isascii()
+        assert CANARY.encode() not in head
+        assert not any("\ud800" <= c <= "\udfff" for c in told["text"]), "half a pair of surrogates"
+    assert any(kind.startswith(STAGES) for kind in kinds)
+
+
+@contextmanager
+def raw_receiver() -> Iterator[tuple[int, list[bytes]]]:
+    """What arrives, byte by byte as it was sent."""
+    got: list[bytes] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            head = b""
+            while not head.endswith(b"\r\n\r\n") and (line := self.rfile.readline()):
+                head += line
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            got.append(head + self.rfile.read(int(length[1]) if length else 0))
+            self.wfile.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_address[1], got
+        server.shutdown()
+        thread.join(5)
 
 
 def everywhere(desk: Desk) -> Iterator[str]:

@@ -6,6 +6,7 @@ import inspect
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -386,6 +387,26 @@ def test_the_next_request_is_nobody_elses(house: Site) -> None:
     assert "token" not in newest(house, "machine.discovered")["summary"]
     assert "token" not in deleted["summary"]
     assert deleted["details"] is None
+
+
+def test_what_a_job_does_later_names_who_asked_for_it(house: Site) -> None:
+    house.hands.now = datetime.now(UTC)  # the process that makes the backup has its own clock
+    token = made(house, "operate", "nightly")
+    ask(house, token, "/api/v1/backups", "POST")
+    house.visit()  # somebody else comes in between, in this very thread
+    work = house.services.jobs.next()
+    assert work is not None
+    work()
+
+    for kind in ("backup.create.requested", "backup.create.started", "backup.created"):
+        event = newest(house, kind)
+        assert event["details"]["token"]["name"] == "nightly", kind
+        assert event["summary"].endswith("(token nightly)")
+    house.visit().post("/ui/backups")
+    later = house.services.jobs.next()
+    assert later is not None
+    later()
+    assert "token" not in newest(house, "backup.created")["summary"], "a person's is a person's"
 
 
 def test_what_a_box_reports_with_a_token_is_the_boxs(house: Site) -> None:

@@ -14,14 +14,19 @@ import pytest
 
 from bty_app import __version__
 from bty_app.config import KEYS
-from bty_app.domain.boot_stages import Stage
+from bty_app.domain import backups
+from bty_app.domain.backups import TRIGGERS
+from bty_app.domain.boot_stages import STAGE_NAMES, Stage
+from bty_app.domain.bulk_act import ACT_NAMES
+from bty_app.domain.bulk_act import Kind as ActKind
+from bty_app.domain.disk_policy import Policy
 from bty_app.domain.events import Actor, Kind
 from bty_app.domain.jobs import State as JobState
 from bty_app.domain.machine import MODE_NAMES, Assignment, BootMode, Phase, Serial, State
 from bty_app.domain.tokens import Scope
 from bty_app.web.ui.account import SCOPES
+from bty_app.web.ui.bulk import POLICIES
 from bty_app.web.ui.kind_words import ACTOR_NAMES, KIND_NAMES, actor_words, kind_words
-from bty_app.web.ui.stage_words import STAGE_NAMES
 from bty_app.web.ui.words import PHASE_NAMES, STATE_NAMES, STATE_TONES
 from tests.web import walk
 from tests.web.past import add_past
@@ -35,11 +40,14 @@ TABLES: tuple[tuple[type[Enum], Mapping[Any, str]], ...] = (
     (Stage, STAGE_NAMES),
     (Kind, KIND_NAMES),
     (Actor, ACTOR_NAMES),
+    (ActKind, ACT_NAMES),
+    (Policy, POLICIES),
     (Scope, SCOPES),
 )
 # Words of ours with a mark in them, and what a programmer would have called something.
 RAW = re.compile(
     rf"\b({'|'.join(re.escape(kind) for kind in Kind)})\b"
+    r"|\b(add-labels|remove-labels|flash-again|pre-upgrade|pre-restore)\b"
     r"|\b(bty-(inventory|flash-once|flash-always|tui)|ipxe-exit|pxe-client)\b"
     r"|\b[a-z]+_[a-z_]+\b|\b(None|True|False|NoneType)\b"
 )
@@ -107,6 +115,13 @@ def test_no_two_kinds_have_the_same_words_and_each_has_other_than_its_own() -> N
         == actor_words("of.another.version")
         == ("of.another.version")
     )
+
+
+def test_whatever_a_backup_is_made_for_has_its_words() -> None:
+    made_for = {backups.MANUAL, backups.SCHEDULED, backups.PRE_UPGRADE, backups.PRE_RESTORE}
+
+    assert set(TRIGGERS) == made_for
+    assert not any(RAW.search(words) for words in TRIGGERS.values())
 
 
 def test_every_state_of_a_job_has_its_words() -> None:

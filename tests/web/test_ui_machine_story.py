@@ -247,6 +247,25 @@ def test_an_image_of_another_architecture_is_refused(house: Site) -> None:
 
     assert "impossible, it is for arm64, this machine is x86_64" in page(house)
     assert house.visit().post(f"/ui/machines/{MAC}", **FLASH).status_code == 422
+    assert "<dt>Architecture</dt><dd>x86_64</dd>" in page(house)
+    record = house.visit().get(f"/api/v1/machines/{MAC}").json
+    assert record["architecture"] == "x86_64"
+
+
+def test_an_image_that_turns_out_to_be_for_other_machines_is_said_with_its_remedy(
+    house: Site,
+) -> None:
+    house.add_image()
+    house.add_machine(disks=DISKS)
+    report(house, DISKS, tree())
+    house.services.machines.save(MAC, ARMED, ip=None)
+    house.database.write(lambda tx: tx.run("UPDATE catalog_entries SET arch = 'arm64'"))
+
+    text = page(house)
+
+    assert (
+        "Its image is not flashed: it is for arm64, this machine is x86_64: choose another image"
+    ) in text
 
 
 def test_a_second_operator_is_told_and_nothing_is_overwritten(house: Site) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from bty_app.domain.events import Kind, machine_subject
+from bty_app.domain.flash_options import OwnOptions
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Serial
 from bty_app.store import machines
@@ -278,6 +279,27 @@ def test_the_preview_says_what_saving_would_erase_and_changes_nothing(house: Sit
     assert "Nothing on its disks is erased" in preview(visit, boot_mode="bty-tui")
     assert "cannot be saved like this" in preview(visit, boot_mode="bty-flash-once")
     assert house.services.machines.get(MAC) == before
+
+
+def test_a_machine_is_wiped_and_read_back_as_said_of_it_and_its_plan_says_so(house: Site) -> None:
+    house.add_image()
+    house.add_machine()
+    house.services.settings.change({"flash.wipe": "auto"}, ip=None)
+    visit = house.visit()
+
+    own = FLASH | {"flash_wipe": "overwrite", "flash_verify": "yes"}
+    assert "onto it. The disk is wiped before (auto)." in preview(visit, **FLASH)
+    assert "wiped before (overwrite) and read back after." in preview(visit, **own)
+    assert "onto it.</p>" in preview(visit, **(FLASH | {"flash_wipe": "no"}))
+    assert "must be null (as the site has it) or no, auto" in preview(visit, flash_wipe="burn")
+
+    assert visit.post(f"/ui/machines/{MAC}", **own).status_code == 303
+    page = visit.get(f"/ui/machines/{MAC}").text
+    assert "<option selected>overwrite</option>" in page
+    assert "as the site: auto" in page
+    assert "&#34;wipe&#34;: &#34;overwrite&#34;" in page
+    assert "wiped before (overwrite)" in visit.get(f"/ui/machines/{MAC}/again").text
+    assert house.services.machines.get(MAC).machine.own == OwnOptions("overwrite", "yes")
 
 
 def test_deleting_asks_first_and_shows_what_is_lost(house: Site) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bty_app import __version__
 from bty_app.config import Tuning
-from bty_app.domain.artifacts import live_file
+from bty_app.domain.artifacts import ARM64, live_file
 from bty_app.domain.events import Query
 from bty_app.domain.settings import NETBOOT_REPO, NETBOOT_TAG
 from bty_app.services.boot_servers import Name
@@ -110,6 +110,21 @@ def test_another_version_is_said_with_its_remedy(house: Site, boot_dir: Path) ->
     assert f"Machines boot the live environment 7.0, this server is {__version__}" in text
     assert 'name="tag" value="latest"' in text
     assert "by hand: <bdi>7.0</bdi>" in text
+
+
+def test_what_machines_of_arm64_boot_is_said_beside_the_others(house: Site) -> None:
+    visit = house.visit()
+    assert "bty live build --arch arm64 --install" in page(visit)
+
+    assert sent(visit, packed(made_set(__version__))) == 303
+    assert sent(visit, packed(made_set("7.0", arch=ARM64))) == 303
+
+    text = page(visit)
+    assert f"Live environment {__version__} is ready" in text
+    assert "arm64: live environment 7.0: another version" in text
+    assert f"{__version__} for x86_64, 7.0 for arm64" in text
+    state = visit.get("/api/v1/artifacts").json["live_environment"]
+    assert (state["version"], state["arm64"]["version"]) == (__version__, "7.0")
 
 
 def test_a_damaged_set_says_which_file_and_is_fetched_anew(house: Site, boot_dir: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -67,3 +68,18 @@ def test_no_page_is_heavier_than_it_may_be(fleet: Site) -> None:
 
     assert {path: weight for path, weight in weights.items() if weight > MOST} == {}
     assert max(weights.values()) > 75_000  # assets were counted
+
+
+def test_a_hundred_rows_to_mark_by_hand_and_what_an_act_does_to_them(fleet: Site) -> None:
+    """As a browser gets them: what a page loads is zipped, the page itself never is."""
+    visit, weights = fleet.visit(), {}
+    marked = [("mac", str(mac(number))) for number in range(100)]
+    act = [("act", "set"), ("boot_mode", "bty-flash-once"), ("bty_image_ref", REF)]
+    query = urlencode([*marked, *act, ("target", "only")])
+    for address in ("/ui/machines?per_page=100", f"/ui/machines/bulk?{query}"):
+        page = visit.get(address)
+        assert page.text.count("52:54:00:00:00:") >= 100
+        zipped = [visit.get(at, **{"Accept-Encoding": "gzip"}) for at in ASSET.findall(page.text)]
+        weights[address[:20]] = len(page.content) + sum(len(asset.content) for asset in zipped)
+
+    assert {address: weight for address, weight in weights.items() if weight > MOST} == {}

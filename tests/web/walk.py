@@ -31,7 +31,7 @@ QUERIES: Mapping[str, str] = {"/ui/machines/bulk": f"macs={MAC}"}
 # They lead elsewhere, or are parts of pages: a browser never shows them alone.
 NOT_SHOWN = re.compile(
     r"/ui|/ui/images|.*/(rows|state|preview|check|warm|entries|upload|fetch-release)"
-    r"|/ui/backups/offsite|/ui/backups/\{backup_id\}/(pin|unpin|prove|drill)"
+    r"|/ui/backups/offsite|/ui/backups/\{backup_id\}/download|/ui/backups/\{backup_id\}/(pin|unpin|prove|drill)"
     r"|/ui/settings/(webhook-test|upstream|backup)|/ui/account/.*|/ui/machines/\{mac\}/hardware/\{number\}"
 )
 

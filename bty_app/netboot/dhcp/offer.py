@@ -22,6 +22,15 @@ _ECHOED = {wire.MACHINE_ID: range(17, 18), wire.RELAY: range(1, 256)}
 # RFC 4578 and IANA, "Processor Architecture Types". 7 and 9 were swapped in an erratum: both are
 # x86-64 in the field. 6 is 32-bit x86, for which there is no binary.
 BIOS, X64_TFTP, ARM64_TFTP, X64_HTTP, ARM64_HTTP = 0, (7, 9), 11, 16, 19
+_NAMES = {
+    BIOS: "BIOS",
+    6: "UEFI 32-bit x86",
+    10: "UEFI 32-bit Arm",
+    ARM64_TFTP: "UEFI arm64",
+    **dict.fromkeys(X64_TFTP, "UEFI x86-64"),
+    X64_HTTP: "UEFI x86-64, HTTP boot",
+    ARM64_HTTP: "UEFI arm64, HTTP boot",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,15 @@ class Ignored:
 def wants_boot(request: wire.Packet) -> bool:
     """Did it say that it is PXEClient or HTTPClient?"""
     return request.options.get(wire.VENDOR_CLASS, b"").startswith((PXE, HTTP))
+
+
+def asker(request: wire.Packet) -> dict[str, str | int | float]:
+    """Who asks for a boot, as a timeline keeps it: in words, and option 93."""
+    told = _architectures(request)
+    name = (told and _NAMES.get(told[0])) or "firmware of an unknown kind"
+    words = f"iPXE ({name})" if _is_ipxe(request) else name
+    shown: str | int = told[0] if len(told) == 1 else ", ".join(map(str, told)) or "not said"
+    return {"text": words, "architecture": shown}
 
 
 def is_question(request: wire.Packet, *, boot_port: bool) -> bool:

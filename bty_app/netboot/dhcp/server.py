@@ -15,7 +15,7 @@ from bty_app.netboot import datagrams
 from bty_app.netboot.around import Around
 from bty_app.netboot.datagrams import Datagram
 from bty_app.netboot.dhcp import wire
-from bty_app.netboot.dhcp.offer import Files, Ignored, answer, is_question, wants_boot
+from bty_app.netboot.dhcp.offer import Files, Ignored, answer, asker, is_question, wants_boot
 
 SERVER_PORT, CLIENT_PORT, BOOT_PORT = 67, 68, 4011
 TICK = 0.25  # seconds
@@ -75,7 +75,11 @@ class ProxyDhcpServer:
     def _answer(self, bound: socket.socket, packet: Datagram, request: wire.Packet) -> None:
         mac, ip = _mac(request), _address(packet, request)
         at = self._around.monotonic()
-        if not (self._each.take(mac, at) and self._all.take("", at)):
+        # Asked is told before the bound of all: who is held back by others is to be seen.
+        chatters = not self._each.take(mac, at)
+        if not chatters:
+            self._around.tell(mac, ip, "dhcp.asked", asker(request))
+        if chatters or not self._all.take("", at):
             self._around.tell(mac, ip, "dhcp.held-back", {})
             return
         found = answer(request, self._files(packet.local), boot_port=bound is self._boot)

@@ -16,7 +16,7 @@ from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT, MOMENT, SHA2
 from bty_app.web.operations import BYTES as ANY_BYTES
 from bty_app.web.operations import Body, Operation, answers, declared
 from bty_app.web.records import Items, Keyed, options, parameters, record
-from bty_app.web.shapes import Flag, Nullable, Text, Whole, words_of
+from bty_app.web.shapes import Flag, Nullable, Shape, Text, Whole, words_of
 from bty_app.web.uploads import MAX_NAME, sent_name
 
 MAX_BODY_BYTES = 4096
@@ -61,13 +61,17 @@ _FACTS = record(
     digests=Keyed(SHA256),
     sizes=Keyed(BYTES),
 )
+_LIVE: dict[str, Shape] = {
+    "version": Text(),
+    "not_ready": Text("Why machines cannot boot it; empty when they can."),
+    "differs": Text("Why it is of another version; empty when it is not."),
+    "has_squashfs": Flag(),
+}
 _STATE = record(
     "Artifacts",
     live_environment=record(
-        version=Text(),
-        not_ready=Text("Why machines cannot boot it; empty when they can."),
-        differs=Text("Why it is of another version; empty when it is not."),
-        has_squashfs=Flag(),
+        **_LIVE,
+        arm64=Nullable(record(**_LIVE)),
     ),
     current=Nullable(Text("The id of the set that machines boot.")),
     previous=MAYBE_TEXT,

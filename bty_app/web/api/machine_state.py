@@ -13,7 +13,7 @@ from bty_app.services.machines import Machines, Shown
 from bty_app.web.api.machines import MACHINE, as_json
 from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT, MOMENT
 from bty_app.web.operations import Operation, answers, declared
-from bty_app.web.records import record
+from bty_app.web.records import Record, record
 from bty_app.web.shapes import Flag, Nullable, Text, Whole, words_of
 
 _PROGRESS = record(
@@ -24,28 +24,42 @@ _PROGRESS = record(
     rate=Nullable(Whole("Bytes a second.")),
     error=MAYBE_TEXT,
 )
-MACHINE_STATE = record(
+MACHINE_STATE = Record(
+    {
+        **MACHINE.fields,
+        "phase": Text("Where it is in its cycle.", one_of=words_of(Phase)),
+        "phase_at": MAYBE_MOMENT,
+        "attempts": Whole("Attempts of this cycle."),
+        "disk_suspect": Flag("What is on its disk is not proven, and is not booted."),
+        "progress": Nullable(_PROGRESS),
+    },
     "MachineState",
-    **MACHINE.fields,
-    phase=Text("Where it is in its cycle.", one_of=words_of(Phase)),
-    phase_at=MAYBE_MOMENT,
-    attempts=Whole("Attempts of this cycle."),
-    disk_suspect=Flag("What is on its disk is not proven, and is not booted."),
-    progress=Nullable(_PROGRESS),
+    optional=MACHINE.optional,
+)
+_DETAIL = record(
+    "MachineDetail",
+    **MACHINE_STATE.fields,
+    architecture=Nullable(
+        Text("x86_64, arm64 or i386, where its inventory or its firmware says so.")
+    ),
 )
 
 
 class MachineState:
     """`/api/v1/machines/{mac}`."""
 
-    operations = declared(GET=Operation(answers("The machine.", MACHINE_STATE)))
+    operations = declared(GET=Operation(answers("The machine.", _DETAIL)))
 
     def __init__(self, machines: Machines) -> None:
         self._machines = machines
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """The record, where the machine is in its cycle, and how far a flash is."""
-        resp.media = state_json(self._machines.get(parse_mac(mac)))
+        shown = self._machines.get(parse_mac(mac))
+        resp.media = {
+            **state_json(shown),
+            "architecture": self._machines.architecture(shown.machine.mac),
+        }
 
 
 def state_json(shown: Shown) -> dict[str, object]:

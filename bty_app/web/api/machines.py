@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import falcon
 
+from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.domain.machine import (
     DRIVE,
@@ -26,11 +27,17 @@ from bty_app.web.api.values import MAC, MAYBE_MOMENT, MAYBE_TEXT, MODE, MOMENT, 
 from bty_app.web.box_shapes import PRINTABLE
 from bty_app.web.operations import Body, Operation, answers, declared, nothing
 from bty_app.web.records import Items, Record, record
-from bty_app.web.shapes import Anything, Flag, Nullable, Text
+from bty_app.web.shapes import Anything, Flag, Nullable, Shape, Text
 
 _ETAG = "What is set of it; If-Match of a PUT may say it."
 _LABELS = Items(Text(pattern=LABEL.pattern), MAX_LABELS)
 _DRIVE = Nullable(Text("The drive that iPXE boots.", pattern=DRIVE.pattern))
+_WIPE = Nullable(
+    Text("How its disk is erased before a flash; null: as the settings.", one_of=OWN_WIPES)
+)
+_VERIFY = Nullable(
+    Text("Whether all is read back after a flash; null: as the settings.", one_of=OWN_VERIFIES)
+)
 _KNOWN_DISK = record(
     "Disk",
     path=Text(),
@@ -42,23 +49,24 @@ _KNOWN_DISK = record(
     removable=Flag(),
     readonly=Flag(),
 )
-MACHINE = record(
-    "Machine",
-    mac=MAC,
-    bty_image_ref=Nullable(REF),
-    labels=_LABELS,
-    discovered_at=MAYBE_MOMENT,
-    last_seen_at=MAYBE_MOMENT,
-    last_seen_ip=MAYBE_TEXT,
-    boot_mode=MODE,
-    sanboot_drive=_DRIVE,
-    last_flashed_at=MAYBE_MOMENT,
-    known_disks=Nullable(Items(_KNOWN_DISK)),
-    known_disks_at=MAYBE_MOMENT,
-    target_disk_serial=MAYBE_TEXT,
-    created_at=MOMENT,
-    updated_at=MOMENT,
-)
+_OWN: dict[str, Shape] = {"flash_wipe": _WIPE, "flash_verify": _VERIFY}
+_CONTRACT: dict[str, Shape] = {
+    "mac": MAC,
+    "bty_image_ref": Nullable(REF),
+    "labels": _LABELS,
+    "discovered_at": MAYBE_MOMENT,
+    "last_seen_at": MAYBE_MOMENT,
+    "last_seen_ip": MAYBE_TEXT,
+    "boot_mode": MODE,
+    "sanboot_drive": _DRIVE,
+    "last_flashed_at": MAYBE_MOMENT,
+    "known_disks": Nullable(Items(_KNOWN_DISK)),
+    "known_disks_at": MAYBE_MOMENT,
+    "target_disk_serial": MAYBE_TEXT,
+    "created_at": MOMENT,
+    "updated_at": MOMENT,
+}
+MACHINE = Record(_CONTRACT | _OWN, "Machine", optional=frozenset(_OWN))
 UPSERT = Record(
     {
         "boot_mode": MODE,
@@ -66,10 +74,14 @@ UPSERT = Record(
         "target_disk_serial": Nullable(Text(most=MAX_SERIAL, pattern=PRINTABLE)),
         "sanboot_drive": _DRIVE,
         "labels": _LABELS,
+        **_OWN,
     },
     "MachineUpsert",
     optional=frozenset(
-        {"boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"}
+        {
+            *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"),
+            *_OWN,
+        }
     ),
     example={
         "boot_mode": "bty-flash-once",
@@ -188,6 +200,8 @@ def as_json(shown: Shown) -> dict[str, object]:
         "target_disk_serial": machine.target_disk_serial,
         "created_at": with_z(machine.created_at),
         "updated_at": with_z(machine.updated_at),
+        # Behind the keys of the contract, and only where something is said.
+        **{f"flash_{key}": word for key, word in asdict(machine.own).items() if word},
     }
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import falcon
 
-from bty_app.domain.bulk import MAX_EXPIRES_HOURS, Kind, parse_act
+from bty_app.domain.bulk_act import AS_THE_SITE, MAX_EXPIRES_HOURS, Kind, parse_act
 from bty_app.domain.disk_policy import Policy
+from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.machine import LABEL, MAX_LABELS
 from bty_app.errors import ValidationError
@@ -33,6 +34,8 @@ _ACT: dict[str, Shape] = {
     "target": Text("Which disk.", one_of=words_of(Policy)),
     "labels": Items(Text(pattern=LABEL.pattern), MAX_LABELS),
     "expires_hours": Whole("The order counts for so long.", least=1, most=MAX_EXPIRES_HOURS),
+    "flash_wipe": Text("How disks are erased before.", one_of=(AS_THE_SITE, *OWN_WIPES)),
+    "flash_verify": Text("Whether all is read back.", one_of=(AS_THE_SITE, *OWN_VERIFIES)),
 }
 _ASKED: dict[str, Shape] = {
     "macs": Items(ANY_MAC, MAX_MACS),

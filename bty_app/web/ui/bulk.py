@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 
 import falcon
 
-from bty_app.domain.bulk import Act, Kind, parse_act
+from bty_app.domain.bulk_act import ACT_NAMES, AS_THE_SITE, Act, Kind, parse_act
 from bty_app.domain.disk_policy import Policy
+from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.machine import MODE_NAMES, BootMode
 from bty_app.errors import ConflictError, ValidationError
@@ -23,15 +24,7 @@ from bty_app.web.forms import Form, form_of
 from bty_app.web.machine_query import QueryString, query_of
 from bty_app.web.pages import Answer, Pages, see_other
 
-ACTS = {
-    Kind.SET: "Set mode, image, target disk",
-    Kind.ADD_LABELS: "Add labels",
-    Kind.REMOVE_LABELS: "Remove labels",
-    Kind.FLASH_AGAIN: "Flash again",
-    Kind.FORGET: "Forget",
-    Kind.WAKE: "Wake (wake-on-LAN)",
-    Kind.POWER: "Power hook",
-}
+ACTS = {kind: f"{words[0].upper()}{words[1:]}" for kind, words in ACT_NAMES.items()}
 POLICIES = {
     Policy.ONLY: "the only disk",
     Policy.SMALLEST_NVME: "the smallest NVMe disk",
@@ -42,7 +35,8 @@ POLICIES = {
 }
 HERE = "/ui/machines/bulk"
 MAX_PICKED = 500
-_FIELDS = ("act", "boot_mode", "bty_image_ref", "target", "labels", "expires_hours")
+_SETTABLE = ("boot_mode", "bty_image_ref", "target", "flash_wipe", "flash_verify")
+_FIELDS = ("act", *_SETTABLE, "labels", "expires_hours")
 _TOPICS = ("bulk", "jobs")
 
 
@@ -92,6 +86,8 @@ class BulkPage:
             "entered": {name: (form.text(name) or "").strip() for name in _FIELDS},
             "acts": [(k.value, w) for k, w in ACTS.items() if hooked or k is not Kind.POWER],
             "modes": [(mode.value, MODE_NAMES[mode]) for mode in BootMode],
+            "wipes": (AS_THE_SITE, *OWN_WIPES),
+            "verifies": (AS_THE_SITE, *OWN_VERIFIES),
             "policies": [(policy.value, words) for policy, words in POLICIES.items()],
             "images": [(e.bty_image_ref, e.name) for e in self._catalog.published().entries],
             "preview": preview,
@@ -195,7 +191,7 @@ def _act(form: Form) -> Act | None:
     labels = [label for part in str(fields["labels"]).split(",") if (label := part.strip())]
     fields["labels"] = labels if kind in {Kind.ADD_LABELS, Kind.REMOVE_LABELS} else None
     if kind != Kind.SET:  # the fields of another act may still be filled in
-        fields |= dict.fromkeys(("boot_mode", "bty_image_ref", "target"))
+        fields |= dict.fromkeys(_SETTABLE)
     if kind not in {Kind.SET, Kind.FLASH_AGAIN}:
         fields["expires_hours"] = None
     return parse_act({key: value for key, value in fields.items() if value})

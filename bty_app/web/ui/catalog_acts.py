@@ -57,10 +57,26 @@ class CatalogWarm:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Have the cache fetch `src` as a job, anew with `?force=1`; 303 to the page that asked."""
-        entry = entry_in(req, self._catalog)
-        if not self._jobs.is_active(WARM, entry.bty_image_ref):
-            self._jobs.warm(entry, force=req.get_param("force") == "1")
+        _warm(req, self._jobs, entry_in(req, self._catalog))
         go_back(req, resp)
+
+
+class ImagePrewarm:
+    """`/ui/images/{ref}/prewarm`: the original's form (CONTRACT 3.9)."""
+
+    def __init__(self, catalog: Catalog, jobs: CatalogJobs) -> None:
+        self._catalog = catalog
+        self._jobs = jobs
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, ref: str) -> None:
+        """Have the cache fetch the image as a job; 303 to the page that asked."""
+        _warm(req, self._jobs, _entry_of(ref, self._catalog))
+        go_back(req, resp)
+
+
+def _warm(req: falcon.Request, jobs: CatalogJobs, entry: CatalogEntry) -> None:
+    if not jobs.is_active(WARM, entry.bty_image_ref):
+        jobs.warm(entry, force=req.get_param("force") == "1")
 
 
 def entry_in(req: falcon.Request, catalog: Catalog) -> CatalogEntry:
@@ -73,6 +89,10 @@ def entry_in(req: falcon.Request, catalog: Catalog) -> CatalogEntry:
     src = form_of(req).text("src")
     if not src:
         raise ValidationError("src: the field is missing")
+    return _entry_of(src, catalog)
+
+
+def _entry_of(src: str, catalog: Catalog) -> CatalogEntry:
     found = (e for e in catalog.published().entries if src in (e.bty_image_ref, e.src))
     entry = next(found, None)
     if entry is None:

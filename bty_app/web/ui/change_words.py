@@ -13,6 +13,8 @@ NAMES = {
     "bty_image_ref": "image",
     "target_disk_serial": "target disk",
     "sanboot_drive": "drive",
+    "flash_wipe": "wiping",
+    "flash_verify": "reading back",
     "known_disks_at": "disks reported",
     "hw_lshw_at": "lshw reported",
     "last_flashed_at": "last flashed",

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from bty_app.domain import json_bounds
 from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.flash_options import NO_OPTIONS, FlashOptions, besides
 from bty_app.domain.hardware import Volume, volumes
 from bty_app.domain.image_fit import doubts, impossible
 from bty_app.domain.machine import (
     FLASH_MODES,
     Assignment,
     BootMode,
+    as_fields,
     assigned,
     parse_assignment,
 )
@@ -33,6 +35,8 @@ class Entered:
     typed_serial: str = ""
     labels: str = ""
     sanboot_drive: str = ""
+    flash_wipe: str = ""
+    flash_verify: str = ""
     was: str = ""
 
     @property
@@ -49,6 +53,7 @@ class Choices:
     disks: Sequence[Disk]
     arch: str | None = None
     lshw: object = None
+    options: FlashOptions = NO_OPTIONS
 
     def nowhere(self, entry: CatalogEntry) -> bool:
         """Can this image be flashed onto no disk of this machine, whichever is chosen?"""
@@ -87,6 +92,8 @@ def entered_in(form: Form) -> Entered:
         typed_serial=text("typed_serial"),
         labels=form.text("labels") or "",
         sanboot_drive=text("sanboot_drive"),
+        flash_wipe=text("flash_wipe"),
+        flash_verify=text("flash_verify"),
         was=text("was"),
     )
 
@@ -100,20 +107,15 @@ def entered_of(shown: Shown) -> Entered:
         target_disk_serial=machine.target_disk_serial or "",
         labels=", ".join(shown.labels),
         sanboot_drive=machine.sanboot_drive or "",
+        flash_wipe=machine.own.wipe or "",
+        flash_verify=machine.own.verify or "",
         was=spelled(assigned(machine, shown.labels)),
     )
 
 
 def spelled(wanted: Assignment) -> str:
     """An assignment as a hidden field: what was set when the form was shown."""
-    fields = {
-        "boot_mode": wanted.boot_mode.value,
-        "bty_image_ref": wanted.image_ref,
-        "target_disk_serial": wanted.target_disk_serial,
-        "sanboot_drive": wanted.sanboot_drive,
-        "labels": list(wanted.labels),
-    }
-    return json.dumps(fields)
+    return json.dumps(as_fields(wanted))
 
 
 def believed(entered: Entered) -> Assignment | None:
@@ -137,6 +139,8 @@ def differences(believed_: Assignment, now: Assignment) -> tuple[str, ...]:
         ("image", believed_.image_ref, now.image_ref),
         ("target disk", believed_.target_disk_serial, now.target_disk_serial),
         ("drive", believed_.sanboot_drive, now.sanboot_drive),
+        ("wiping", believed_.own.wipe, now.own.wipe),
+        ("reading back", believed_.own.verify, now.own.verify),
         ("labels", believed_.labels, now.labels),
     )
     return tuple(name for name, before, after in pairs if before != after)
@@ -149,6 +153,8 @@ def checked(entered: Entered, choices: Choices) -> Checked:
         "bty_image_ref": entered.bty_image_ref or None,
         "target_disk_serial": entered.serial or None,
         "sanboot_drive": entered.sanboot_drive or None,
+        "flash_wipe": entered.flash_wipe or None,
+        "flash_verify": entered.flash_verify or None,
         "labels": [label for part in entered.labels.split(",") if (label := part.strip())],
     }
     problems: dict[str, str] = {}
@@ -175,7 +181,10 @@ def consequence(assignment: Assignment, choices: Choices) -> str:
     again = " This repeats at later network boots." * (
         assignment.boot_mode is BootMode.FLASH_ALWAYS
     )
-    return f"Saving arms it: its next network boot erases {disk} and writes {name} onto it.{again}"
+    done = besides(assignment.own.over(choices.options))
+    more = f" T{done[1:]}." if done else ""
+    erases = f"its next network boot erases {disk} and writes {name} onto it"
+    return f"Saving arms it: {erases}.{more}{again}"
 
 
 def doubt(assignment: Assignment, choices: Choices) -> str:

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from bty_app.domain import hardware
 from bty_app.domain.boot_timeline import Kind
 from bty_app.domain.events import Query
+from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import FLASH_MODES, MODE_NAMES, BootMode
 from bty_app.domain.moments import stamp
@@ -20,6 +20,7 @@ from bty_app.services.contacts import Contacts
 from bty_app.services.hardware import Hardware
 from bty_app.services.machines import Machines, Shown
 from bty_app.services.plans import Plans
+from bty_app.services.settings import Settings
 from bty_app.web.pages import Pages
 from bty_app.web.scripts import Scripts
 from bty_app.web.ui import machine_form, stage_words
@@ -48,6 +49,7 @@ class Knowledge:
     audit: Audit
     stages: BootStages
     hardware: Hardware
+    settings: Settings
 
 
 class MachineView:
@@ -71,7 +73,9 @@ class MachineView:
         lshw = self.knows.hardware.tree(shown.machine.mac)
         entries = self.knows.catalog.published().entries
         found = disks_of(shown.known_disks) or ()
-        return Choices(entries, found, hardware.architecture(lshw), lshw)
+        options = self.knows.settings.flash_options()
+        arch = self.knows.hardware.architecture(shown.machine.mac)
+        return Choices(entries, found, arch, lshw, options)
 
     def form(self, shown: Shown, entered: Entered, checked: Checked) -> dict[str, object]:
         """The values of its form and of what stands beside it."""
@@ -88,6 +92,8 @@ class MachineView:
                 (mode.value, MODE_NAMES[mode], MODE_HELP[mode], mode in FLASH_MODES)
                 for mode in BootMode
             ],
+            "own_wipes": OWN_WIPES,
+            "own_verifies": OWN_VERIFIES,
             **self.consequence(checked, choices),
         }
 
@@ -135,6 +141,7 @@ class MachineView:
             "script": self._scripts.of(decided, base_url),
             "plan": json.dumps(plan, indent=2, ensure_ascii=False),
             "disks": disks_of(shown.known_disks) or (),
+            "architecture": self.knows.hardware.architecture(mac),
             "facts": self.knows.hardware.facts(mac),
             "history": self.knows.hardware.history(mac),
             "hang": boots[0].hang if boots and boots[0].kind is Kind.HANGS else None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import falcon
 
+from bty_app.domain.artifacts import Live
 from bty_app.services import boot_servers
 from bty_app.services.artifact_jobs import KIND, ArtifactJobs, StoredSet
 from bty_app.services.boot_files import BootFiles
@@ -67,6 +68,7 @@ class NetbootState(LivePart):
         return {
             "state": state,
             "standing": standing(state.live.version, state.live.not_ready, state.live.differs),
+            "arm64": of_arm64(state.live.arm64),
             "servers": shown_servers.shown(self.servers.states()),
             "jobs": jobs,
             "under_way": any(job.is_active for job in jobs),
@@ -143,6 +145,11 @@ def standing(version: str, not_ready: str, differs: str) -> Standing:
         f"Live environment {version} is ready",
         "It is whole, and of the version of this server.",
     )
+
+
+def of_arm64(live: Live | None) -> Standing | None:
+    """The same for machines of arm64; None where nothing is there for them."""
+    return standing(live.version, live.not_ready, live.differs) if live else None
 
 
 def in_order(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bty_app.domain.boot_hangs import Hang
-from bty_app.domain.boot_stages import Seen, Stage
+from bty_app.domain.boot_outcome import Hang
+from bty_app.domain.boot_stages import STAGE_NAMES, Seen, Stage
 from bty_app.domain.boot_timeline import Boot, Kind
 from bty_app.domain.moments import stamp
 from bty_app.web.pages import human_size
@@ -13,29 +13,6 @@ from bty_app.web.ui.words import Tone, duration
 
 BOOTS_SHOWN = 8
 
-STAGE_NAMES = {
-    Stage.DHCP_OFFERED: "DHCP: boot file offered",
-    Stage.DHCP_IGNORED: "DHCP: not answered",
-    Stage.TFTP_STARTED: "TFTP: boot file begun",
-    Stage.TFTP_DONE: "TFTP: boot file sent",
-    Stage.TFTP_FAILED: "TFTP: failed",
-    Stage.HTTP_LOADER: "HTTP: boot file asked for",
-    Stage.BOOTSTRAP: "iPXE has started",
-    Stage.SCRIPT: "Script given",
-    Stage.KERNEL_STARTED: "Kernel begun",
-    Stage.KERNEL_DONE: "Kernel sent",
-    Stage.KERNEL_FAILED: "Kernel cut off",
-    Stage.INITRD_STARTED: "Initrd begun",
-    Stage.INITRD_DONE: "Initrd sent",
-    Stage.INITRD_FAILED: "Initrd cut off",
-    Stage.CLIENT: "Live environment has started",
-    Stage.INVENTORY: "Hardware reported",
-    Stage.PLAN: "Plan given",
-    Stage.FLASHING: "Flash",
-    Stage.FLASHED: "Flash complete",
-    Stage.FLASH_FAILED: "Flash failed",
-    Stage.BOOTED: "Its system is up",
-}
 _TONES = {
     Kind.UNDER_WAY: Tone.WORK,
     Kind.ENDED: Tone.GOOD,

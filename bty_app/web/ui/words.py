@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from bty_app.domain.boot import Decision, FirmwareExit, LiveEnv, LocalDisk, Purpose, Reason, Wait
+from bty_app.domain.flash_rules import Rule
 from bty_app.domain.machine import FLASH_MODES, BootMode, Machine, Phase, State
 from bty_app.services.machines import Progress
 from bty_app.web.pages import human_size
@@ -32,6 +33,7 @@ HELD_BACK_WORDS = {
     Reason.ORDER_EXPIRED.value: "its order has expired",
     Reason.OUT_OF_HOURS.value: "held back: not in these hours",
     Reason.HOURLY_LIMIT.value: "held back: enough this hour",
+    Reason.WRONG_ARCHITECTURE.value: "not flashed: the image is for other machines",
 }
 MODE_HELP = {
     BootMode.IPXE_EXIT: "Goes on to its own disk. Nothing on it is touched.",
@@ -233,8 +235,10 @@ def _sentences(subject: Subject, decision: Decision) -> tuple[str, ...]:
         said.append(_next(subject, decision))
     if decision.hold is not None:
         until = decision.hold.until
+        is_fit = decision.hold.rule is not Rule.ARCHITECTURE
+        what = "a rule of this site holds it back" if is_fit else "its image is not flashed"
         said.append(
-            sentence(f"a rule of this site holds it back: {decision.hold.words}")
+            sentence(f"{what}: {decision.hold.words}")
             + (f" It may begin from {until[:16].replace('T', ' ')} UTC on." if until else "")
         )
     if machine.disk_suspect and machine.boot_mode is not BootMode.IPXE_EXIT:
