@@ -17,6 +17,7 @@ from bty_app.domain.rotation import counted
 from bty_app.services.backup_data import backup_data
 from bty_app.services.backups import Created, Order
 
+WAIT_SECONDS = 600.0
 _EPILOG = """examples:
   bty backup                    into the configured directory of backups
   bty backup /srv/backups       into another one, as /srv/backups/2026-05-24T08-00-00Z/
@@ -27,8 +28,10 @@ _EPILOG = """examples:
 A backup holds the bundle that `bty export` writes, a copy of the whole database of the same moment,
 a manifest and SHA-256 sums. It is made beside a running server, and appears under its name when all
 of it is on the disk. Then it is read back and compared; what does not agree is said, and the exit
-status is 74. ^C ends it, and nothing of it is left. Backups that the settings do not keep are
-removed afterwards; `bty settings` has their rules under backup.
+status is 74. Another backup under way is waited for, up to ten minutes, and standard error says for
+which; then, or at once with --no-wait, the exit status is 75. ^C ends it, and nothing of it is
+left. Backups that the settings do not keep are removed afterwards; `bty settings` has their rules
+under backup.
 """
 
 
@@ -46,6 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-state", action="store_true", help="leave the database out: the bundle alone"
     )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="where another backup is under way, do not wait"
+    )
     # For the server, which runs this command as its child.
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--id", default="", help=argparse.SUPPRESS)
@@ -56,7 +62,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Make the backup and say what is in it; the exit status is 0."""
-    order = Order(args.trigger, args.id, include_state=False if args.no_state else None)
+    order = Order(
+        args.trigger,
+        args.id,
+        include_state=False if args.no_state else None,
+        wait_seconds=0.0 if args.no_wait else WAIT_SECONDS,
+    )
 
     def made(teller: Teller) -> Created:
         with backups_of(config, args.directory) as backups:
@@ -76,7 +87,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 
 
 def _as_data(done: Created) -> dict[str, object]:
-    more = {"skipped": list(done.skipped), "pruned": list(done.pruned)}
+    more = {"skipped": list(done.skipped), "pruned": list(done.pruned), "is_new": done.is_new}
     return backup_data(done.backup, done.path) | more
 
 

@@ -9,6 +9,7 @@ import sys
 from bty_app.cli.backup_parts import backups_of
 from bty_app.cli.tables import table
 from bty_app.config import Config
+from bty_app.domain.backups import TRIGGERS
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.services.backup_data import backup_data
@@ -85,7 +86,7 @@ def _row(row: Listed) -> tuple[str, ...]:
     machines = item.manifest.machines
     return (
         item.id,
-        item.manifest.trigger or "-",
+        TRIGGERS.get(item.manifest.trigger, item.manifest.trigger or "-"),
         f"{item.size / 2**20:.1f}",
         "-" if machines is None else str(machines),
         "DAMAGED" if item.marks.problems else (item.marks.proven_at or "never")[:16],

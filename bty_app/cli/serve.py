@@ -22,7 +22,7 @@ from bty_app.errors import BtyError, MovedError, StorageError
 from bty_app.services import host as hosts
 from bty_app.services import passwords
 from bty_app.services.arrival import check_finished
-from bty_app.services.backup_files import back_up_before_rotation
+from bty_app.services.backup_before import back_up_before_rotation
 from bty_app.services.revisions import Revisions
 from bty_app.store import locks
 from bty_app.store.publish import make_directories

@@ -30,6 +30,12 @@ def created(backup_id: str, trigger: str, place: str, *, machines: int, size: in
     return _of(Kind.BACKUP_CREATED, backup_id, SYSTEM, what, **facts, error=None)
 
 
+def unchanged(backup_id: str, trigger: str) -> Event:
+    """None was made: the one that there is holds all there is, and was read back just now."""
+    what = f"nothing has changed since the backup {backup_id}, which was read back: none was made"
+    return _of(Kind.BACKUP_UNCHANGED, backup_id, SYSTEM, what, trigger=trigger)
+
+
 def found(backup: Backup, place: str) -> Event:
     """One that was whole when its maker was killed."""
     machines = backup.manifest.machines or 0

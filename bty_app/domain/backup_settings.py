@@ -85,6 +85,13 @@ INCLUDE_STATE = Setting(
     "Whether a backup holds the whole database besides the bundle. Without it bindings, labels,"
     " settings and history cannot be put back.",
 )
+SKIP_UNCHANGED = Setting(
+    "backup.skip_unchanged",
+    "yes",
+    _yes_or_no,
+    "Whether the schedule makes no backup where nothing has changed since the last good one: that"
+    " one is read back instead, and it is recorded. Those that are kept then differ.",
+)
 PING_URL = Setting(
     "backup.ping_url",
     "",
@@ -97,13 +104,13 @@ ALARM_HOURS = Setting(
     0,
     whole_number(0, 8760),
     "It is an alarm when the newest good backup is older than so many hours. 0: one and a half"
-    " times the cadence.",
+    " times the cadence; without one, 30 days.",
 )
 
 BACKUP = (
     *(CADENCE, AT, WEEKDAY, ZONE),
     *(KEEP, KEEP_DAILY, KEEP_WEEKLY, KEEP_MONTHLY),
-    *(INCLUDE_STATE, PING_URL, ALARM_HOURS),
+    *(INCLUDE_STATE, SKIP_UNCHANGED, PING_URL, ALARM_HOURS),
 )
 
 
@@ -114,6 +121,7 @@ class BackupSettings:
     schedule: Schedule
     policy: Policy
     include_state: bool
+    skip_unchanged: bool
     ping_url: str
     alarm_after: timedelta | None
 
@@ -136,6 +144,7 @@ def backup_settings(stored: Mapping[str, str]) -> BackupSettings:
             *(int(value(row, stored)) for row in (KEEP, KEEP_DAILY, KEEP_WEEKLY, KEEP_MONTHLY))
         ),
         include_state=value(INCLUDE_STATE, stored) == "yes",
+        skip_unchanged=value(SKIP_UNCHANGED, stored) == "yes",
         ping_url=str(value(PING_URL, stored)),
         alarm_after=timedelta(hours=hours) if hours else None,
     )

@@ -11,6 +11,12 @@ SCHEDULED = "scheduled"
 MANUAL = "manual"
 PRE_RESTORE = "pre-restore"
 PRE_UPGRADE = "pre-upgrade"
+TRIGGERS = {
+    MANUAL: "by hand",
+    SCHEDULED: "schedule",
+    PRE_UPGRADE: "before an upgrade",
+    PRE_RESTORE: "before a restore",
+}
 _LONGEST_TEXT = 200
 _NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-[1-9]\d{0,2})?", re.ASCII)
 _MOST_PROBLEMS = 20

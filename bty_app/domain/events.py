@@ -66,6 +66,7 @@ class Kind(StrEnum):
     BACKUP_REQUESTED = "backup.create.requested"
     BACKUP_STARTED = "backup.create.started"
     BACKUP_CREATED = "backup.created"
+    BACKUP_UNCHANGED = "backup.unchanged"
     BACKUP_FAILED = "backup.failed"
     BACKUP_CANCELLED = "backup.create.cancelled"
     BACKUP_PRUNED = "backup.pruned"

@@ -1,15 +1,18 @@
 """Which backups go and which stay, with the reason for each: decided before anything is removed.
 
 What is never removed (STATE-SAFETY 3.7): the newest backup that was proven, what is pinned, what is
-dated in the future, what is not sound, and whatever this server did not write on schedule.
+dated in the future, what is not sound, and whatever this server did not write by itself. What it
+took before an upgrade or a restore stays for a month, and the newest of these as long as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+SAFETY_COUNT = 3
+SAFETY_AGE = timedelta(days=30)
 NOT_OURS = "not taken on this server's schedule: you remove it"
 PINNED = "pinned"
 FUTURE = "dated in the future: not counted"
@@ -21,7 +24,8 @@ TOO_OLD = "older than what is kept"
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A backup as retention sees it. `scheduled`: this server wrote it, on schedule; `sound`:
-    nothing is known to be wrong with it; `proven`: it was read back and checked.
+    nothing is known to be wrong with it; `proven`: it was read back and checked; `before`: what
+    this server took it before, such as "an upgrade".
     """
 
     id: str
@@ -30,6 +34,7 @@ class Kept:
     sound: bool = True
     proven: bool = True
     pinned: bool = False
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,9 @@ def plan(items: Iterable[Kept], policy: Policy, now: datetime) -> tuple[Fate, ..
     ordered = sorted(items, key=lambda item: (item.taken_at, item.id), reverse=True)
     exempt = {item.id: reason for item in ordered if (reason := _exempt(item, now))}
     counted = [item for item in ordered if item.id not in exempt]
-    reasons = exempt | _wanted(counted, policy)
+    reasons = exempt | _wanted([item for item in counted if not item.before], policy)
+    for before in {item.before for item in counted if item.before}:
+        reasons |= _safety([item for item in counted if item.before == before], before, now)
     proven = next((item for item in ordered if _proves(item, now)), None)
     if proven is not None:
         reasons.setdefault(proven.id, NEWEST_PROVEN)
@@ -74,7 +81,7 @@ def plan(items: Iterable[Kept], policy: Policy, now: datetime) -> tuple[Fate, ..
 
 def _exempt(item: Kept, now: datetime) -> str | None:
     """Why retention has no say over this one, if it has none."""
-    if not item.scheduled:
+    if not item.scheduled and not item.before:
         return NOT_OURS
     if item.pinned:
         return PINNED
@@ -85,6 +92,20 @@ def _exempt(item: Kept, now: datetime) -> str | None:
 
 def _proves(item: Kept, now: datetime) -> bool:
     return item.proven and item.sound and item.taken_at <= now
+
+
+def _safety(newest_first: list[Kept], before: str, now: datetime) -> dict[str, str]:
+    """The reasons to keep those that were taken before something of this kind."""
+    young = {
+        item.id: f"taken before {before} less than {SAFETY_AGE.days} days ago"
+        for item in newest_first
+        if item.taken_at > now - SAFETY_AGE
+    }
+    newest = {
+        item.id: f"one of the newest {SAFETY_COUNT} from before {before}"
+        for item in newest_first[:SAFETY_COUNT]
+    }
+    return young | newest
 
 
 def _wanted(newest_first: list[Kept], policy: Policy) -> dict[str, str]:

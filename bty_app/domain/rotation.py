@@ -14,6 +14,7 @@ _LONGEST_VERSION = 64
 _VERSION = re.compile(r"[ -.0-\[\]-~]{1,64}", re.ASCII)  # printable, no path separator
 _RELEASE = re.compile(r"\d{1,9}(\.\d{1,9}){0,5}", re.ASCII)
 _MOMENT = re.compile(r"\.(\d{8}T\d{6}Z(?:\.\d+)?)\.bak$", re.ASCII)
+_ASIDE = re.compile(r"\d{8}T\d{6}Z(?:\.\d+)?", re.ASCII)
 
 # Settings that configure how bty is run, and say nothing of any machine.
 _CARRIED_KEYS = frozenset({"display.timezone", "withcache.url", "server.public_url"})
@@ -86,6 +87,11 @@ def moment_in(name: str) -> str:
 def quarantine_name(now: datetime, taken: Container[str]) -> str:
     """A free name for a directory of evidence."""
     return _free(_compact(now), "", taken)
+
+
+def is_quarantine_name(name: str) -> bool:
+    """Is this a name that `quarantine_name` gives?"""
+    return _ASIDE.fullmatch(name) is not None
 
 
 def is_carried(key: str) -> bool:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bty_app.domain.backups import PRE_UPGRADE, name_of
 from bty_app.domain.bundle import FILE_NAME
 from bty_app.domain.jobs import Quiet, Step, Teller
 from bty_app.domain.moments import stamp
-from bty_app.errors import BtyError, ConflictError, StorageError
+from bty_app.errors import ConflictError, StorageError
 from bty_app.services import bundles
 from bty_app.store import carry_over, hardware, publish, snapshot
-from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS, Shelf
+from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
 from bty_app.store.hardware import Connection
 
 MANIFEST_VERSION = 1
-_WAIT_SECONDS = 10.0
 _CHUNK = 1024 * 1024
 
 
@@ -45,24 +43,6 @@ class BackupResult:
     size: int
     database_version: str
     skipped: tuple[str, ...]
-
-
-def back_up_before_rotation(
-    connection: Connection, backups_dir: Path, *, version: str, now: datetime
-) -> str:
-    """Take the backup that precedes the archiving of another version's database; return its id.
-
-    Raises:
-        ConflictError: another program keeps on making or removing backups there.
-        StorageError: it could not be written; the database is untouched.
-    """
-    plan = BackupPlan(name_of(now), PRE_UPGRADE, version, now)
-    shelf = Shelf(backups_dir)
-    with shelf.alone(wait_seconds=_WAIT_SECONDS):
-        name = write_backup(connection, backups_dir, plan).path.name
-        with suppress(BtyError):  # it has been read back, whether that can be noted or not
-            shelf.mark(name, lambda known: replace(known, checked_at=stamp(now)))
-    return name
 
 
 def write_backup(

@@ -135,6 +135,8 @@ class BackupJobs:
                     ended(failure)
         for follow in self._following:
             follow()
+        if not made.get("is_new", True):
+            return f"nothing has changed since {made['id']}, which was read back: none was made"
         return f"{made['id']}: {counted(int(made['machines'] or 0))}, read back"
 
     def _proven(self, words: tuple[str, ...], backup_id: str, teller: Teller) -> str:

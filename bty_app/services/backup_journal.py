@@ -100,6 +100,13 @@ class Journal:
         """
         self.tell(event, lambda tx: backup_state.intend(tx, intention))
 
+    def under_way(self) -> str:
+        """What somebody is doing, for people; empty where that is not known."""
+        plan = self.database.read(backup_state.intention) if self.database else None
+        if plan is None:
+            return ""
+        return f"the {'backup' if plan.act == CREATE else 'removal of'} {plan.backup_id}"
+
     def resolve(self, shelf: Shelf) -> None:
         """Tell what became of what was set out to be done. Nobody may be at it any more.
 

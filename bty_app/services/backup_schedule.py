@@ -6,14 +6,16 @@ Threads: one takes `turn`; any may ask the rest.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from bty_app import __version__, logs
 from bty_app.domain import backup_events as audit
 from bty_app.domain import schedule
 from bty_app.domain.backup_alarm import Alarm, Standing
 from bty_app.domain.backups import SCHEDULED, Backup
+from bty_app.domain.clock_doubt import Doubt
 from bty_app.domain.events import Event
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError, ConflictError
@@ -28,13 +30,18 @@ _log = logging.getLogger(__name__)
 
 DRILL_EVERY = timedelta(days=7)
 DRILL_AGAIN = timedelta(hours=6)  # after one that could not be held at all
+PROOF_LASTS = timedelta(days=30)  # disks lose what nobody reads
+PROOF_AGAIN = timedelta(hours=6)
 PING_SECONDS = 10.0
 _PING_BYTES = 64 * 1024
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleState:
-    """How it stands; `next_at` is when the next scheduled one begins, as far as one can tell."""
+    """How it stands; `next_at` is when the next scheduled one begins, as far as one can tell;
+    `doubt` is why the clock is not believed.
+    """
 
     standing: Standing
     next_at: datetime | None
@@ -42,6 +49,7 @@ class ScheduleState:
     last_error: str
     last_success_at: datetime | None
     drilled_at: datetime | None
+    doubt: Doubt = field(default_factory=Doubt)
 
 
 class BackupSchedule:
@@ -56,14 +64,20 @@ class BackupSchedule:
         self._refused_at: datetime | None = None
         self._refusals = 0
         self._drill_begun: datetime | None = None
+        self._proof_begun: dict[str, datetime] = {}
 
     def turn(self) -> None:
         """Begin what is due; tell once of what is wrong."""
         now = self._clock()
-        if not self._jobs.is_busy(KIND):
+        is_free = not self._jobs.is_busy(KIND)
+        if is_free:
             self._tidy()
+        if self._backups.clock_doubt().holds:
+            return  # what is due, and what is late, is not known
+        if is_free:
             self._begin_backup(now)
         self._begin_drill(now)
+        self._begin_proof(now)
         self._look()
 
     def state(self) -> ScheduleState:
@@ -78,6 +92,7 @@ class BackupSchedule:
             last_error=known.last_error,
             last_success_at=moment(known.last_success_at),
             drilled_at=moment(known.drilled_at),
+            doubt=self._backups.clock_doubt(),
         )
 
     def standing(self) -> Standing:
@@ -132,6 +147,19 @@ class BackupSchedule:
             self._drill_begun = now
             self._jobs.prove(found.id, drill=True)
 
+    def _begin_proof(self, now: datetime) -> None:
+        """One at a time, while nothing else is done to backups: the one that was not looked at for
+        the longest time, if that is too long.
+        """
+        if self._jobs.under_way():
+            return
+        begun = {id_: at for id_, at in self._proof_begun.items() if at <= now < at + PROOF_AGAIN}
+        self._proof_begun = begun
+        items = [item for item in self._backups.shelf.items() if item.id not in begun]
+        if (found := least_proven(items, now)) is not None:
+            self._proof_begun[found.id] = now
+            self._jobs.prove(found.id, drill=False)
+
     def _look(self) -> None:
         journal = self._backups.journal
         before = journal.history().alarm
@@ -167,15 +195,31 @@ def _failing(url: str) -> str:
     return f"{address.rstrip('/')}/fail{mark}{query}"
 
 
+def least_proven(items: Iterable[Backup], now: datetime) -> Backup | None:
+    """The backup whose proof is the oldest and too old, or that has none; not what is damaged, and
+    not what somebody else has put there.
+    """
+    aged = [
+        (proven or _NEVER, item.id, item)
+        for item in items
+        if item.manifest.created_at and not item.marks.problems
+        for proven in [moment(item.marks.proven_at or "")]
+        if proven is None or proven <= now - PROOF_LASTS
+    ]
+    return min(aged)[2] if aged else None
+
+
 def _can_be_drilled(item: Backup) -> bool:
     return item.marks.proven_at is not None
 
 
-def _told(found: Standing) -> Event:
+def _told(found: Standing) -> Event | None:
     match found.alarm:
         case Alarm.OVERDUE:
             return audit.overdue(found.late)
         case Alarm.UNPROVEN:
             return audit.unproven(found.newest.id if found.newest else "")
+        case Alarm.DAMAGED:
+            return None  # whoever found the damage has told of it
         case _:
             return audit.recovered()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bty_app.domain.backup_alarm import Standing, standing
+from bty_app.domain.backup_alarm import Standing, Unchanged, standing
 from bty_app.services.backups import Backups
 from bty_app.services.clock import Clock
 from bty_app.store.backup_state import moment
@@ -15,5 +15,7 @@ def standing_of(backups: Backups, clock: Clock) -> Standing:
         StorageError: they cannot be read.
     """
     journal = backups.journal
-    begun = moment(journal.history().begun_at)
-    return standing(backups.shelf.items(), journal.settings(), begun, clock())
+    known = journal.history()
+    unchanged = Unchanged(known.unchanged_id, moment(known.unchanged_at))
+    items, begun = backups.shelf.items(), moment(known.begun_at)
+    return standing(items, journal.settings(), begun, clock(), unchanged)

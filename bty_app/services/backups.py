@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,15 +18,19 @@ from pathlib import Path
 from bty_app import __version__, logs
 from bty_app.domain import backup_events as audit
 from bty_app.domain import retention, schedule
-from bty_app.domain.backups import SCHEDULED, Backup, Marks, name_of
+from bty_app.domain.backups import SCHEDULED, Backup, name_of
 from bty_app.domain.catalog_events import By
+from bty_app.domain.clock_doubt import Doubt, doubt
 from bty_app.domain.jobs import Step, Teller
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError, CancelledError, ConflictError, StorageError
+from bty_app.services.backup_fates import fates
 from bty_app.services.backup_files import BackupPlan, BackupResult, free_name, write_backup
 from bty_app.services.backup_journal import CREATE, PRUNED, REMOVE, Journal, removal
-from bty_app.services.clock import Clock, utc_now
-from bty_app.services.verify import Verdict, verify
+from bty_app.services.backup_looks import Looks
+from bty_app.services.backup_turns import alone_in_turn
+from bty_app.services.clock import Clock, Up, host_up, utc_now
+from bty_app.services.verify import Verdict
 from bty_app.store import backup_state
 from bty_app.store.backup_shelf import Shelf
 from bty_app.store.backup_state import Intention
@@ -33,28 +38,30 @@ from bty_app.store.database import Database, Tx
 
 _log = logging.getLogger(__name__)
 
-_DRILL = "drill: "
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """A backup that is wanted; without a name it is that of the moment, and `include_state` is
-    what the settings say where it is None.
+    what the settings say where it is None. Another one under way is waited for so long.
     """
 
     trigger: str
     backup_id: str = ""
     include_state: bool | None = None
+    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A backup that was made and read back; `pruned` went to make room."""
+    """A backup that was made and read back; `pruned` went to make room. `is_new` is False for one
+    that was there already, and holds all there is.
+    """
 
     backup: Backup
     path: Path
     skipped: tuple[str, ...]
-    pruned: tuple[str, ...]
+    pruned: tuple[str, ...] = ()
+    is_new: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +83,15 @@ class Backups:
         database: Database | None,
         *,
         clock: Clock = utc_now,
+        up: Up = host_up,
     ) -> None:
         """Without a `database`, which is that of another version, nothing is told and nothing
         removed.
         """
         self.shelf = shelf
         self.journal = Journal(database, clock)
+        self._looks = Looks(shelf, self.journal, clock)
+        self._up = up
         self._state_db = state_db
         self._clock = clock
 
@@ -93,20 +103,22 @@ class Backups:
         """
         items = self.shelf.items()
         wanted = policy or self.journal.settings().policy
-        fates = retention.plan(map(self._as_kept, items), wanted, self._clock())
-        by_id = {fate.item.id: fate for fate in fates}
+        by_id = {fate.item.id: fate for fate in self._fates(items, wanted, self._clock())}
         return [Listed(item, by_id[item.id].stays, by_id[item.id].reason) for item in items]
 
-    def _as_kept(self, item: Backup) -> retention.Kept:
-        return retention.Kept(
-            id=item.id,
-            taken_at=item.taken_at or datetime.min.replace(tzinfo=self._clock().tzinfo),
-            scheduled=item.taken_at is not None
-            and item.is_scheduled_by(self.journal.instance_id()),
-            sound=not item.marks.problems,
-            proven=item.marks.proven_at is not None,
-            pinned=item.marks.pinned_at is not None,
-        )
+    def _fates(
+        self, items: Iterable[Backup], policy: retention.Policy, now: datetime
+    ) -> tuple[retention.Fate, ...]:
+        return fates(items, policy, self.journal.instance_id(), now)
+
+    def clock_doubt(self, besides: str = "") -> Doubt:
+        """Whether the clock can be believed; the backup `besides` has no say.
+
+        Raises:
+            StorageError: the directory cannot be read.
+        """
+        taken = (item.taken_at for item in self.shelf.items() if item.id != besides)
+        return doubt(self._clock(), max(filter(None, taken), default=None), self._up())
 
     # -- making --------------------------------------------------------------------------------
 
@@ -114,17 +126,20 @@ class Backups:
         """Make a backup, read it back, and let retention have its say; durable when this returns.
 
         Raises:
-            ConflictError: another one is being made; or this appliance moves, or has moved.
+            ConflictError: another one is still being made; or this appliance moves, or has moved.
             CancelledError: the teller ended it; nothing of it is left.
             StorageError: it could not be made, or is not sound; what there was is as it was.
         """
-        now = self._clock()
         self.journal.check()
-        with self.shelf.alone():
+        with alone_in_turn(self.shelf, order.wait_seconds, self.journal.under_way, teller):
+            self.journal.check()
+            now = self._clock()
             self._tidy()
             name = free_name(self.shelf.directory, order.backup_id or name_of(now))
             self._attempted(order, now)
             try:
+                if (known := self._same_as_now(order, teller)) is not None:
+                    return self._left_out(order, known, now)
                 done = self._written(order, name, now, teller)
             except CancelledError:
                 self.journal.tell(audit.cancelled(name, order.trigger), backup_state.done)
@@ -134,6 +149,21 @@ class Backups:
                 self._failed(order, name, error)
                 raise
             return self._proven(order, done, now, teller)
+
+    def _same_as_now(self, order: Order, teller: Teller) -> Backup | None:
+        """The one that makes another one of the schedule needless."""
+        if order.trigger != SCHEDULED or not self.journal.settings().skip_unchanged:
+            return None
+        teller.tell(Step("comparing with the last backup"))
+        return self._looks.same_as_now(self._state_db)
+
+    def _left_out(self, order: Order, known: Backup, now: datetime) -> Created:
+        """None is made, and the schedule has its due."""
+        at = stamp(now)
+        done = {"last_attempt_at": at, "last_success_at": at, "failures": 0, "last_error": ""}
+        event = audit.unchanged(known.id, order.trigger)
+        self.journal.keep(event, **done, unchanged_id=known.id, unchanged_at=at)
+        return Created(known, self.shelf.path(known.id), (), is_new=False)
 
     def _written(self, order: Order, name: str, now: datetime, teller: Teller) -> BackupResult:
         include = order.include_state
@@ -169,18 +199,18 @@ class Backups:
         """It has its name: it is looked at to the end, whoever does not want it any more."""
         name = done.path.name
         _told(teller, "reading the backup back")
-        verdict = self._looked_at(name)
+        verdict = self._looks.read_back(name)
         if not verdict.sound:
             error = StorageError(f"the backup {name} is not sound: {verdict.problems[0]}")
             self._failed(order, name, error)
             raise error
-        anomaly = schedule.due(
-            self.journal.settings().schedule, self.journal.past(), now
-        ).clock_is_odd
+        past = self.journal.past()
+        is_odd = schedule.due(self.journal.settings().schedule, past, now).clock_is_odd
+        is_odd = is_odd or bool(self.clock_doubt(name).sentence)
         place, machines = str(done.path), done.machines
         event = audit.created(name, order.trigger, place, machines=machines, size=done.size)
         self.journal.tell(event, lambda tx: self._succeeded(tx, order, now))
-        pruned = () if anomaly else self._pruned_if_possible(now)
+        pruned = () if is_odd else self._pruned_if_possible(now)
         return Created(self.shelf.find(name), done.path, done.skipped, pruned)
 
     def _succeeded(self, tx: Tx, order: Order, now: datetime) -> None:
@@ -261,8 +291,7 @@ class Backups:
             return ()
         policy = self.journal.settings().policy
         by_id = {item.id: item for item in self.shelf.items()}
-        fates = retention.plan(map(self._as_kept, by_id.values()), policy, now)
-        gone = [fate for fate in fates if not fate.stays]
+        gone = [fate for fate in self._fates(by_id.values(), policy, now) if not fate.stays]
         for fate in gone:
             reason = f"{PRUNED}{fate.reason}"
             self._remove(by_id[fate.item.id], audit.SYSTEM, reason, retention=policy.count)
@@ -284,27 +313,7 @@ class Backups:
             NotFoundError: there is none of this name.
             StorageError: the outcome cannot be written.
         """
-        known = self.shelf.find(backup_id).marks
-        verdict = self._looked_at(backup_id)
-        if not verdict.sound and not known.problems:
-            self.journal.tell(audit.proof_failed(backup_id, verdict.problems))
-        return verdict
-
-    def _looked_at(self, backup_id: str) -> Verdict:
-        path = self.shelf.path(backup_id)
-        verdict = verify(path)
-        if not verdict.sound:  # a read that the disk refuses once is no damage
-            verdict = verify(path)
-        now = stamp(self._clock())
-
-        def looked(known: Marks) -> Marks:
-            checked = now if verdict.sound else known.checked_at
-            # A drill finds what reading does not: only the next one takes its word back.
-            of_drill = tuple(text for text in known.problems if text.startswith(_DRILL))
-            return replace(known, checked_at=checked, problems=(*verdict.problems, *of_drill))
-
-        self.shelf.mark(backup_id, looked)
-        return verdict
+        return self._looks.check(backup_id)
 
     def drilled(self, backup_id: str, problems: tuple[str, ...], facts: str) -> None:
         """Keep the outcome of a drill, which began with a look at all of the backup.
@@ -313,15 +322,7 @@ class Backups:
             NotFoundError: there is none of this name.
             StorageError: it cannot be written.
         """
-        at = stamp(self._clock())
-        said = tuple(f"{_DRILL}{problem}" for problem in problems)
-
-        def stood(known: Marks) -> Marks:
-            return replace(known, drilled_at=known.drilled_at if said else at, problems=said)
-
-        self.shelf.mark(backup_id, stood)
-        outcome = audit.drill_failed(backup_id, said) if said else audit.drilled(backup_id, facts)
-        self.journal.keep(outcome, drilled_at=at, drilled_version=__version__)
+        self._looks.drilled(backup_id, problems, facts)
 
     # -- after a crash -------------------------------------------------------------------------
 

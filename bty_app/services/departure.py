@@ -91,6 +91,8 @@ class Departure:
         self._lease: _Lease | None = None
         self._to = ""  # while a copy is made or on its way
         self._busy: Callable[[], str] = lambda: ""
+        self._mark = move_mark.get(state_dir)  # at the start it must be known
+        self._is_blind = False
         database.refuse_when(self.refusal)
 
     def wait_for(self, busy: Callable[[], str]) -> None:
@@ -100,8 +102,18 @@ class Departure:
     # -- what holds ----------------------------------------------------------------------------
 
     def mark(self) -> Mark | None:
-        """Where this appliance has moved to, if it has."""
-        return move_mark.get(self._state_dir)
+        """Where this appliance has moved to, if it has; as it was known last, where the disk does
+        not say: a server that serves goes on.
+        """
+        try:
+            self._mark = move_mark.get(self._state_dir)
+        except StorageError as error:
+            if not self._is_blind:
+                logs.event(_log, logging.ERROR, "migration", error=error.message)
+            self._is_blind = True
+        else:
+            self._is_blind = False
+        return self._mark
 
     def refusal(self) -> str:
         """Why nothing can be changed now; empty where it can. It asks no database."""
@@ -249,7 +261,10 @@ class Departure:
                 if events.newest_of_facts(tx) != lease.newest:
                     raise ConflictError("a command changed something meanwhile: begin again")
                 events.record(tx, migration_events.moved(lease.to, ip), at=at)
-                move_mark.put(self._state_dir, moved)
+                try:
+                    move_mark.put(self._state_dir, moved)
+                finally:  # one that could not be written may be there, if the disk then is silent
+                    self._mark = moved
 
             self._database.write(change, always=True)
             self._drop()

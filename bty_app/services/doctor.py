@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -22,11 +23,14 @@ from bty_app.services.premises import Premises
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A row of the table. `asks_others`: it waits for other hosts, so no page runs it."""
+    """A row of the table. `asks_others`: it waits for other hosts, so no page runs it. `lasts`: for
+    so many seconds a page shows what it said before.
+    """
 
     name: str
     look: Callable[[Premises], Iterable[Finding]]
     asks_others: bool = False
+    lasts: float = 0.0
 
 
 CHECKS = (
@@ -36,7 +40,7 @@ CHECKS = (
     Check("sets", doctor_boot.sets),
     Check("shadowed-files", doctor_boot.shadowed_files),
     Check("ipxe", doctor_boot.ipxe),
-    Check("ports", doctor_network.ports),
+    Check("ports", doctor_network.ports, lasts=30.0),
     Check("catalog", doctor_state.catalog),
     Check("backups", doctor_backups.recent),
     Check("webhooks", doctor_webhooks.receivers),
@@ -55,8 +59,10 @@ CHECKS = (
 class Doctor:
     """Any thread may call."""
 
-    def __init__(self, premises: Premises) -> None:
+    def __init__(self, premises: Premises, *, steady: Callable[[], float] = time.monotonic) -> None:
         self._premises = premises
+        self._steady = steady
+        self._said: dict[str, tuple[float, list[Finding]]] = {}
 
     def findings(self) -> list[Finding]:
         """What all checks say, in the order of the table."""
@@ -65,7 +71,15 @@ class Doctor:
     def cheap_findings(self) -> list[Finding]:
         """What those say that ask no other host."""
         rows = (check for check in CHECKS if not check.asks_others)
-        return [finding for check in rows for finding in self.said(check)]
+        return [finding for check in rows for finding in self._said_lately(check)]
+
+    def _said_lately(self, check: Check) -> list[Finding]:
+        now = self._steady()
+        at, known = self._said.get(check.name, (float("-inf"), []))
+        if now - at >= check.lasts:
+            known = list(self.said(check))
+            self._said[check.name] = now, known
+        return known
 
     def said(self, check: Check) -> Iterator[Finding]:
         """What one check says; that it cannot be done is a finding as well, and no end."""

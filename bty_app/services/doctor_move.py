@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bty_app.domain.findings import Finding, Level
+from bty_app.domain.migration import State, refusal
 from bty_app.domain.replication import SOCKET_FILE
 from bty_app.errors import UnavailableError
 from bty_app.services import host
@@ -24,8 +25,9 @@ _AHEAD = timedelta(minutes=5)
 
 def moved(premises: Premises) -> Iterator[Finding]:
     """This appliance serves, and has not moved to another host."""
-    why = move_mark.refused(premises.state_dir)
-    if why:
+    mark = move_mark.get(premises.state_dir)
+    if mark is not None:
+        why = refusal(State.MOVED, mark.to)
         yield Finding(Level.WARNING, why, "use the new one, or run `bty migrate --cancel`")
     elif (premises.state_dir / ".arriving").exists():
         sentence = "a move to this host is not finished"
@@ -61,6 +63,11 @@ def public_url(premises: Premises) -> Iterator[Finding]:
 
 def clock(premises: Premises) -> Iterator[Finding]:
     """The clock is not behind what is recorded."""
+    backups = premises.backups
+    if backups is not None and (why := backups.clock_doubt().sentence):
+        remedy = "set the clock (NTP): until then no backup is removed, and the schedule waits"
+        yield Finding(Level.FAULT, why, remedy)
+        return
     if premises.database is None:
         return
     newest = _newest(premises.database)

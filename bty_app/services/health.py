@@ -149,7 +149,7 @@ class Health:
 def backup_gauges(state: ScheduleState, now: datetime) -> list[Sample]:
     """How backups stand, in numbers; an age is -1 where there is none."""
     standing = state.standing
-    good = standing.good.taken_at if standing.good else None
+    good = standing.good_until
     proven = standing.proven.marks.proven_at if standing.proven else None
     success = state.last_success_at
     return [
@@ -174,7 +174,7 @@ def backup_gauges(state: ScheduleState, now: datetime) -> list[Sample]:
         ),
         (
             "bty_backup_alarm",
-            "1: a backup is overdue or not proven.",
+            "1: a backup is overdue, not proven or damaged.",
             {},
             float(bool(standing.alarm)),
         ),

@@ -13,7 +13,7 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.moments import stamp
 from bty_app.domain.recovering import Choice, Part, PartCounts
 from bty_app.domain.restoring import RowChange
-from bty_app.domain.rotation import is_archive_name, moment_in
+from bty_app.domain.rotation import is_archive_name, is_quarantine_name, moment_in
 from bty_app.errors import (
     ConflictError,
     InvalidInputError,
@@ -40,6 +40,7 @@ from bty_app.store.backup_shelf import STATE
 from bty_app.store.database import Tx
 from bty_app.store.old_state import Findings
 from bty_app.store.place import size_of
+from bty_app.store.quarantine import FOLDER
 
 SHOWN = 100
 _LOCK = "restore.lock"
@@ -127,14 +128,30 @@ class Recover:
         dated = ((moment_in(name), name) for name in names if is_archive_name(name))
         return [name for _at, name in sorted(dated, reverse=True)]
 
+    def damaged(self) -> list[str]:
+        """When damaged databases were set aside, the newest first: the names of their directories.
+
+        Raises:
+            StorageError: the directory cannot be read.
+        """
+        place = self._state_dir / FOLDER
+        try:
+            names = [path.name for path in place.iterdir()] if place.is_dir() else []
+        except OSError as error:
+            raise StorageError(f"{place}: cannot be read: {error.strerror}") from error
+        found = (name for name in names if is_quarantine_name(name))
+        return sorted((name for name in found if (place / name / STATE).is_file()), reverse=True)
+
     def path_of(self, name: str) -> Path:
-        """Where the archive of this name is.
+        """Where the archive of this name is, or the damaged database that was set aside then.
 
         Raises:
             NotFoundError: there is none.
         """
-        path = self._state_dir / name
-        if not is_archive_name(name) or path.is_symlink() or not path.is_file():
+        is_aside = is_quarantine_name(name)
+        path = self._state_dir / FOLDER / name / STATE if is_aside else self._state_dir / name
+        is_named = is_aside or is_archive_name(name)
+        if not is_named or path.is_symlink() or not path.is_file():
             raise NotFoundError(f"there is no archive {name[:80]!r}")
         return path
 

@@ -28,6 +28,7 @@ from bty_app.domain.bundle import FILE_NAME
 from bty_app.errors import ConflictError, NotFoundError, StorageError
 from bty_app.store import locks, publish
 from bty_app.store.directories import disk_failures, opened_directory
+from bty_app.store.holders import holders
 
 STATE = "state.db"
 MANIFEST = "manifest.json"
@@ -116,6 +117,10 @@ class Shelf:
                     f"a backup is being made in {self.directory}: wait until it is done"
                 ) from error
             yield
+
+    def holders(self) -> list[str]:
+        """Other processes that make or remove backups here now: "bty (pid 4711)"."""
+        return holders(self.directory / _LOCK)
 
     def mark(self, backup_id: str, change: Callable[[Marks], Marks]) -> Marks:
         """Change what is known of a backup; others who do so meanwhile wait.

@@ -14,14 +14,15 @@ from bty_app.store import instance, settings
 from bty_app.store.database import Tx
 
 _PREFIX = "backup."
-_INTENTION = "backup_intention"
+INTENTION = "backup_intention"
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """How the schedule went; moments are stamps, and empty what has not happened.
 
-    `last_success_at` is when the last good scheduled run began, and only a good one moves it.
+    `last_success_at` is when the last good scheduled run began, and only a good one moves it; where
+    it found nothing changed since the backup `unchanged_id`, `unchanged_at` is when.
     """
 
     begun_at: str = ""
@@ -32,6 +33,8 @@ class History:
     drilled_at: str = ""
     drilled_version: str = ""
     alarm: str = ""
+    unchanged_id: str = ""
+    unchanged_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +86,12 @@ def moment(text: str) -> datetime | None:
 
 def intend(tx: Tx, intention: Intention) -> None:
     """Say what is about to be done."""
-    instance.put(tx, _INTENTION, json.dumps(asdict(intention)))
+    instance.put(tx, INTENTION, json.dumps(asdict(intention)))
 
 
 def intention(tx: Tx) -> Intention | None:
     """What was about to be done, if anything was."""
-    text = instance.get(tx, _INTENTION)
+    text = instance.get(tx, INTENTION)
     try:
         known = json.loads(text) if text else None
         return Intention(**known) if known else None
@@ -98,4 +101,4 @@ def intention(tx: Tx) -> Intention | None:
 
 def done(tx: Tx) -> None:
     """It is done, and told."""
-    instance.remove(tx, _INTENTION)
+    instance.remove(tx, INTENTION)

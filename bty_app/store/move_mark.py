@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from bty_app.domain.migration import MARK_FILE, Mark, State, mark_text, parse_mark, refusal
+from bty_app.errors import StorageError
 from bty_app.store.directories import disk_failures, opened_directory
 from bty_app.store.publish import publish_file
 
@@ -13,14 +14,22 @@ _MAX_BYTES = 4096
 
 
 def get(state_dir: Path) -> Mark | None:
-    """The mark, or None. One that cannot be read is a mark all the same."""
+    """The mark, or None. One that is there and cannot be read is a mark all the same.
+
+    Raises:
+        StorageError: the disk does not say whether there is one.
+    """
     path = state_dir / MARK_FILE
     try:
         path.lstat()  # asked before each change: it needs no descriptor, so that is never missing
     except FileNotFoundError:
         return None
-    except OSError:
-        return Mark("")
+    except NotADirectoryError:
+        return Mark("")  # no state is there at all
+    except OSError as error:
+        raise StorageError(
+            f"{path}: whether this appliance has moved cannot be seen: {error.strerror}"
+        ) from error
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -55,5 +64,8 @@ def remove(state_dir: Path) -> None:
 
 def refused(state_dir: Path) -> str:
     """Why nothing may be changed in `state_dir`; empty where it may."""
-    mark = get(state_dir)
+    try:
+        mark = get(state_dir)
+    except StorageError as error:
+        return error.message
     return refusal(State.MOVED, mark.to) if mark else ""

@@ -27,6 +27,7 @@ from bty_app.web.ui import jobs as jobs_page
 from bty_app.web.ui import login as login_page
 from bty_app.web.ui import machine as machine_page
 from bty_app.web.ui import machines as machines_page
+from bty_app.web.ui import moved as moved_page
 from bty_app.web.ui import netboot as netboot_page
 from bty_app.web.ui import recover as recover_page
 from bty_app.web.ui import restore as restore_page
@@ -59,6 +60,7 @@ def _restore_routes(app: falcon.App[Any, Any], services: Services, pages: Pages)
     app.add_route(f"{backup}/machines/{{mac}}", restore_page.BackupMachine(view))
     app.add_route(f"{backup}/restore", restore_page.RestorePage(view))
     app.add_route("/ui/restore/undo", restore_page.UndoPage(view))
+    app.add_route("/ui/moved", moved_page.MovedPage(pages, services.departure, services.audit))
     app.add_route("/ui/recover", recover_page.RecoverList(pages, services.recover))
     app.add_route("/ui/recover/{name}", recover_page.RecoverPage(view, services.recover))
 

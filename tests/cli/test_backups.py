@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from bty_app.errors import MovedError
 from bty_app.services.backup_files import sha256_of
 from bty_app.services.own_program import OwnProgram
 from bty_app.store import move_mark
+from bty_app.store.backup_shelf import Shelf
 from tests import original_state
 from tests.domain.test_bundle import GOLDEN
 from tests.fresh_state import make_state
@@ -68,8 +72,31 @@ def test_a_backup_is_made_listed_pinned_and_removed(
 
     out, err = capsys.readouterr()
     assert f"{state}/backups/{name}: 2 machines" in out
+    assert f"{name}  by hand" in out
     assert "not taken on this server's schedule" in out
     assert "pinned: unpin it first" in err
+
+
+def test_bundles_of_every_release_are_listed_stay_and_come_in(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of the original's schedule have the bundle alone, and no mark of ours."""
+    for golden in GOLDEN.iterdir():
+        name = f"2020-01-01T00-00-0{len(golden.name) % 10}Z"
+        shutil.copytree(golden, state / "backups" / name)
+    old = names(state)
+    assert len(old) == 2
+    assert run(state, "settings", "set", "backup.retention_count", "1") == 0
+    assert run(state, "backup") == 0
+    capsys.readouterr()
+    assert run(state, "backups", "list", "--json") == 0
+    listed = {row["id"]: row for row in said(capsys)}
+
+    assert set(old) < set(listed)
+    for name in old:
+        assert listed[name]["stays"]
+        assert listed[name]["trigger"] is None
+        assert run(tmp_path / f"fresh-{name}", "import", state / "backups" / name) == 0
 
 
 def test_it_works_in_another_directory_and_without_the_database(
@@ -125,6 +152,27 @@ def test_a_child_tells_how_far_it_is_and_ends_with_its_parent(state: Path) -> No
     assert json.loads(ended.stdout)["error"]["code"] == "cancelled"
     assert ended.returncode == 1
     assert len(names(state)) == 1
+
+
+def test_beside_another_one_it_waits_or_is_told_at_once(
+    state: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [sys.executable, "-m", "bty_app", "backup", "--state-dir", str(state)]
+    told = tmp_path / "told"
+    with ExitStack() as other, told.open("w") as err:
+        other.enter_context(Shelf(state / "backups").alone())
+        assert run(state, "backup", "--no-wait") == 75
+        with subprocess.Popen(words, stderr=err, stdout=subprocess.DEVNULL) as going:
+            while going.poll() is None and "waiting for" not in told.read_text():
+                select.select([], [], [], 0.05)
+            assert going.poll() is None
+            assert names(state) == []
+            other.close()
+    assert going.returncode == 0
+
+    assert len(names(state)) == 1
+    assert f"(pid {os.getpid()})" in told.read_text()
+    assert capfd.readouterr().err.count("a backup is being made in") == 1
 
 
 def renewed_sums(backup: Path) -> None:

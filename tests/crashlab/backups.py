@@ -85,7 +85,7 @@ def prepared(state_dir: Path) -> None:
     with _opened(state_dir, datetime(2026, 11, 21, 3, tzinfo=UTC)) as (backups, database):
         for name, text in (
             *(("retention_count", "1"), ("keep_daily", "0")),
-            *(("keep_weekly", "0"), ("keep_monthly", "0")),
+            *(("keep_weekly", "0"), ("keep_monthly", "0"), ("skip_unchanged", "no")),
         ):
             database.write(
                 lambda tx, name=name, text=text: settings.put(  # type: ignore[misc]

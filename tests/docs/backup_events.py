@@ -26,6 +26,11 @@ BACKUP_EXAMPLES: tuple[tuple[Event, str], ...] = (
         " Before the database of another version is archived, with the id and the trigger alone.",
     ),
     (
+        audit.unchanged(_ID, "scheduled"),
+        "The schedule made no backup: nothing has changed since the last good one of it, which"
+        " was read back instead.",
+    ),
+    (
         audit.failed(_ID, "scheduled", "the disk is full"),
         "A backup was not made, or does not read back. While the schedule tries again, once for"
         " each reason.",

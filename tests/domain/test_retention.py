@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -24,6 +25,7 @@ histories = st.lists(
         Kept,
         id=st.text("0123456789-T", min_size=1, max_size=8),
         taken_at=st.integers(-60, 60_000).map(lambda n: NOW - timedelta(minutes=37 * n)),
+        before=st.sampled_from(["", "", "an upgrade", "a restore"]),
         **_flags,
     ),
     max_size=40,
@@ -46,7 +48,8 @@ def test_what_is_removed_is_ours_sound_unpinned_and_not_of_the_future(
     for fate in plan(items, policy, NOW):
         item = fate.item
         if not fate.stays:
-            assert item.scheduled
+            assert item.scheduled or item.before
+            assert not item.before or item.taken_at <= NOW - timedelta(days=30)
             assert item.sound
             assert not item.pinned
             assert item.taken_at <= NOW
@@ -114,6 +117,35 @@ def test_days_weeks_and_months_thin_out_what_is_older() -> None:
     assert stay["11"] == "the newest of its week"  # Sunday, 15 November
     assert stay["26"] == "the newest of its month"  # 31 October
     assert len(stay) == 7 + 2 + 5
+
+
+def test_what_was_taken_before_upgrades_does_not_pile_up() -> None:
+    at = [3, 20, 40, 50, 60, 70]
+    items = [
+        Kept(f"up{n}", NOW - timedelta(days=n), scheduled=False, before="an upgrade") for n in at
+    ]
+    restores = [
+        Kept(f"re{n}", NOW - timedelta(days=n), scheduled=False, before="a restore")
+        for n in (1, 2, 3, 4, 90)
+    ]
+    fates = {fate.item.id: fate for fate in plan([*items, *restores, *days(3)], Policy(), NOW)}
+
+    gone = {id_ for id_, fate in fates.items() if not fate.stays}
+    assert gone == {"up50", "up60", "up70", "re90"}
+    assert fates["up40"].reason == "one of the newest 3 from before an upgrade"
+    assert fates["re4"].reason == "taken before a restore less than 30 days ago"
+
+
+def test_the_only_proven_one_stays_though_it_is_from_before_an_old_upgrade() -> None:
+    """P-18: what came later may be worth nothing."""
+    old = [
+        replace(item, proven=item.id == "99", scheduled=False, before="an upgrade")
+        for item in days(100)[50:]
+    ]
+
+    gone = removed(old, Policy())
+    assert len(gone) == 46
+    assert "99" not in gone
 
 
 def test_each_reason_is_said() -> None:

@@ -65,6 +65,7 @@ RULES = [
     (backups.WEEKDAY, ["monday", "sunday"], ["", "sun", "7"]),
     (backups.ZONE, ["UTC", "Europe/Berlin"], ["Mars/Base", "../etc/passwd"]),
     (backups.INCLUDE_STATE, ["yes", "no"], ["", "maybe"]),
+    (backups.SKIP_UNCHANGED, ["yes", "no"], ["", "maybe"]),
     (
         backups.PING_URL,
         ["", "https://example.com/ping/3f2a", "http://192.0.2.1:8000/x?y=z"],

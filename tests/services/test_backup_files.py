@@ -16,7 +16,8 @@ from bty_app import __version__
 from bty_app.domain.jobs import Quiet, Step
 from bty_app.errors import CancelledError, StorageError
 from bty_app.services import backup_files, bundles
-from bty_app.services.backup_files import BackupPlan, back_up_before_rotation, write_backup
+from bty_app.services.backup_before import back_up_before_rotation
+from bty_app.services.backup_files import BackupPlan, write_backup
 from bty_app.store import sqlite
 from bty_app.store.backup_shelf import Shelf
 from tests import original_state
@@ -141,6 +142,22 @@ def test_the_backup_before_a_rotation_uses_the_connection_that_has_the_file_alon
         "0.65.18",
         None,
     )
+
+
+def test_what_was_wrong_before_an_upgrade_is_kept_with_its_backup_and_stops_nothing(
+    tmp_path: Path,
+) -> None:
+    path = make_state(tmp_path / "s")
+    connection = original_state.connect(path)
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("INSERT INTO machine_labels (mac, label) VALUES ('02:00:00:00:00:09', 'x')")
+
+    name = back_up_before_rotation(connection, tmp_path / "b", version="0.99.0", now=NOW)
+    connection.close()
+
+    marks = Shelf(tmp_path / "b").find(name).marks
+    assert "foreign" in marks.problems[0] or "machine_labels" in marks.problems[0]
+    assert marks.proven_at is None
 
 
 @pytest.mark.parametrize("part", ["inventory.json", "state.db"])

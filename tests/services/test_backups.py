@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor, Query, StoredEvent
 from bty_app.domain.jobs import Quiet, Step
+from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError, CancelledError, ConflictError, StorageError
 from bty_app.services import backup_files
 from bty_app.services.backups import Backups, Order
@@ -24,6 +26,7 @@ from tests.fresh_state import make_state
 START = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 OPERATOR = By(Actor.OPERATOR, "192.0.2.1")
 MANUAL, SCHEDULED = Order("manual"), Order("scheduled")
+HOUR = timedelta(hours=1)
 ONE = "02:00:00:00:00:01"
 
 
@@ -33,8 +36,11 @@ class Site:
     def __init__(self, database: Database, directory: Path) -> None:
         self.database = database
         self.moment = START
+        self.up = timedelta(days=1)
         self.shelf = Shelf(directory)
-        self.backups = Backups(database.path, self.shelf, database, clock=lambda: self.moment)
+        self.backups = Backups(
+            database.path, self.shelf, database, clock=lambda: self.moment, up=lambda: self.up
+        )
 
     def set(self, **wanted: str) -> None:
         def change(tx: object) -> None:
@@ -51,8 +57,14 @@ class Site:
     def newest(self) -> StoredEvent:
         return self.database.read(lambda tx: events.listed(tx, Query(limit=1)))[0]
 
+    def change(self) -> None:
+        """A machine comes by."""
+        at = stamp(self.moment)
+        self.database.write(lambda tx: tx.run("UPDATE machines SET last_seen_at = ?", at))
+
     def days(self, count: int, order: Order = SCHEDULED) -> None:
         for _ in range(count):
+            self.change()
             self.backups.create(order, Quiet())
             self.moment += timedelta(days=1)
 
@@ -138,6 +150,48 @@ def test_one_backup_at_a_time(site: Site) -> None:
     assert site.kinds() == []
 
 
+class Waiting(Quiet):
+    """Lets the other one end after so many looks; notes what it is told."""
+
+    def __init__(self, looks: int, ends: Callable[[], object]) -> None:
+        self.looks = looks
+        self.ends = ends
+        self.words: list[str] = []
+
+    def tell(self, step: Step) -> None:
+        self.words.append(step.words)
+
+    def wait(self, _seconds: float) -> None:
+        self.looks -= 1
+        if self.looks == 0:
+            self.ends()
+
+
+def test_another_backup_under_way_is_waited_for_and_named(site: Site) -> None:
+    with pytest.raises(KilledError):  # it has said which one it makes
+        site.backups.create(MANUAL, Ending("copying", KilledError()))
+    with ExitStack() as other:
+        other.enter_context(site.shelf.alone())
+
+        def ends() -> None:
+            site.moment += HOUR
+            other.close()
+
+        teller = Waiting(3, ends)
+        made = site.backups.create(replace(MANUAL, wait_seconds=600.0), teller)
+
+    assert teller.words[:3] == ["waiting for the backup 2026-11-22T03-00-00Z"] * 3
+    assert made.backup.id == "2026-11-22T04-00-00Z", "it is of the moment at which it began"
+
+
+def test_it_is_not_waited_for_without_end(site: Site) -> None:
+    teller = Waiting(0, lambda: None)
+    with site.shelf.alone(), pytest.raises(ConflictError, match="being made"):
+        site.backups.create(replace(MANUAL, wait_seconds=2.0), teller)
+
+    assert len(teller.words) == 8
+
+
 def test_a_cancelled_backup_leaves_nothing_but_its_rows(site: Site) -> None:
     with pytest.raises(CancelledError):
         site.backups.create(MANUAL, Ending("copying", CancelledError("enough")))
@@ -182,6 +236,7 @@ def test_a_failed_run_prunes_nothing(site: Site) -> None:
     site.set(retention_count="1", keep_daily="0", keep_weekly="0", keep_monthly="0")
     site.days(1)
     site.set(retention_count="1")
+    site.change()
     with pytest.raises(StorageError):
         site.backups.create(SCHEDULED, Ending("copying", StorageError("full")))
 
@@ -417,3 +472,108 @@ def test_a_bundle_with_more_behind_it_is_not_that_of_the_database(site: Site) ->
     (problem,) = site.backups.check(done.backup.id).problems
 
     assert "is not what an export" in problem
+
+
+# -- nothing has changed ---------------------------------------------------------------------------
+
+
+def changed(site: Site, sql: str = "UPDATE machines SET hw_lshw = '[2]'") -> None:
+    site.database.write(lambda tx: tx.run(sql))
+
+
+def test_where_nothing_changed_the_last_one_is_read_back_and_none_is_made(site: Site) -> None:
+    first = site.backups.create(SCHEDULED, Quiet())
+    site.moment += timedelta(days=1)
+    again = site.backups.create(SCHEDULED, Quiet())
+
+    assert not again.is_new
+    assert again.backup.id == first.backup.id
+    assert site.shelf.ids() == [first.backup.id]
+    assert again.backup.marks.checked_at == stamp(site.moment), "the proof has moved"
+    known = site.backups.journal.history()
+    assert known.last_success_at == known.unchanged_at == stamp(site.moment)
+    assert "nothing has changed since the backup 2026-11-22T03-00-00Z" in site.newest().summary
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE machines SET hw_lshw = '[2]'",
+        "UPDATE machines SET last_seen_at = '2026-11-22T04:00:00Z'",
+        "INSERT INTO machine_labels (mac, label) SELECT mac, 'x' FROM machines",
+        "INSERT INTO settings (key, value, updated_at) VALUES ('withcache.url', 'x', 'a')",
+        "INSERT INTO bty_instance (key, value) VALUES ('something', '1')",
+        "DELETE FROM machines",
+        "CREATE TABLE more (a)",
+    ],
+)
+def test_any_change_is_a_reason_for_a_new_one(site: Site, sql: str) -> None:
+    site.backups.create(SCHEDULED, Quiet())
+    changed(site, sql)
+    site.moment += timedelta(days=1)
+
+    assert site.backups.create(SCHEDULED, Quiet()).is_new
+
+
+def test_who_asks_for_one_gets_one_and_so_does_who_switched_that_off(site: Site) -> None:
+    site.backups.create(MANUAL, Quiet())
+    site.moment += HOUR
+    assert site.backups.create(MANUAL, Quiet()).is_new
+    site.set(skip_unchanged="no")
+    site.moment += HOUR
+    assert site.backups.create(SCHEDULED, Quiet()).is_new
+
+
+def test_a_last_one_that_has_rotted_is_found_and_a_new_one_is_made(site: Site) -> None:
+    first = site.backups.create(SCHEDULED, Quiet())
+    (first.path / "inventory.json").write_bytes(b"{}")
+    site.moment += timedelta(days=1)
+    again = site.backups.create(SCHEDULED, Quiet())
+
+    assert again.is_new
+    assert site.shelf.find(first.backup.id).marks.problems
+    assert "backup.proof.failed" in site.kinds()
+
+
+def test_what_retention_has_no_say_over_makes_none_needless(site: Site) -> None:
+    """Whoever made it may remove it."""
+    site.backups.create(MANUAL, Quiet())
+    site.moment += HOUR
+
+    assert site.backups.create(SCHEDULED, Quiet()).is_new
+
+
+def test_one_without_the_database_says_nothing_about_changes(site: Site) -> None:
+    site.set(include_state="no")
+    site.backups.create(SCHEDULED, Quiet())
+    site.moment += HOUR
+    site.backups.create(SCHEDULED, Quiet())
+
+    assert len(site.shelf.ids()) == 2
+
+
+# -- clocks ----------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_has_not_been_set_prunes_nothing(site: Site) -> None:
+    site.set(retention_count="1", keep_daily="0", keep_weekly="0", keep_monthly="0")
+    site.days(2)
+    assert len(site.shelf.ids()) == 1
+    site.moment = datetime(1970, 1, 1, 0, 5, tzinfo=UTC)
+    site.days(2, MANUAL)
+
+    assert len(site.shelf.ids()) == 3
+
+
+def test_a_host_that_has_just_started_prunes_nothing_before_its_newest_backup(site: Site) -> None:
+    site.set(retention_count="1", keep_daily="0", keep_weekly="0", keep_monthly="0")
+    site.days(1)
+    site.moment += timedelta(days=5)
+    site.days(1, MANUAL)  # the newest, and it has moved no slot
+    site.moment, site.up = START + timedelta(days=2), timedelta(minutes=5)
+    site.days(1)
+    assert len(site.shelf.ids()) == 3
+    site.moment, site.up = START + timedelta(days=3), timedelta(hours=2)
+    site.days(1)
+
+    assert len(site.shelf.ids()) == 2, "in the end the clock of the host is taken for true"

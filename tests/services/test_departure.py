@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -257,11 +258,64 @@ def _killed(*_arguments: object, **_more: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_mark_that_cannot_be_looked_for_counts_as_one(tmp_path: Path) -> None:
+def test_a_mark_that_cannot_be_read_counts_as_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     assert move_mark.get(tmp_path) is None
     assert move_mark.get(tmp_path / "file") == Mark("")
+    (tmp_path / MARK_FILE).symlink_to("nowhere")
+    assert move_mark.get(tmp_path) == Mark("")
+
+
+@contextmanager
+def ill(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The disk does not say whether there is a mark."""
+
+    def lstat(_path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "lstat", lstat)
+        yield
+
+
+@pytest.mark.parametrize("has_moved", [False, True])
+def test_while_the_disk_does_not_say_a_server_goes_on_as_it_was(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    has_moved: bool,
+) -> None:
+    path = make_state(tmp_path / "s")
+    with Database(path) as database:
+        departure = Departure(database, path.parent, BootTree(tmp_path / "b"), tmp_path / "c")
+        if has_moved:
+            move_mark.put(path.parent, Mark(TO))
+        before = departure.refusal()
+        with ill(monkeypatch):
+            assert departure.refusal() == before
+            assert departure.refusal() == before
+        assert bool(before) is has_moved
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        move_mark.put(path.parent, Mark(TO))
+        assert departure.mark() == Mark(TO), "it looks again"
+
+
+def test_one_that_has_just_moved_knows_it_though_the_disk_falls_silent(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.departure.move(site.leave(), ip=None)
+    with ill(monkeypatch):
+        assert TO in site.departure.refusal()
+
+
+def test_at_a_start_it_must_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_state(tmp_path / "s")
+    with Database(path) as database, ill(monkeypatch):
+        with pytest.raises(StorageError, match="whether this appliance has moved cannot be seen"):
+            Departure(database, path.parent, BootTree(tmp_path / "b"), tmp_path / "c")
+        assert "cannot be seen" in move_mark.refused(path.parent), "no command changes anything"
 
 
 def test_a_boot_directory_that_cannot_be_listed_is_not_an_empty_one(

@@ -519,6 +519,28 @@ def test_each_port_is_ours_or_free_or_somebody_elses(
         assert sentence.startswith(start)
 
 
+def test_a_page_does_not_look_for_holders_of_ports_each_time(
+    monkeypatch: pytest.MonkeyPatch, config: Config
+) -> None:
+    looks: list[int] = []
+
+    def looked(_protocol: Protocol, port: int) -> None:
+        looks.append(port)
+
+    monkeypatch.setattr(doctor_network, "holder", looked)
+    now = [1000.0]
+    asked = doctor.Doctor(premises(config), steady=lambda: now[0])
+
+    first = asked.cheap_findings()
+    assert asked.cheap_findings() == first
+    assert looks == [69, 67, 4011]
+    now[0] += 31
+    asked.cheap_findings()
+    assert len(looks) == 6
+    asked.findings()
+    assert len(looks) == 9, "who asks the doctor gets a fresh look"
+
+
 def test_who_has_a_port_is_found_by_name() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
         own.bind(("127.0.0.1", 0))

@@ -22,7 +22,7 @@ from bty_app.cli.main import main
 from bty_app.domain.replication import LOCAL_DIRECTORY, Replica, check_target, configuration
 from bty_app.domain.restoring import Wanted
 from bty_app.errors import ConflictError, InvalidInputError, UnavailableError
-from bty_app.services.backup_files import back_up_before_rotation
+from bty_app.services.backup_before import back_up_before_rotation
 from bty_app.services.verify import verify_archive
 from bty_app.store import hardware, settings
 from bty_app.store.database import Database

@@ -276,8 +276,12 @@ MANY = 500
 
 @pytest.fixture
 def damaged(quick_dir: Path) -> Path:
+    """A damaged database of the original."""
+    return make_damaged(quick_dir / "damaged.bak")
+
+
+def make_damaged(path: Path) -> Path:
     """500 machines of the original, and noise over every twentieth page or so."""
-    path = quick_dir / "damaged.bak"
     make_original(path, version="0.65.18")
     connection = apsw.Connection(str(path))
     trees = [json.dumps({"pad": "x" * size}) for size in (4500, 4500, 14_000)]

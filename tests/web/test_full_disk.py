@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import html
 import os
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,6 +162,33 @@ def test_with_room_again_it_recovers_by_itself(site: Site) -> None:
     assert site.phase() == "done"
     assert site.kinds()[-1] == "machine.flashed"
     assert commands(site.contact()) == disk()
+
+
+def test_the_dashboard_shows_illness_and_recovery_to_who_only_looks_on(site: Site) -> None:
+    """As the page's own script asks: with the revision that it has."""
+    told = "MiB free under"
+
+    def asked(shown: str) -> str:
+        """What is shown after one more question; pages share a part for up to a second."""
+        found = re.search(r'hx-get="([^"]+)"', shown)
+        assert found is not None
+        answer = site.operate("GET", html.unescape(found[1]))
+        assert answer.status_code in (200, 204)
+        return str(answer.text) if answer.status_code == 200 else shown
+
+    def followed(shown: str, *, until_told: bool) -> str:
+        site.clock.forward(6)
+        deadline = time.monotonic() + 10
+        while (told in shown) is not until_told:
+            assert time.monotonic() < deadline
+            shown = asked(shown)
+        return shown
+
+    well = str(site.operate("GET", "/ui/dashboard").text)
+    assert asked(well) == well, "nothing new"
+    with full(site):
+        ill = followed(well, until_told=True)
+    followed(ill, until_told=False)
 
 
 def test_machines_are_discovered_again_once_there_is_room(site: Site) -> None:

@@ -26,6 +26,27 @@ def test_every_page_says_it_and_a_person_can_still_log_in(moved: Site) -> None:
         assert f"This appliance has moved to {TO}" in answer.text, page
 
 
+def test_a_page_says_where_it_is_and_how_it_comes_back(moved: Site) -> None:
+    move_mark.put(moved.state_dir, Mark(TO, "2026-11-22T20:00:00+00:00", "ab" * 32))
+    banner = moved.operate("GET", "/ui/dashboard", headers={"Accept": "text/html"}).text
+    assert 'href="/ui/moved"' in banner
+    page = moved.operate("GET", "/ui/moved", headers={"Accept": "text/html"}).text
+    for words in (f'href="{TO}"', "2026-11-22", "ab" * 32, "bty migrate --cancel", "Backups"):
+        assert words in page
+    move_mark.remove(moved.state_dir)
+    page = moved.operate("GET", "/ui/moved", headers={"Accept": "text/html"}).text
+    assert "This appliance serves here" in page
+
+
+def test_a_mark_that_says_nothing_makes_no_address(moved: Site) -> None:
+    for content in (b"", b'{"to": "javascript:alert(1)", "at": "x"}'):
+        (moved.state_dir / MARK_FILE).write_bytes(content)
+        answer = moved.operate("GET", "/ui/moved", headers={"Accept": "text/html"})
+        assert answer.status_code == 200
+        assert "javascript" not in answer.text
+        assert "another host" in answer.text
+
+
 def test_a_change_is_refused_with_the_new_address(moved: Site) -> None:
     refused = moved.save(boot_mode="ipxe-exit")
 

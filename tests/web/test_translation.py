@@ -15,6 +15,7 @@ import pytest
 from bty_app import __version__
 from bty_app.config import KEYS
 from bty_app.domain import backups
+from bty_app.domain.backups import TRIGGERS
 from bty_app.domain.boot_stages import STAGE_NAMES, Stage
 from bty_app.domain.bulk_act import ACT_NAMES
 from bty_app.domain.bulk_act import Kind as ActKind
@@ -24,7 +25,6 @@ from bty_app.domain.jobs import State as JobState
 from bty_app.domain.machine import MODE_NAMES, Assignment, BootMode, Phase, Serial, State
 from bty_app.domain.tokens import Scope
 from bty_app.web.ui.account import SCOPES
-from bty_app.web.ui.backups import TRIGGERS
 from bty_app.web.ui.bulk import POLICIES
 from bty_app.web.ui.kind_words import ACTOR_NAMES, KIND_NAMES, actor_words, kind_words
 from bty_app.web.ui.words import PHASE_NAMES, STATE_NAMES, STATE_TONES

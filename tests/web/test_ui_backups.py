@@ -130,6 +130,7 @@ def test_the_archive_is_a_tar_of_the_parts(house: Site) -> None:
 def test_the_schedule_is_previewed_and_saved(house: Site) -> None:
     for day in range(1, 6):
         house.hands.forward(days=1)
+        house.services.settings.change({"bulk.undo_minutes": str(day)}, ip=None)
         back_up(house, f"2026-11-2{day}T08-00-00Z", "scheduled")
     visit = house.visit()
     keep = {"backup.keep_daily": "0", "backup.keep_weekly": "0", "backup.keep_monthly": "0"}

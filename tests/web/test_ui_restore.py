@@ -21,6 +21,7 @@ from bty_app.services.backup_files import BackupPlan, write_backup
 from bty_app.store import machines, rotation
 from tests.fleet_state import BEGIN, OTHER_REF, Fleet, bind, forget, image, setting
 from tests.fleet_state import mac as number
+from tests.services.test_recover import make_damaged
 from tests.web.site import REF, Site, Visit, site
 
 HERE = "/ui/backups/then"
@@ -253,6 +254,38 @@ def test_what_is_picked_is_what_comes_over(upgraded: Site) -> None:
     assert bound(upgraded, 1) is None
     assert visit.get("/ui/recover/state.db").status_code == 404
     assert visit.get("/ui/recover/..%2fstate.db").status_code == 404
+
+
+def test_a_damaged_database_is_salvaged_and_what_is_lost_is_shown_first(house: Site) -> None:
+    state = house.database.path.parent
+    for place in ("state.db.0.65.18.20261122T190718Z.bak", "quarantine/20261122T190718Z/state.db"):
+        (state / place).parent.mkdir(parents=True, exist_ok=True)
+        make_damaged(state / place)
+    visit = house.visit()
+    listing = visit.get("/ui/recover").text
+    assert 'href="/ui/recover/20261122T190718Z?salvage=1"' in listing
+
+    plain = visit.get("/ui/recover/state.db.0.65.18.20261122T190718Z.bak")
+    assert plain.status_code != 200
+    assert "Show what can be salvaged" in plain.text
+    path = "/ui/recover/20261122T190718Z?salvage=1&part=hardware"
+    shown = re.sub(r"\s+", " ", visit.get(path).text)
+
+    assert "What is not listed as read is lost" in shown
+    assert re.search(r"machines: \d+ whole, [\d,]+ in part, .*row ids unreadable", shown)
+    assert "and what is lost" in shown
+    lost = re.findall(r"<li><bdi>([0-9a-f:]{17})</bdi></li>", shown)
+    assert lost
+    assert house.database.read(lambda tx: tx.value("SELECT count(*) FROM machines")) == 0
+    done = confirm(visit, path, part="hardware")
+    assert done.status_code == 303
+    assert done.headers["location"].endswith("done=1&salvage=1")
+    here = house.database.read(
+        lambda tx: {str(row[0]) for row in tx.rows("SELECT mac FROM machines")}
+    )
+    assert len(here) > 400
+    assert not here & set(lost)
+    assert house.visit().get("/ui/recover/20261122T190719Z").status_code == 404
 
 
 def test_scripts_of_administrators_recover(upgraded: Site) -> None:

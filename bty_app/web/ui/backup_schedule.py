@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import falcon
 
-from bty_app.domain.backup_settings import BACKUP, CADENCE, INCLUDE_STATE, WEEKDAY, backup_settings
+from bty_app.domain.backup_settings import (
+    BACKUP,
+    CADENCE,
+    INCLUDE_STATE,
+    SKIP_UNCHANGED,
+    WEEKDAY,
+    backup_settings,
+)
 from bty_app.domain.moments import stamp
 from bty_app.domain.schedule import WEEKDAYS, Cadence, next_slot
 from bty_app.domain.setting import Setting
@@ -24,6 +31,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     ),
     WEEKDAY.key: WEEKDAYS,
     INCLUDE_STATE.key: ("yes", "no"),
+    SKIP_UNCHANGED.key: ("yes", "no"),
 }
 # The fields of the original's form (CONTRACT 3.9).
 _ORIGINAL = {

@@ -10,7 +10,7 @@ import falcon
 
 from bty_app import __version__
 from bty_app.domain.backup_alarm import Alarm
-from bty_app.domain.backups import MANUAL, PRE_RESTORE, PRE_UPGRADE, SCHEDULED
+from bty_app.domain.backups import TRIGGERS
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Query
 from bty_app.domain.moments import stamp
@@ -33,12 +33,6 @@ HERE = "/ui/backups"
 TOPICS = ("jobs", "settings", "events")
 JOBS_SHOWN = 3
 EVENTS_SHOWN = 10
-TRIGGERS = {
-    MANUAL: "by hand",
-    SCHEDULED: "schedule",
-    PRE_UPGRADE: "before an upgrade",
-    PRE_RESTORE: "before a restore",
-}
 DONE = {
     "asked": "The backup is under way.",
     "proof": "The backup is being looked at.",
@@ -88,11 +82,14 @@ class BackupState(LivePart):
         known = self._known
         listed = [job for job in known.jobs.listed() if job.kind in {KIND, PROOF}]
         state = known.schedule.state()
-        good = state.standing.good
+        good, until = state.standing.good, state.standing.good_until
         return {
             "headline": headline(state),
             "good": good,
             "good_at": stamp(good.taken_at) if good and good.taken_at else None,
+            "unchanged_at": stamp(until)
+            if good and until and good.taken_at and until > good.taken_at
+            else None,
             "proven": state.standing.proven,
             "next_at": stamp(state.next_at) if state.next_at else None,
             "drilled_at": stamp(state.drilled_at) if state.drilled_at else None,
@@ -134,6 +131,9 @@ class Row:
 def headline(state: ScheduleState) -> Headline:
     """What to say first."""
     standing = state.standing
+    if state.doubt.sentence:
+        waits = "the schedule waits for it" if state.doubt.holds else "no backup is removed"
+        return Headline(Tone.FAULT, sentence(f"{state.doubt.sentence}: {waits}"))
     if standing.alarm is not Alarm.NONE:
         return Headline(Tone.FAULT, sentence(standing.sentence))
     if standing.proven is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from zlib import crc32
 
 import falcon
 
@@ -89,7 +90,8 @@ class DashboardState(LivePart):
         """The revision of all that is shown, on disk and in memory."""
         known = self._knowledge
         parts = (known.revisions.current(*TOPICS), known.files.stamp(), f"{known.audit.clock():%H}")
-        return "-".join([*parts, *(["x"] if known.health.problems() else [])])
+        ills = "\n".join(known.health.problems())
+        return "-".join([*parts, *([f"{crc32(ills.encode()):x}"] if ills else [])])
 
     def values(self) -> dict[str, object]:
         """What the template shows."""

@@ -49,6 +49,7 @@ KIND_NAMES = {
     Kind.BACKUP_CREATED: "backup made",
     Kind.BACKUP_REQUESTED: "backup asked for",
     Kind.BACKUP_STARTED: "backup begun",
+    Kind.BACKUP_UNCHANGED: "nothing to back up",
     Kind.BACKUP_FAILED: "backup failed",
     Kind.BACKUP_CANCELLED: "backup cancelled",
     Kind.BACKUP_PRUNED: "old backup removed",

@@ -7,7 +7,13 @@ from collections.abc import Callable
 import falcon
 
 from bty_app.domain.recovering import Choice, Part
-from bty_app.errors import BtyError, ConflictError, ValidationError
+from bty_app.errors import (
+    BtyError,
+    ConflictError,
+    InvalidInputError,
+    StorageError,
+    ValidationError,
+)
 from bty_app.services.recover import Reading, Recover
 from bty_app.web.errors import status_of
 from bty_app.web.forms import form_of
@@ -29,8 +35,11 @@ class RecoverList:
         self._recover = recover
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The archives that upgrades have left."""
-        values: dict[str, object] = {"archives": self._recover.archives()}
+        """The archives that upgrades have left, and damaged databases that were set aside."""
+        values: dict[str, object] = {
+            "archives": self._recover.archives(),
+            "damaged": self._recover.damaged(),
+        }
         self._pages.render(req, resp, Answer("recover_list.html", values))
 
 
@@ -44,21 +53,29 @@ class RecoverPage:
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """What would come over of the parts that are picked, with the form that confirms it."""
         choice = choice_of(lambda field: tuple(req.get_param_as_list(field) or ()))
-        self._show(req, resp, name, choice)
+        reading = Reading(salvage=bool(req.get_param("salvage")), limit=SHOWN)
+        try:
+            self._show(req, resp, name, choice, reading)
+        except (InvalidInputError, StorageError) as error:
+            if reading.salvage:
+                raise
+            values: dict[str, object] = {"name": name, "why": error.message}
+            status = status_of(error)
+            self._view.pages.render(req, resp, Answer("recover_damaged.html", values, status))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Carry it over, if that still is what was shown: 303 to the page."""
         form = form_of(req)
         choice = choice_of(form.every)
+        reading = Reading(salvage=bool(form.text("salvage")), limit=SHOWN)
         try:
             path = self._recover.path_of(name)
-            self._recover.apply(
-                path, choice, Reading(limit=SHOWN), by=by_of(req), digest=confirmed(form)
-            )
+            self._recover.apply(path, choice, reading, by=by_of(req), digest=confirmed(form))
         except (ConflictError, ValidationError) as error:
-            self._show(req, resp, name, choice, error)
+            self._show(req, resp, name, choice, reading, error)
             return
-        see_other(resp, f"/ui/recover/{name}?done=1")
+        more = "&salvage=1" if reading.salvage else ""
+        see_other(resp, f"/ui/recover/{name}?done=1{more}")
 
     def _show(
         self,
@@ -66,11 +83,15 @@ class RecoverPage:
         resp: falcon.Response,
         name: str,
         choice: Choice,
+        reading: Reading,
         problem: BtyError | None = None,
     ) -> None:
-        offer = self._recover.preview(self._recover.path_of(name), choice, Reading(limit=SHOWN))
+        offer = self._recover.preview(self._recover.path_of(name), choice, reading)
         values: dict[str, object] = {
+            "name": name,
             "offer": offer,
+            "salvage": reading.salvage,
+            "losses": offer.findings.losses,
             "choice": choice,
             "parts": [
                 (part, TABLES[part.value], offer.findings.counts[part], offer.counts.get(part))
