@@ -239,7 +239,10 @@ class Catalog:
 
     def _at_url(self, image: NewImage) -> CatalogEntry:
         digest = self._digest(image) if image.sha_url else None
-        size = self._http.size(image.src, seconds=HEAD_SECONDS)
+        try:
+            size = self._http.size(image.src, seconds=HEAD_SECONDS)
+        except InvalidInputError as error:
+            raise ValidationError(f"image_url: {error.message}") from error
         return added_entry(image, sha256=digest, size_bytes=size, added_at="")
 
     def _in_registry(self, image: NewImage) -> CatalogEntry:

@@ -12,7 +12,7 @@ import falcon
 import falcon.testing
 import pytest
 import tomli_w
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bty_app.domain.image_source import image_ref
@@ -343,6 +343,7 @@ def test_an_import_without_a_source_is_422(bench: Bench) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.text(max_size=40), st.text(st.sampled_from("ab.:@[]%é/?# \t\n0"), max_size=20))
+@example("", "@%/0")  # a host that no program can be asked for
 def test_no_text_makes_an_internal_error(bench: Bench, text: str, authority: str) -> None:
     for url in (text, f"http://127.0.0.1:1{authority}", f"http://[{authority}"):
         assert bench.delete(url).status_code in (404, 422, 204)
