@@ -177,6 +177,20 @@ class ArtifactsFetch:
         resp.status = 202
 
 
+class ArtifactsCheck:
+    """`/api/v1/artifacts/check`."""
+
+    operations = declared(POST=Operation(answers("The job.", jobs_api.JOB, 202), refuses=(409,)))
+
+    def __init__(self, artifacts: ArtifactJobs) -> None:
+        self._artifacts = artifacts
+
+    def on_post(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Read every file of the installed sets: 202 with the job; its `data` has the damage."""
+        resp.media = jobs_api.as_json(self._artifacts.check())
+        resp.status = 202
+
+
 class ArtifactsRollback:
     """`/api/v1/artifacts/rollback`."""
 

@@ -7,12 +7,12 @@ from dataclasses import asdict
 import falcon
 
 from bty_app.domain.mac import parse_mac
-from bty_app.domain.machine import Phase
+from bty_app.domain.machine import Phase, parse_assignment
 from bty_app.domain.moments import stamp, with_z
 from bty_app.services.machines import Machines, Shown
-from bty_app.web.api.machines import MACHINE, as_json
+from bty_app.web.api.machines import ETAG, MACHINE, UPSERT, as_json, etag_of, saved, set_of
 from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT, MOMENT
-from bty_app.web.operations import Operation, answers, declared
+from bty_app.web.operations import Body, Operation, answers, declared, nothing
 from bty_app.web.records import record
 from bty_app.web.shapes import Flag, Nullable, Text, Whole, words_of
 
@@ -35,17 +35,44 @@ MACHINE_STATE = record(
 )
 
 
+_SAVE = Operation(
+    answers("It is saved.", MACHINE_STATE, ETag=ETAG),
+    body=Body(UPSERT, parse=parse_assignment),
+    refuses=(409, 412),
+)
+
+
 class MachineState:
     """`/api/v1/machines/{mac}`."""
 
-    operations = declared(GET=Operation(answers("The machine.", MACHINE_STATE)))
+    operations = declared(
+        GET=Operation(answers("The machine.", MACHINE_STATE, ETag=ETAG)),
+        PUT=_SAVE,
+        DELETE=Operation(nothing("It is forgotten.")),
+    )
 
     def __init__(self, machines: Machines) -> None:
         self._machines = machines
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """The record, where the machine is in its cycle, and how far a flash is."""
-        resp.media = state_json(self._machines.get(parse_mac(mac)))
+        _send(resp, self._machines.get(parse_mac(mac)))
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Replace what is set, and arm anew; an unknown machine is created. With If-Match, only
+        when it is still set as that ETag says.
+        """
+        _send(resp, saved(self._machines, req, mac, _SAVE.body_of(req)))
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Forget it; 204."""
+        self._machines.forget(parse_mac(mac), ip=req.context.client_ip)
+        resp.status = 204
+
+
+def _send(resp: falcon.Response, shown: Shown) -> None:
+    resp.set_header("ETag", etag_of(set_of(shown)))
+    resp.media = state_json(shown)
 
 
 def state_json(shown: Shown) -> dict[str, object]:
