@@ -27,6 +27,7 @@ from bty_app.domain.reported_disks import Disk, name_of, with_serial
 from bty_app.errors import ValidationError
 
 MAX_EXPIRES_HOURS = 8760
+JOB_KIND = "bulk"
 
 E = TypeVar("E", bound=StrEnum)
 

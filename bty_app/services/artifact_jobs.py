@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
-from bty_app.domain.artifacts import Live
+from bty_app.domain.artifacts import Live, installed_sentence
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.image_source import without_credentials
@@ -190,7 +190,7 @@ class ArtifactJobs:
 
     def _fetched(self, release: Release, teller: Teller) -> Outcome:
         done = self._artifacts.fetch(release, teller)
-        return Outcome(said(done), {"version": done.facts.version})
+        return Outcome(said(done), {"version": done.facts.version, "sentence": said(done)})
 
 
 def _mending_tag(live: Live, *, asked_for: str) -> str | None:
@@ -201,11 +201,4 @@ def _mending_tag(live: Live, *, asked_for: str) -> str | None:
 
 def said(done: Installed) -> str:
     """What an installation did, as a sentence."""
-    return sentence_of(done.facts.version, again=done.again)
-
-
-def sentence_of(version: str, *, again: bool) -> str:
-    """That an installation of this version is done; `again`: it was here before."""
-    if again:
-        return f"the live environment {version} was here already, and is whole"
-    return f"the live environment {version} is installed, and machines boot it"
+    return installed_sentence(done.facts.version, again=done.again)

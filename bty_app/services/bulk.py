@@ -14,6 +14,7 @@ from functools import partial
 
 from bty_app.domain import bulk_events
 from bty_app.domain.bulk import (
+    JOB_KIND,
     Act,
     Kind,
     parse_act,
@@ -35,7 +36,6 @@ from bty_app.store.database import Database, Tx
 SLICE = 200
 PREPARED = 2000  # rows that only name a machine, in one transaction
 KEEP = timedelta(days=7)
-JOB_KIND = "bulk"
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 
 

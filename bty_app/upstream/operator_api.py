@@ -150,8 +150,8 @@ class OperatorApi:
             raise self._refusal(answer)
         return json.loads(answer.body)
 
-    def ended(self, job: Data, teller: Teller) -> str:
-        """Wait until a job has ended, and return what came of it; ^C here ends it there.
+    def ended(self, job: Data, teller: Teller) -> Data:
+        """Wait until a job has ended, and return its data; ^C here ends it there.
 
         Raises:
             BtyError: what it failed with.
@@ -169,7 +169,7 @@ class OperatorApi:
         if job["error"]:
             code = str(job.get("code"))
             raise errors.of_code(code, job["error"]) or BtyError(job["error"])
-        return str(job["result"] or "")
+        return dict(job["data"] or {})
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
