@@ -1,4 +1,4 @@
-"""A command for a server elsewhere: `--on URL`, its token, and whom TLS trusts.
+"""A command for a server elsewhere: `--at URL`, its token, and whom TLS trusts.
 
 It is not called `--server`: that one, without a command, lets a server do with this machine's disk
 what it wants (CONTRACT 2.2), and a misspelled command must never come to mean that.
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from bty_app.errors import BtyError, ConfigError
 
-ON, TOKEN, TOKEN_FILE, CA = "BTY_ON", "BTY_TOKEN", "BTY_TOKEN_FILE", "BTY_CA"
+AT, TOKEN, TOKEN_FILE, CA = "BTY_AT", "BTY_TOKEN", "BTY_TOKEN_FILE", "BTY_CA"
 
 
 class HereOnlyError(BtyError):
@@ -30,19 +30,22 @@ def add_options(parser: argparse.ArgumentParser, *, shown: bool = True) -> None:
         return text if shown else argparse.SUPPRESS
 
     group.add_argument(
-        "--on",
+        "--at",
+        dest="elsewhere_at",
         type=_checked,
         metavar="URL",
-        help=about(f"the server that the command is for, in place of the state here ({ON})"),
+        help=about(f"the server that the command is for, in place of the state here ({AT})"),
     )
     group.add_argument(
         "--token-file",
+        dest="elsewhere_token_file",
         type=Path,
         metavar="FILE",
         help=about(f"a file with an API token of it ({TOKEN_FILE}; {TOKEN} is a token itself)"),
     )
     group.add_argument(
         "--ca",
+        dest="elsewhere_ca",
         type=Path,
         metavar="FILE",
         help=about(f"the authority, in PEM, that alone signs its certificate ({CA})"),
@@ -55,13 +58,13 @@ def chosen(args: argparse.Namespace) -> str:
     Raises:
         ConfigError: the environment has none that can be one.
     """
-    if given := getattr(args, "on", None):
+    if given := getattr(args, "elsewhere_at", None):
         return str(given)
-    told = os.environ.get(ON, "")
+    told = os.environ.get(AT, "")
     try:
         return _checked(told) if told else ""
     except argparse.ArgumentTypeError as error:
-        raise ConfigError(f"{ON}: {error}") from error
+        raise ConfigError(f"{AT}: {error}") from error
 
 
 def _checked(text: str) -> str:

@@ -172,7 +172,7 @@ _EXAMPLES = """examples:
   %(prog)s serve --help               the manual of one command
   %(prog)s --config my.toml show-config
   %(prog)s export /srv/bundle         keep the hardware identity of all machines
-  %(prog)s --on https://rack:8443 machine list   on a server elsewhere, by the token in BTY_TOKEN
+  %(prog)s --at https://rack:8443 machine list   on a server elsewhere, by the token in BTY_TOKEN
   %(prog)s --server URL --mac MAC     as flash --server URL --mac MAC: do what a server wants
 
 exit status: 0 done, 1 failed, 2 wrong usage, 65 bad input, 66 not found, 69 network down,
@@ -258,11 +258,11 @@ def _check_place(name: str, command: Command, arguments: argparse.Namespace) -> 
     """
     if command.over_http:
         return
-    if arguments.on or (command.instead and elsewhere.chosen(arguments)):
+    if arguments.elsewhere_at or (command.instead and elsewhere.chosen(arguments)):
         raise elsewhere.HereOnlyError(
             f"{name} is for this host alone, and not for {elsewhere.chosen(arguments)}"
-            f"{f': {command.instead}' if command.instead else ''}; without --on and"
-            f" {elsewhere.ON} it works here"
+            f"{f': {command.instead}' if command.instead else ''}; without --at and"
+            f" {elsewhere.AT} it works here"
         )
 
 
@@ -319,6 +319,8 @@ def _command_parser(program: str, command: Command) -> argparse.ArgumentParser:
         description=command.help[:1].upper() + command.help[1:] + ".",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        # Its own --token-file takes the place of one that it would only refuse.
+        conflict_handler="error" if command.over_http else "resolve",
     )
     options.add_global_options(parser)
     elsewhere.add_options(parser, shown=command.over_http)

@@ -82,12 +82,12 @@ class There:
             given = {"source": source, "keep": keep}
             found: Report = self._api.send(Call("POST", "/catalog/import", given))
             return found
-        query = {"name": source[:200], "keep": "1" if keep else "0"}
+        query = {"name": Path(source).name[:200], "keep": "1" if keep else "0"}
         headers = {"Content-Type": "application/toml"}
         data = _read(Path(source))
         sent = Call("PUT", "/catalog", query=query, headers=headers, data=data)
         report: Report = self._api.send(sent)
-        return report
+        return {**report, "source": source}  # the server is told its name alone
 
     def diff(self, source: str | None) -> Report:
         found: Report = self._api.get("/catalog/diff", source=self._address(source))

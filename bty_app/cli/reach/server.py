@@ -68,7 +68,7 @@ def only_here(api: OperatorApi, what: str, instead: str) -> HereOnlyError:
 
 
 def _token(args: argparse.Namespace) -> str:
-    file, where = getattr(args, "token_file", None), "--token-file"
+    file, where = getattr(args, "elsewhere_token_file", None), "--token-file"
     text = "" if file else os.environ.get(TOKEN, "")
     if not file and not text:
         file, where = os.environ.get(TOKEN_FILE), TOKEN_FILE
@@ -95,7 +95,7 @@ def _read(path: Path, where: str) -> str:
 
 
 def _authority(args: argparse.Namespace) -> Path | None:
-    given = getattr(args, "ca", None) or os.environ.get(CA)
+    given = getattr(args, "elsewhere_ca", None) or os.environ.get(CA)
     if not given:
         return None
     path = Path(given)
