@@ -172,7 +172,7 @@ _EXAMPLES = """examples:
   %(prog)s serve --help               the manual of one command
   %(prog)s --config my.toml show-config
   %(prog)s export /srv/bundle         keep the hardware identity of all machines
-  %(prog)s --at https://bty.example.com machine list   on a server elsewhere, by the token in BTY_TOKEN
+  %(prog)s --at https://boot.example.com machine list  on a server elsewhere (BTY_TOKEN)
   %(prog)s --server URL --mac MAC     as flash --server URL --mac MAC: do what a server wants
 
 exit status: 0 done, 1 failed, 2 wrong usage, 65 bad input, 66 not found, 69 network down,
