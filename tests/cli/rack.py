@@ -68,6 +68,8 @@ class Rack:
     def _plain(self, text: str) -> str:
         for place in (self.far.database.path.parent, self.here):
             text = text.replace(str(place), "STATE").replace(" (token laptop)", "")
+        # Of a directory, a server is told its name alone.
+        text = text.replace(f'"{self.here.parent}/set"', '"set"')
         for pattern, word in ((_SECRET, "TOKEN"), (_MOMENT, "MOMENT"), (_SIZE, "0")):
             text = pattern.sub(word, text)
         text = _ASKER.sub(lambda found: "" if "token" in found[0] else "null", text)
