@@ -117,6 +117,7 @@ SCRIPTS: dict[str, list[str]] = {
         "catalog fetch --json",
         "catalog diff ORIGIN/none.toml",
     ],
+    "the tokens": ["token list", "token list --json"],
     "tokens": [
         "token create ci --scope operate --expires 90",
         "token create ci2 --json",
