@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class BtyError(Exception):
     """A failure with a sentence that a person can act on."""
@@ -11,6 +13,21 @@ class BtyError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+def of_code(code: str, message: str) -> BtyError | None:
+    """The failure that another copy of this program named by its code; None for one unknown."""
+    kind = next((found for found in _kinds(BtyError) if found.code == code), None)
+    if kind is None:
+        return None
+    return ThrottledError(message, retry_after=0) if kind is ThrottledError else kind(message)
+
+
+def _kinds(kind: type[BtyError]) -> Iterator[type[BtyError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        if below.__module__ == __name__:
+            yield from _kinds(below)
 
 
 class InvalidInputError(BtyError):

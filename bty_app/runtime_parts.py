@@ -278,7 +278,7 @@ def own_program(config: Config) -> OwnProgram:
     package = Path(__file__).parent
     single = next((path for path in package.parents if path.is_file()), None)
     command = [sys.executable, str(single)] if single else [sys.executable, "-m", "bty_app"]
-    paths = {"BTY_PATHS_BACKUP_DIR": str(config.paths.backup_dir)}
+    paths = {"BTY_PATHS_BACKUP_DIR": str(config.paths.backup_dir), "BTY_AT": ""}
     if single is None:
         paths["PYTHONPATH"] = str(package.parent)
     state = str(config.paths.state_dir)

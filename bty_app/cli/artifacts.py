@@ -7,17 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-from bty_app import runtime_parts
-from bty_app.cli.live_state import live_database
+from bty_app.cli.reach import artifacts as reach
+from bty_app.cli.reach.artifacts import ArtifactReach, Data
 from bty_app.cli.telling import Terminal
 from bty_app.config import Config
-from bty_app.domain.artifacts import ARM64
-from bty_app.domain.catalog_events import By
-from bty_app.domain.events import Actor
-from bty_app.services.artifact_jobs import ArtifactState, artifact_state, said
-from bty_app.services.artifacts import Artifacts, Installed
-from bty_app.services.revisions import Revisions
-from bty_app.store.artifact_sets import StoredSet
 
 _EPILOG = """examples:
   bty artifacts list                         what machines boot, and what is installed
@@ -32,7 +25,6 @@ A set is installed as a whole or not at all: each file has to be as the set's ma
 manifest signed where netboot.signing_key is configured. These commands work beside a running
 server. A fetch that was interrupted goes on from there.
 """
-_OPERATOR = By(Actor.OPERATOR, None)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,46 +53,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 0, but of a check that has found something."""
-    with live_database(config.paths.state_dir) as database:
-        settings = runtime_parts.settings_of(config, database, Revisions())
-        artifacts = runtime_parts.artifacts(config, database, settings, runtime_parts.outgoing())
+    with reach.artifacts(args, config) as artifacts:
         match args.act:
             case "list":
-                files = runtime_parts.boot_files(config)
-                _list(artifact_state(artifacts, files, settings), as_json=args.json)
+                _list(artifacts.state(), as_json=args.json)
             case "check":
                 return _check(artifacts, as_json=args.json)
             case "rollback":
-                facts = artifacts.roll_back(_OPERATOR)
-                _tell(facts.version, f"machines boot {facts.version} again", as_json=args.json)
+                version = artifacts.roll_back()
+                _tell(version, f"machines boot {version} again", as_json=args.json)
             case _:
                 _install(args, artifacts)
     return 0
 
 
-def _install(args: argparse.Namespace, artifacts: Artifacts) -> None:
+def _install(args: argparse.Namespace, artifacts: ArtifactReach) -> None:
     terminal = Terminal()
     try:
-        done = _installed(args, artifacts, terminal)
+        if args.act == "fetch":
+            done = artifacts.fetch(args.source, args.tag, terminal)
+        else:
+            done = artifacts.install(args.path, terminal)
     finally:
         terminal.done()
-    _tell(done.facts.version, said(done), as_json=args.json)
+    _tell(*done, as_json=args.json)
 
 
-def _installed(args: argparse.Namespace, artifacts: Artifacts, terminal: Terminal) -> Installed:
-    if args.act == "fetch":
-        release = artifacts.release(args.source, args.tag)
-        return artifacts.fetch(release, terminal, _OPERATOR)
-    path: Path = args.path
-    if path.is_dir():
-        return artifacts.install_directory(path.resolve(), terminal, _OPERATOR)
-    return artifacts.install_file(path, terminal, _OPERATOR)
-
-
-def _check(artifacts: Artifacts, *, as_json: bool) -> int:
+def _check(artifacts: ArtifactReach, *, as_json: bool) -> int:
     terminal = Terminal()
     try:
-        found = artifacts.damage(terminal)
+        found = artifacts.check(terminal)
     finally:
         terminal.done()
     if as_json:
@@ -111,31 +93,40 @@ def _check(artifacts: Artifacts, *, as_json: bool) -> int:
     return 1 if any(found.values()) else 0
 
 
-def _list(state: ArtifactState, *, as_json: bool) -> None:
+def _list(state: Data, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(state.as_json(), indent=2) + "\n")
+        sys.stdout.write(json.dumps(state, indent=2) + "\n")
         return
-    live = state.live
-    sys.stdout.write(f"live environment: {live.not_ready or live.differs or live.version}\n")
-    arm64 = live.arm64
-    told = arm64.not_ready or arm64.differs or arm64.version if arm64 else "none"
-    sys.stdout.write(f"for arm64: {told}\n")
-    for stored in state.sets:
+    live = state["live_environment"]
+    sys.stdout.write(
+        f"live environment: {live['not_ready'] or live['differs'] or live['version']}\n"
+    )
+    sys.stdout.write(f"for arm64: {_arm64(live)}\n")
+    for stored in state["sets"]:
         sys.stdout.write(f"{_row(stored, state)}\n")
-    for version in state.by_hand:
+    for version in state["by_hand"]:
         sys.stdout.write(f"{version}  put into boot/ by hand\n")
-    for program in state.programs:
-        sys.stdout.write(f"{program.name:22} {program.place or 'missing':8} {program.use}\n")
+    for program in state["boot_programs"]:
+        place = program["place"] or "missing"
+        sys.stdout.write(f"{program['name']:22} {place:8} {program['use']}\n")
 
 
-def _row(stored: StoredSet, state: ArtifactState) -> str:
-    use = {state.current: "current", state.previous: "previous"}.get(stored.id, "unused")
-    facts = stored.facts
-    about = f"{facts.size_bytes / 2**20:.1f} MiB, from {facts.source}" if facts else ""
-    live = f", {facts.live}" if facts and ARM64 in facts.architectures else ""
-    signed = f", signed by {facts.signed_by}" if facts and facts.signed_by else ""
-    damage = f"  DAMAGED: {'; '.join(stored.damage)}" if stored.damage else ""
-    return f"{stored.id}  {use:8} {about}{live}{signed}{damage}"
+def _arm64(live: Data) -> str:
+    found = live["arm64"]
+    return str(found["not_ready"] or found["differs"] or found["version"]) if found else "none"
+
+
+def _row(stored: Data, state: Data) -> str:
+    uses = {state["current"]: "current", state["previous"]: "previous"}
+    use, facts = uses.get(stored["id"], "unused"), stored["facts"]
+    about = signed = ""
+    if facts:
+        about = f"{sum(facts['sizes'].values()) / 2**20:.1f} MiB, from {facts['source']}"
+        if facts["live"] != facts["version"]:
+            about += f", {facts['live']}"
+        signed = f", signed by {facts['signed_by']}" if facts["signed_by"] else ""
+    damage = f"  DAMAGED: {'; '.join(stored['damage'])}" if stored["damage"] else ""
+    return f"{stored['id']}  {use:8} {about}{signed}{damage}"
 
 
 def _tell(version: str, sentence: str, *, as_json: bool) -> None:

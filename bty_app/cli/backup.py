@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from bty_app.cli.backup_parts import backups_of
-from bty_app.cli.child import as_child
+from bty_app.cli import elsewhere
+from bty_app.cli.reach import backups as reach
+from bty_app.cli.reach.backups import BackupReach, Data
 from bty_app.cli.telling import Terminal
 from bty_app.config import Config
 from bty_app.domain.backups import MANUAL, SCHEDULED
 from bty_app.domain.jobs import Teller
 from bty_app.domain.rotation import counted
-from bty_app.services.backup_data import backup_data
-from bty_app.services.backups import Created, Order
 
 WAIT_SECONDS = 600.0
 _EPILOG = """examples:
@@ -62,6 +62,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Make the backup and say what is in it; the exit status is 0."""
+    if args.child:
+        return _for_the_server(args, config)
+    if args.directory and (url := elsewhere.chosen(args)):
+        raise elsewhere.HereOnlyError(
+            f"{url} keeps its backups where it is configured: leave {args.directory} out, and copy"
+            " one by GET /api/v1/backups/NAME/archive.tar"
+        )
+    wait = 0.0 if args.no_wait else WAIT_SECONDS
+    terminal = Terminal()
+    try:
+        with _backups(args, config) as backups:
+            done = backups.create(terminal, bundle_alone=args.no_state, wait_seconds=wait)
+    finally:
+        terminal.done()
+    for reason in done["skipped"]:
+        sys.stderr.write(f"left out of the bundle: {reason}\n")
+    sys.stdout.write(json.dumps(done) + "\n" if args.json else _as_text(done))
+    return 0
+
+
+def _backups(args: argparse.Namespace, config: Config) -> AbstractContextManager[BackupReach]:
+    if not args.directory:
+        return reach.backups(args, config)
+    from bty_app.cli.here import backups as here
+
+    return here.opened(config, args.directory)
+
+
+def _for_the_server(args: argparse.Namespace, config: Config) -> int:
+    """The other end of `services/own_program.py`."""
+    from bty_app.cli.child import as_child
+    from bty_app.cli.here import backups as here
+    from bty_app.services.backups import Order
+
     order = Order(
         args.trigger,
         args.id,
@@ -69,29 +103,14 @@ def run(args: argparse.Namespace, config: Config) -> int:
         wait_seconds=0.0 if args.no_wait else WAIT_SECONDS,
     )
 
-    def made(teller: Teller) -> Created:
-        with backups_of(config, args.directory) as backups:
-            return backups.create(order, teller)
+    def made(teller: Teller) -> dict[str, object]:
+        with here.opened(config, args.directory) as backups:
+            return backups.ordered(order, teller)
 
-    if args.child:
-        return as_child(lambda teller: _as_data(made(teller)))
-    terminal = Terminal()
-    try:
-        done = made(terminal)
-    finally:
-        terminal.done()
-    for reason in done.skipped:
-        sys.stderr.write(f"left out of the bundle: {reason}\n")
-    sys.stdout.write(json.dumps(_as_data(done)) + "\n" if args.json else _as_text(done))
-    return 0
+    return as_child(made)
 
 
-def _as_data(done: Created) -> dict[str, object]:
-    more = {"skipped": list(done.skipped), "pruned": list(done.pruned), "is_new": done.is_new}
-    return backup_data(done.backup, done.path) | more
-
-
-def _as_text(done: Created) -> str:
-    machines = counted(done.backup.manifest.machines or 0)
-    pruned = f"; removed: {', '.join(done.pruned)}" if done.pruned else ""
-    return f"{done.path}: {machines}, {done.backup.size:,} bytes, read back{pruned}\n"
+def _as_text(done: Data) -> str:
+    machines = counted(done["machines"] or 0)
+    pruned = f"; removed: {', '.join(done['pruned'])}" if done["pruned"] else ""
+    return f"{done['path']}: {machines}, {done['bytes']:,} bytes, read back{pruned}\n"

@@ -6,14 +6,11 @@ import argparse
 import json
 import sys
 
-from bty_app.cli.backup_parts import backups_of
+from bty_app.cli.reach import backups as reach
+from bty_app.cli.reach.backups import BackupReach, Data
 from bty_app.cli.tables import table
 from bty_app.config import Config
 from bty_app.domain.backups import TRIGGERS
-from bty_app.domain.catalog_events import By
-from bty_app.domain.events import Actor
-from bty_app.services.backup_data import backup_data
-from bty_app.services.backups import Backups, Listed
 
 _EPILOG = """examples:
   bty backups list                          what there is, what proves it, and why each one stays
@@ -22,7 +19,6 @@ _EPILOG = """examples:
   bty backups unpin 2026-05-24T08-00-00Z
   bty backups remove 2026-05-24T08-00-00Z   for good
 """
-_OPERATOR = By(Actor.OPERATOR, None)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,53 +40,45 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 0."""
-    with backups_of(config) as backups:
+    with reach.backups(args, config) as backups:
         match args.act:
             case "list":
                 _list(backups, as_json=args.json)
                 return 0
             case "pin" | "unpin":
-                found = backups.pin(args.id, _OPERATOR, is_pinned=args.act == "pin")
+                data = backups.pin(args.id, is_pinned=args.act == "pin")
                 said = f"{args.id} is {'' if args.act == 'pin' else 'not '}pinned"
             case "remove":
-                found = backups.remove(args.id, _OPERATOR)
-                said = f"{args.id} is removed: {found.size:,} bytes"
+                data = backups.remove(args.id)
+                said = f"{args.id} is removed: {data['bytes']:,} bytes"
             case _:
-                found, said = backups.shelf.find(args.id), ""
-    data = backup_data(found, backups.shelf.path(found.id))
+                data, said = backups.find(args.id), ""
     if args.json:
         sys.stdout.write(json.dumps(data) + "\n")
     else:
-        sys.stdout.write(f"{said}\n" if said else _shown(data))
+        sys.stdout.write(f"{said}\n" if said else _shown(dict(data)))
     return 0
 
 
-def _list(backups: Backups, *, as_json: bool) -> None:
-    listed = backups.listed()
+def _list(backups: BackupReach, *, as_json: bool) -> None:
+    rows = backups.every()
     if as_json:
-        rows = [
-            backup_data(row.backup, backups.shelf.path(row.backup.id))
-            | {"stays": row.stays, "reason": row.reason}
-            for row in listed
-        ]
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
-    elif listed:
+    elif rows:
         head = ("backup", "trigger", "MiB", "machines", "proven", "kept because it is")
-        sys.stdout.write(table([head, *map(_row, listed)]))
+        sys.stdout.write(table([head, *map(_row, rows)]))
     else:
-        sys.stderr.write(f"no backup in {backups.shelf.directory}: `bty backup` makes one\n")
+        sys.stderr.write(f"no backup in {backups.place}: `bty backup` makes one\n")
 
 
-def _row(row: Listed) -> tuple[str, ...]:
-    item = row.backup
-    machines = item.manifest.machines
+def _row(row: Data) -> tuple[str, ...]:
     return (
-        item.id,
-        TRIGGERS.get(item.manifest.trigger, item.manifest.trigger or "-"),
-        f"{item.size / 2**20:.1f}",
-        "-" if machines is None else str(machines),
-        "DAMAGED" if item.marks.problems else (item.marks.proven_at or "never")[:16],
-        row.reason if row.stays else f"(goes next: {row.reason})",
+        row["id"],
+        TRIGGERS.get(row["trigger"], row["trigger"] or "-"),
+        f"{row['bytes'] / 2**20:.1f}",
+        "-" if row["machines"] is None else str(row["machines"]),
+        "DAMAGED" if row["problems"] else (row["proven_at"] or "never")[:16],
+        row["reason"] if row["stays"] else f"(goes next: {row['reason']})",
     )
 
 

@@ -1,4 +1,4 @@
-"""`catalog`: list, import, add and remove images, beside a running server or without one."""
+"""`catalog`: list, import, add and remove images, beside a running server, without, or on one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bty_app import runtime_parts
 from bty_app.cli import catalog_check, catalog_upstream
-from bty_app.cli.live_state import live_database
+from bty_app.cli.reach import catalog as reach
+from bty_app.cli.reach.catalog import CatalogReach, Report
 from bty_app.cli.tables import table
 from bty_app.config import Config
 from bty_app.domain.catalog import CatalogEntry
-from bty_app.domain.catalog_events import import_report, shown
 from bty_app.domain.image_source import without_credentials
-from bty_app.services.catalog import Catalog
-from bty_app.services.catalog_imports import CatalogImports
-from bty_app.services.image_warming import Order, Warming
-from bty_app.services.revisions import Revisions
 
 _EPILOG = """examples:
   bty catalog list
@@ -68,55 +63,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 0, but of a check that has found something."""
-    with live_database(config.paths.state_dir) as database:
-        http = runtime_parts.outgoing()
-        registry = runtime_parts.registry(config, http)
-        images = Catalog(database, http, registry, Revisions())
+    with reach.catalog(args, config) as images:
         if args.act in catalog_upstream.ACTS:
-            upstream = runtime_parts.catalog_upstream(config, database, Revisions(), http)
-            catalog_upstream.run(args, upstream)
-        elif args.act == "import":
-            place = config.paths.catalog_file
-            _import(args, CatalogImports(database, http, registry, catalog_file=place))
+            catalog_upstream.run(args, images)
         elif args.act == "check":
-            return catalog_check.run(args, images, runtime_parts.catalog_checks(config, http))
-        elif args.act == "warm":
-            _warm(args, images, runtime_parts.warming(config, database, Revisions(), http))
+            return catalog_check.run(args, images)
         else:
             _act(args, images)
     return 0
 
 
-def _act(args: argparse.Namespace, catalog: Catalog) -> None:
-    if args.act == "list":
-        entries = catalog.entries()
-        sys.stdout.write(_as_json(entries) if args.json else _as_table(entries))
-    elif args.act == "add":
-        entry = catalog.add(args.url, sha_url=args.sha_url, ref=args.ref, ip=None)
-        sys.stdout.write(f"{entry.bty_image_ref}\n")
-        _say(f"added {entry.name}" + ("" if entry.disk_image_sha else ", without a digest"))
-    else:
-        _say(f"removed {catalog.remove(args.image, ip=None).name}")
+def _act(args: argparse.Namespace, catalog: CatalogReach) -> None:
+    match args.act:
+        case "list":
+            # The place in the database is known there alone: this order is the same everywhere.
+            entries = sorted(catalog.entries(), key=lambda e: (e.added_at, e.name, e.bty_image_ref))
+            sys.stdout.write(_as_json(entries) if args.json else _as_table(entries))
+        case "import":
+            _import(args, catalog.take_in(args.source, keep=args.keep))
+        case "warm":
+            url = catalog.warm(args.image, force=args.force, tell=_say)
+            sys.stdout.write(f"{url}\n")
+        case "add":
+            entry = catalog.add(args.url, sha_url=args.sha_url, ref=args.ref)
+            sys.stdout.write(f"{entry.bty_image_ref}\n")
+            _say(f"added {entry.name}" + ("" if entry.disk_image_sha else ", without a digest"))
+        case _:
+            _say(f"removed {catalog.remove(args.image).name}")
 
 
-def _warm(args: argparse.Namespace, catalog: Catalog, warming: Warming) -> None:
-    held = warming.warm(catalog.find(args.image), Order(force=args.force), _say)
-    sys.stdout.write(f"{held.url}\n")
-
-
-def _import(args: argparse.Namespace, imports: CatalogImports) -> None:
-    done = imports.import_from(args.source, ip=None, keep=args.keep)
-    report = import_report(done.source, done.merge)
+def _import(args: argparse.Namespace, report: Report) -> None:
     if args.json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
         return
     _say(f"{report['imported']} new, {report['updated']} changed, {report['skipped']} unchanged")
-    for update in done.merge.updated:
-        for change in update.changes:
-            old, new = shown(change.old), shown(change.new)
-            _say(f"{update.entry.name}: {change.field} was {old}, is {new}")
-    for repeated in done.merge.repeated:
-        _say(f"{repeated.name}: skipped, the same image as {repeated.first_name}")
+    for line in catalog_upstream.changed(report):
+        _say(line)
+    for repeated in report["errors"]:
+        _say(f"{repeated['name']}: skipped, {repeated['error']}")
 
 
 def _say(sentence: str) -> None:

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from bty_app.cli.reach.catalog import CatalogReach
 from bty_app.domain.catalog import CatalogEntry
+from bty_app.domain.origin_report import Checked
 from bty_app.errors import InvalidInputError
-from bty_app.services.catalog import Catalog
-from bty_app.services.catalog_checks import CatalogChecks, Checked
 
 
 def configure(acts: Any) -> None:
@@ -24,12 +24,12 @@ def configure(acts: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the results as a JSON array")
 
 
-def run(args: argparse.Namespace, catalog: Catalog, checks: CatalogChecks) -> int:
+def run(args: argparse.Namespace, catalog: CatalogReach) -> int:
     """Check; 0 when all is well, 1 when an origin does not answer or has something else."""
     entries = _wanted(args, catalog)
     done = []
     for entry in entries:
-        found = checks.check(entry)
+        found = catalog.check(entry)
         done.append(found)
         if not args.json:
             _tell(found)
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, catalog: Catalog, checks: CatalogChecks) -> in
     return 0 if all(found.is_good for found in done) else 1
 
 
-def _wanted(args: argparse.Namespace, catalog: Catalog) -> Iterable[CatalogEntry]:
+def _wanted(args: argparse.Namespace, catalog: CatalogReach) -> Iterable[CatalogEntry]:
     if args.all == (args.image is not None):
         raise InvalidInputError("name an image to check, or give --all")
     return catalog.entries() if args.all else [catalog.find(args.image)]

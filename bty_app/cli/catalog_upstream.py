@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-from bty_app.domain.catalog_diff import CatalogDiff, Gone
-from bty_app.domain.catalog_events import diff_report, shown
-from bty_app.services.catalog_upstream import CatalogUpstream
+from bty_app.cli.reach.catalog import CatalogReach, Report
+from bty_app.domain.catalog_events import shown
 
 ACTS = ("diff", "fetch")
 
@@ -40,12 +40,12 @@ def configure(acts: Any) -> None:
             )
 
 
-def run(args: argparse.Namespace, upstream: CatalogUpstream) -> None:
+def run(args: argparse.Namespace, catalog: CatalogReach) -> None:
     """Do one act."""
     if args.act == "diff":
-        _show(upstream.diff(args.source), as_json=args.json)
+        _show(catalog.diff(args.source), as_json=args.json)
         return
-    taken = upstream.take(args.source, ip=None, allow_shrink=args.allow_shrink, force=args.force)
+    taken = catalog.fetch(args.source, allow_shrink=args.allow_shrink, force=args.force)
     if taken is not None:
         _show(taken, as_json=args.json)
     elif args.json:
@@ -54,24 +54,36 @@ def run(args: argparse.Namespace, upstream: CatalogUpstream) -> None:
         sys.stderr.write("upstream has the catalog that was taken last: nothing to do\n")
 
 
-def _show(found: CatalogDiff, *, as_json: bool) -> None:
+def changed(report: Report) -> Iterator[str]:
+    """A line for each image that is another now."""
+    for row in report["changes"]:
+        told = (
+            f"{field} was {_value(change['old'])}, is {_value(change['new'])}"
+            for field, change in row["changed"].items()
+        )
+        yield f"{row['name']}: {'; '.join(told)}"
+
+
+def _show(report: Report, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(diff_report(found), indent=2) + "\n")
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
         return
-    lines = [f"+ {entry.name}" for entry in found.merge.added]
-    for update in found.merge.updated:
-        told = (f"{c.field} was {shown(c.old)}, is {shown(c.new)}" for c in update.changes)
-        lines.append(f"~ {update.entry.name}: {'; '.join(told)}")
-    lines += [f"- {entry.name}" for entry in found.removed]
+    lines = [f"+ {name}" for name in report["added"]]
+    lines += [f"~ {line}" for line in changed(report)]
+    lines += [f"- {name}" for name in report["removed"]]
     lines += [
-        f"! {gone.entry.name}: gone upstream, kept for {gone.bound} machine(s): {_macs(gone)}"
-        for gone in found.kept
+        f"! {gone['name']}: gone upstream, kept for {gone['machines']} machine(s): {_macs(gone)}"
+        for gone in report["kept"]
     ]
-    lines += [f"  {entry.name}: listed again" for entry in found.returned]
+    lines += [f"  {name}: listed again" for name in report["returned"]]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stderr.write(f"{found.source}: {found.merge.kept} unchanged\n")
+    sys.stderr.write(f"{report['source']}: {report['skipped']} unchanged\n")
 
 
-def _macs(gone: Gone) -> str:
-    more = gone.bound - len(gone.machines)
-    return ", ".join(gone.machines) + (f" and {more} more" if more > 0 else "")
+def _value(value: Any) -> str:
+    return shown(tuple(value) if isinstance(value, list) else value)
+
+
+def _macs(gone: Report) -> str:
+    more = gone["machines"] - len(gone["macs"])
+    return ", ".join(gone["macs"]) + (f" and {more} more" if more > 0 else "")

@@ -8,14 +8,13 @@ import sys
 from collections.abc import Callable
 
 from bty_app.cli import machine_act
-from bty_app.cli.live_state import live_database
+from bty_app.cli.reach import machines as reach
+from bty_app.cli.reach.machines import Data, MachineReach, Seen
 from bty_app.config import Config
 from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import parse_mac
-from bty_app.domain.machine import BootMode, as_fields, assigned, parse_assignment
+from bty_app.domain.machine import BootMode
 from bty_app.errors import NotFoundError, ValidationError
-from bty_app.services.machines import Machines, Shown
-from bty_app.web.api.machines import as_json
 
 _EPILOG = """examples:
   bty machine list                                    one line a machine
@@ -35,6 +34,10 @@ else saves in the same moment, nothing is changed (75). These commands work besi
 """
 _NONE = "none"
 _SITE = "site"
+_SET = (
+    *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"),
+    *("flash_wipe", "flash_verify"),  # where it is not as the site has it
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do the act; the exit status is 0."""
-    acts: dict[str, Callable[[Machines, argparse.Namespace], None]] = {
+    acts: dict[str, Callable[[MachineReach, argparse.Namespace], None]] = {
         "list": _list,
         "show": _show,
         "set": _set,
@@ -89,51 +92,48 @@ def run(args: argparse.Namespace, config: Config) -> int:
         "mode": _mode,
         "label": _label,
         "forget": _forget,
+        "act": machine_act.act,
+        "undo": machine_act.undo,
     }
-    with live_database(config.paths.state_dir) as database:
-        if args.act in {"act", "undo"}:
-            machine_act.run(database, args, config)
-            return 0
-        acts[args.act](Machines(database), args)
+    with reach.machines(args, config) as machines:
+        acts[args.act](machines, args)
     return 0
 
 
-def _list(machines: Machines, args: argparse.Namespace) -> None:
+def _list(machines: MachineReach, args: argparse.Namespace) -> None:
     if args.json:
         before = "["
-        for shown in machines.every():
-            sys.stdout.write(f"{before}{json.dumps(as_json(shown))}")
+        for data in machines.every():
+            sys.stdout.write(f"{before}{json.dumps(data)}")
             before = ",\n "
         sys.stdout.write("[]\n" if before == "[" else "]\n")
         return
-    for shown in machines.every():
-        machine = shown.machine
+    for data in machines.every():
         columns = (
-            machine.mac,
-            machine.boot_mode.value,
-            machine.phase.value,
-            machine.last_seen_ip or "-",
-            ",".join(shown.labels) or "-",
+            data["mac"],
+            data["boot_mode"],
+            data["phase"],
+            data["last_seen_ip"] or "-",
+            ",".join(data["labels"]) or "-",
         )
         sys.stdout.write("  ".join(columns) + "\n")
 
 
-def _show(machines: Machines, args: argparse.Namespace) -> None:
-    _tell(machines.get(parse_mac(args.mac)), as_one_value=args.json)
+def _show(machines: MachineReach, args: argparse.Namespace) -> None:
+    _tell(machines.get(parse_mac(args.mac)).data, as_one_value=args.json)
 
 
-def _set(machines: Machines, args: argparse.Namespace) -> None:
+def _set(machines: MachineReach, args: argparse.Namespace) -> None:
     mac = parse_mac(args.mac)
     try:
-        shown = machines.get(mac)
+        seen = machines.get(mac)
     except NotFoundError:
-        saved = machines.save(mac, parse_assignment(_changes(args)), ip=None)
-        _tell(saved, as_one_value=args.json)
+        _tell(machines.save(mac, _changes(args), None), as_one_value=args.json)
         return
-    _save(machines, shown, _changes(args), args)
+    _save(machines, seen, _changes(args), args)
 
 
-def _assign(machines: Machines, args: argparse.Namespace) -> None:
+def _assign(machines: MachineReach, args: argparse.Namespace) -> None:
     given = {
         "bty_image_ref": args.image,
         "target_disk_serial": args.serial,
@@ -143,28 +143,28 @@ def _assign(machines: Machines, args: argparse.Namespace) -> None:
     _save(machines, machines.get(parse_mac(args.mac)), changes, args)
 
 
-def _mode(machines: Machines, args: argparse.Namespace) -> None:
+def _mode(machines: MachineReach, args: argparse.Namespace) -> None:
     _save(machines, machines.get(parse_mac(args.mac)), {"boot_mode": args.mode}, args)
 
 
-def _label(machines: Machines, args: argparse.Namespace) -> None:
+def _label(machines: MachineReach, args: argparse.Namespace) -> None:
     if not args.add and not args.remove:
         raise ValidationError("--add or --remove: name a label")
-    shown = machines.get(parse_mac(args.mac))
-    labels = sorted((set(shown.labels) - set(args.remove)) | set(args.add))
-    if labels == sorted(shown.labels):  # saving what is so already would arm the machine
-        _tell(shown, as_one_value=args.json)
+    seen = machines.get(parse_mac(args.mac))
+    present = seen.data["labels"]
+    labels = sorted((set(present) - set(args.remove)) | set(args.add))
+    if labels == sorted(present):  # saving what is so already would arm the machine
+        _tell(seen.data, as_one_value=args.json)
         return
-    _save(machines, shown, {"labels": labels}, args)
+    _save(machines, seen, {"labels": labels}, args)
 
 
 def _save(
-    machines: Machines, shown: Shown, changes: dict[str, object], args: argparse.Namespace
+    machines: MachineReach, seen: Seen, changes: dict[str, object], args: argparse.Namespace
 ) -> None:
     """Change that of what is set, unless it is set otherwise by now."""
-    seen = assigned(shown.machine, shown.labels)
-    wanted = parse_assignment(as_fields(seen) | changes)
-    _tell(machines.save(shown.machine.mac, wanted, ip=None, seen=seen), as_one_value=args.json)
+    present = {name: seen.data[name] for name in _SET if name in seen.data}
+    _tell(machines.save(seen.data["mac"], present | changes, seen), as_one_value=args.json)
 
 
 def _changes(args: argparse.Namespace) -> dict[str, object]:
@@ -194,17 +194,16 @@ def _given(words: dict[str, object]) -> dict[str, object]:
     return {key: None if value == _NONE else value for key, value in said.items()}
 
 
-def _forget(machines: Machines, args: argparse.Namespace) -> None:
+def _forget(machines: MachineReach, args: argparse.Namespace) -> None:
     mac = parse_mac(args.mac)
-    machines.forget(mac, ip=None)
+    machines.forget(mac)
     sys.stdout.write(f"{mac} is forgotten\n")
 
 
-def _tell(shown: Shown, *, as_one_value: bool) -> None:
+def _tell(data: Data, *, as_one_value: bool) -> None:
     if as_one_value:
-        sys.stdout.write(json.dumps(as_json(shown)) + "\n")
+        sys.stdout.write(json.dumps(data) + "\n")
         return
-    for key, value in as_json(shown).items():
+    for key, value in data.items():
         text = value if isinstance(value, str) else json.dumps(value)
         sys.stdout.write(f"{key:20} {text if value not in (None, []) else '-'}\n")
-    sys.stdout.write(f"{'phase':20} {shown.machine.phase.value}\n")

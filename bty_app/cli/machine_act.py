@@ -8,21 +8,11 @@ import secrets
 import sys
 from typing import Any
 
-from bty_app.config import Config
-from bty_app.domain.bulk_act import AS_THE_SITE, Kind, parse_act
+from bty_app.cli.reach.machines import Data, MachineReach
+from bty_app.domain.bulk_act import AS_THE_SITE, Kind
 from bty_app.domain.disk_policy import Policy
 from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.machine import BootMode
-from bty_app.errors import BtyError
-from bty_app.runtime_parts import settings_of
-from bty_app.services.bulk import Bulk
-from bty_app.services.bulk_work import Sender
-from bty_app.services.jobs import Jobs
-from bty_app.services.machines import Machines
-from bty_app.services.revisions import Revisions
-from bty_app.store.database import Database
-from bty_app.upstream.wake import wake
-from bty_app.web.api.machines_v1 import preview_json, progress_json, selection_of
 
 
 def configure(acts: Any) -> None:
@@ -50,57 +40,36 @@ def configure(acts: Any) -> None:
     undo.add_argument("--json", action="store_true", help="as JSON")
 
 
-def run(database: Database, args: argparse.Namespace, config: Config) -> None:
-    """Show, or do, or undo."""
-    revisions = Revisions()
-    jobs = Jobs(revisions)
-    bulk = Bulk(database, settings_of(config, database, revisions), jobs, Sender(wake))
-    if args.act == "undo":
-        bulk.undo(args.id, ip=None)
-        _finish(jobs)
-        _tell(progress_json(bulk.progress(args.id)), as_json=args.json)
+def act(machines: MachineReach, args: argparse.Namespace) -> None:
+    """Show what it would do, or do it."""
+    order = {
+        "macs": args.mac,
+        "matching": args.matching,
+        "act": args.what,
+        "boot_mode": args.mode,
+        "bty_image_ref": args.image,
+        "target": args.target,
+        "labels": args.label,
+        "expires_hours": args.expires,
+        "flash_wipe": args.wipe,
+        "flash_verify": args.verify,
+    }
+    shown = machines.preview(order)
+    if args.yes:
+        done = machines.confirm(secrets.token_hex(8), order, shown["digest"])
+        _tell(done, as_json=args.json)
         return
-    selection = selection_of({"macs": args.mac, "matching": args.matching}, Machines(database))
-    act = parse_act(
-        {
-            "act": args.what,
-            "boot_mode": args.mode,
-            "bty_image_ref": args.image,
-            "target": args.target,
-            "labels": args.label,
-            "expires_hours": args.expires,
-            "flash_wipe": args.wipe,
-            "flash_verify": args.verify,
-        }
-    )
-    shown = bulk.preview(selection, act)
-    if not args.yes:
-        _tell(preview_json(shown), as_json=args.json)
-        if not args.json:
-            sys.stdout.write("nothing was done: --yes does it\n")
-        return
-    act_id = secrets.token_hex(8)
-    bulk.confirm(act_id, selection, act, shown.digest, ip=None)
-    _finish(jobs)
-    _tell(progress_json(bulk.progress(act_id)), as_json=args.json)
+    _tell(shown, as_json=args.json)
+    if not args.json:
+        sys.stdout.write("nothing was done: --yes does it\n")
 
 
-def _finish(jobs: Jobs) -> None:
-    """Do here what a server would do in the background.
-
-    Raises:
-        BtyError: it failed.
-    """
-    while any(job.is_active for job in jobs.listed()):
-        work = jobs.next()
-        if work is not None:
-            work()
-    for job in jobs.listed():
-        if job.error:
-            raise BtyError(job.error)
+def undo(machines: MachineReach, args: argparse.Namespace) -> None:
+    """Take an act back."""
+    _tell(machines.undo(args.id), as_json=args.json)
 
 
-def _tell(found: dict[str, object], *, as_json: bool) -> None:
+def _tell(found: Data, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
         return

@@ -31,7 +31,7 @@ from types import FrameType
 from typing import NoReturn, Protocol, cast
 
 from bty_app import __version__, config_sources, errors, logs, native
-from bty_app.cli import options
+from bty_app.cli import elsewhere, options
 from bty_app.config import Config, did_you_mean
 
 
@@ -45,41 +45,93 @@ class CommandModule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the table; `serves`: logs at the configured level, others warn only."""
+    """A row of the table; `serves`: logs at the configured level, others warn only.
+
+    `over_http`: it is also for a server elsewhere. `instead`: it is for the state directory of
+    this host alone, and this is how the same is had of a server elsewhere.
+    """
 
     module: str
     help: str
     serves: bool = False
+    over_http: bool = False
+    instead: str = ""
 
 
 COMMANDS: Mapping[str, Command] = {
     "serve": Command("bty_app.cli.serve", "run the server: HTTP, PXE, UI", serves=True),
-    "export": Command("bty_app.cli.export", "write the hardware identity of all machines"),
-    "import": Command("bty_app.cli.import_", "take over the machines of a bundle"),
-    "backup": Command("bty_app.cli.backup", "back up everything, beside a running server or not"),
-    "backups": Command("bty_app.cli.backups", "list, show, pin and remove backups"),
-    "verify": Command("bty_app.cli.verify", "check a backup, a bundle or a database"),
-    "restore": Command("bty_app.cli.restore", "put a backup back, shown row by row first"),
-    "recover": Command("bty_app.cli.recover", "carry over what an old database still holds"),
-    "doctor": Command("bty_app.cli.doctor", "check the installation, each finding with its remedy"),
-    "offsite": Command(
-        "bty_app.cli.offsite", "copy backups elsewhere, list them there, and bring them back"
+    "export": Command(
+        "bty_app.cli.export",
+        "write the hardware identity of all machines",
+        instead="GET /api/v1/backups/NAME/archive.tar has the bundle of a backup",
     ),
-    "machine": Command("bty_app.cli.machine", "list, show, change and forget machines"),
-    "events": Command("bty_app.cli.events", "show the audit log, filtered"),
-    "catalog": Command("bty_app.cli.catalog", "list, import, add and remove images"),
+    "import": Command(
+        "bty_app.cli.import_",
+        "take over the machines of a bundle",
+        instead="run it there, it needs the state directory",
+    ),
+    "backup": Command(
+        "bty_app.cli.backup", "back up everything, beside a running server or not", over_http=True
+    ),
+    "backups": Command("bty_app.cli.backups", "list, show, pin and remove backups", over_http=True),
+    "verify": Command(
+        "bty_app.cli.verify",
+        "check a backup, a bundle or a database",
+        instead="POST /api/v1/backups/NAME/verify reads a backup back",
+    ),
+    "restore": Command(
+        "bty_app.cli.restore",
+        "put a backup back, shown row by row first",
+        instead="run it there while the server is down, or POST /api/v1/backups/NAME/restore",
+    ),
+    "recover": Command(
+        "bty_app.cli.recover",
+        "carry over what an old database still holds",
+        instead="run it there, or POST /api/v1/archives/NAME/recover",
+    ),
+    "doctor": Command(
+        "bty_app.cli.doctor",
+        "check the installation, each finding with its remedy",
+        instead="GET /readyz and the page /ui/doctor tell how it is",
+    ),
+    "offsite": Command(
+        "bty_app.cli.offsite",
+        "copy backups elsewhere, list them there, and bring them back",
+        instead="run it there, or use the page /ui/backups",
+    ),
+    "machine": Command(
+        "bty_app.cli.machine", "list, show, change and forget machines", over_http=True
+    ),
+    "events": Command("bty_app.cli.events", "show the audit log, filtered", over_http=True),
+    "catalog": Command(
+        "bty_app.cli.catalog", "list, import, add and remove images", over_http=True
+    ),
     "artifacts": Command(
-        "bty_app.cli.artifacts", "list, fetch, install and roll back live environments"
+        "bty_app.cli.artifacts",
+        "list, fetch, install and roll back live environments",
+        over_http=True,
     ),
     "demo": Command("bty_app.cli.demo", "show it all in a virtual machine of this host"),
     "live": Command("bty_app.cli.live", "build the live environment that machines boot"),
-    "settings": Command("bty_app.cli.settings", "list and change what a running server takes up"),
-    "token": Command("bty_app.cli.token", "create, list and revoke the API tokens of scripts"),
-    "webhook": Command("bty_app.cli.webhook", "list and test the receivers of events"),
-    "litestream": Command(
-        "bty_app.cli.litestream", "configure and check the continuous replication of the database"
+    "settings": Command(
+        "bty_app.cli.settings", "list and change what a running server takes up", over_http=True
     ),
-    "migrate": Command("bty_app.cli.migrate", "take the place of an appliance on another host"),
+    "token": Command(
+        "bty_app.cli.token", "create, list and revoke the API tokens of scripts", over_http=True
+    ),
+    "webhook": Command(
+        "bty_app.cli.webhook", "list and test the receivers of events", over_http=True
+    ),
+    "litestream": Command(
+        "bty_app.cli.litestream",
+        "configure and check the continuous replication of the database",
+        instead="run it there, it needs the database file",
+    ),
+    "migrate": Command(
+        "bty_app.cli.migrate",
+        "take the place of an appliance on another host",
+        instead="run it on the host that takes over",
+    ),
     "flash": Command(
         "bty_app.cli.flash", "write an image onto a disk, or do what a server wants of this machine"
     ),
@@ -97,6 +149,7 @@ COMMANDS: Mapping[str, Command] = {
 INTERRUPTED = 130
 EXIT_CODES: tuple[tuple[type[errors.BtyError], int], ...] = (
     (errors.CancelledError, INTERRUPTED),
+    (elsewhere.HereOnlyError, 2),
     (errors.FlashRaceError, 75),
     (errors.FlashRefusedError, 73),
     (errors.FlashIntegrityError, 65),
@@ -119,6 +172,7 @@ _EXAMPLES = """examples:
   %(prog)s serve --help               the manual of one command
   %(prog)s --config my.toml show-config
   %(prog)s export /srv/bundle         keep the hardware identity of all machines
+  %(prog)s --at https://boot.example.com machine list  on a server elsewhere (BTY_TOKEN)
   %(prog)s --server URL --mac MAC     as flash --server URL --mac MAC: do what a server wants
 
 exit status: 0 done, 1 failed, 2 wrong usage, 65 bad input, 66 not found, 69 network down,
@@ -194,7 +248,22 @@ def _run(argv: Sequence[str], program: str) -> int:
     module.configure(parser)
     # The namespace goes on: an option counts before the command as it does after.
     arguments = parser.parse_args(rest, namespace=arguments)
+    _check_place(name, command, arguments)
     return module.run(arguments, _configured(arguments, command))
+
+
+def _check_place(name: str, command: Command, arguments: argparse.Namespace) -> None:
+    """Refuse a server elsewhere where the command cannot reach one. The environment says it for
+    all commands: those that are for no state at all pass it over.
+    """
+    if command.over_http:
+        return
+    if arguments.elsewhere_at or (command.instead and elsewhere.chosen(arguments)):
+        raise elsewhere.HereOnlyError(
+            f"{name} is for this host alone, and not for {elsewhere.chosen(arguments)}"
+            f"{f': {command.instead}' if command.instead else ''}; without --at and"
+            f" {elsewhere.AT} it works here"
+        )
 
 
 def _with_command(argv: Sequence[str]) -> Sequence[str]:
@@ -218,8 +287,9 @@ def _configured(arguments: argparse.Namespace, command: Command) -> Config:
     level = "debug" if arguments.debug else config.log.level if command.serves else "warning"
     logs.setup(config.log.format, level, sys.stderr, behind=command.serves)
     if not command.serves:  # the server says them itself, in the first lines of its output
+        away = command.over_http and elsewhere.chosen(arguments)
         for note in (config.state_dir_note, *config.notes):
-            if note:
+            if note and not away:
                 logs.event(_log, logging.WARNING, "config", note=note)
     return config
 
@@ -237,6 +307,7 @@ def _top_parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     options.add_global_options(parser)
+    elsewhere.add_options(parser)
     words = parser.add_argument("words", nargs=argparse.PARSER, help=argparse.SUPPRESS)
     words.required = False  # no command at all shows the help
     return parser
@@ -248,8 +319,11 @@ def _command_parser(program: str, command: Command) -> argparse.ArgumentParser:
         description=command.help[:1].upper() + command.help[1:] + ".",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        # Its own --token-file takes the place of one that it would only refuse.
+        conflict_handler="error" if command.over_http else "resolve",
     )
     options.add_global_options(parser)
+    elsewhere.add_options(parser, shown=command.over_http)
     return parser
 
 

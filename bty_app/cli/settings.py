@@ -7,13 +7,11 @@ import json
 import sys
 from collections.abc import Sequence
 
-from bty_app import runtime_parts
-from bty_app.cli.live_state import live_database
+from bty_app.cli.reach import settings as reach
+from bty_app.cli.reach.settings import Data, SettingReach
 from bty_app.config import Config, did_you_mean
 from bty_app.domain.settings import SETTINGS_BY_KEY
 from bty_app.logs import one_line
-from bty_app.services.revisions import Revisions
-from bty_app.services.settings import Settings, Shown
 
 _EPILOG = """examples:
   bty settings list                                  every setting, and where its value comes from
@@ -42,11 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 0."""
-    with live_database(config.paths.state_dir) as database:
-        settings = runtime_parts.settings_of(config, database, Revisions())
+    with reach.settings(args, config) as settings:
         if args.act == "list":
-            shown = settings.shown()
-            sys.stdout.write(_as_json(shown) if args.json else _as_table(shown))
+            rows = settings.every()
+            sys.stdout.write(json.dumps(rows, indent=2) + "\n" if args.json else _as_table(rows))
         else:
             _change(settings, args.key, args.value if args.act == "set" else "")
     return 0
@@ -59,20 +56,18 @@ def _key(text: str) -> str:
     return text
 
 
-def _change(settings: Settings, key: str, value: str) -> None:
-    if settings.change({key: value}, ip=None):
-        row = next(row for row in settings.shown() if row.setting.key == key)
-        sys.stderr.write(f"{key} is {one_line(row.value) or 'not set'} ({row.where})\n")
+def _change(settings: SettingReach, key: str, value: str) -> None:
+    if settings.change(key, value):
+        row = next(row for row in settings.every() if row["key"] == key)
+        sys.stderr.write(f"{key} is {one_line(row['value']) or 'not set'} ({row['from']})\n")
     else:
         sys.stderr.write(f"{key} was so already\n")
 
 
-def _as_json(shown: Sequence[Shown]) -> str:
-    return json.dumps([row.as_data() for row in shown], indent=2) + "\n"
-
-
-def _as_table(shown: Sequence[Shown]) -> str:
-    rows = [(row.setting.key, one_line(row.value) or "-", row.where, row.problem) for row in shown]
+def _as_table(shown: Sequence[Data]) -> str:
+    rows = [
+        (row["key"], one_line(row["value"]) or "-", row["from"], row["problem"]) for row in shown
+    ]
     key_width = max(len(key) for key, *_ in rows)
     value_width = max(len(value) for _, value, *_ in rows)
     return "".join(

@@ -7,12 +7,12 @@ import json
 import sys
 from collections.abc import Sequence
 
-from bty_app.cli.live_state import live_database
+from bty_app.cli.reach import tokens as reach
+from bty_app.cli.reach.tokens import Data
 from bty_app.cli.tables import table
 from bty_app.config import Config
-from bty_app.domain.tokens import Scope, Token
+from bty_app.domain.tokens import Scope
 from bty_app.logs import one_line
-from bty_app.services.tokens import Tokens
 
 _EPILOG = """examples:
   bty token create monitoring                        may read, never ends
@@ -51,39 +51,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 0."""
-    with live_database(config.paths.state_dir) as database:
-        tokens = Tokens(database)
+    with reach.tokens(args, config) as tokens:
         if args.act == "list":
-            rows = tokens.listed()
-            sys.stdout.write(_as_json(rows) if args.json else _as_table(rows))
+            rows = tokens.every()
+            sys.stdout.write(json.dumps(rows, indent=2) + "\n" if args.json else _as_table(rows))
         elif args.act == "create":
-            made, text = tokens.create(args.name, args.scope, args.expires, ip=None)
-            told = json.dumps(made.as_data() | {"token": text}, indent=2) if args.json else text
+            made = tokens.create(args.name, args.scope, args.expires)
+            told = json.dumps(made, indent=2) if args.json else made["token"]
             sys.stdout.write(f"{told}\n")
-            ends = f"ends {made.expires_at:%Y-%m-%d %H:%M} UTC" if made.expires_at else "never ends"
+            ends = f"ends {_minute(made['expires_at'])} UTC" if made["expires_at"] else "never ends"
             sys.stderr.write(
-                f"token {one_line(made.name)} ({made.id}) may {made.scope.value} and {ends};"
+                f"token {one_line(made['name'])} ({made['id']}) may {made['scope']} and {ends};"
                 " it is not shown again\n"
             )
         else:
-            gone = tokens.revoke(args.token, ip=None)
-            sys.stderr.write(f"token {one_line(gone.name)} ({gone.id}) is revoked\n")
+            gone = tokens.revoke(args.token)
+            sys.stderr.write(f"token {one_line(gone['name'])} ({gone['id']}) is revoked\n")
     return 0
 
 
-def _as_json(tokens: Sequence[Token]) -> str:
-    return json.dumps([token.as_data() for token in tokens], indent=2) + "\n"
-
-
-def _as_table(tokens: Sequence[Token]) -> str:
+def _as_table(tokens: Sequence[Data]) -> str:
     if not tokens:
         return "there is no token\n"
     head = ("id", "name", "scope", "created", "expires", "last used", "from")
     return table([head, *map(_row, tokens)])
 
 
-def _row(token: Token) -> tuple[str, ...]:
-    moments = (token.created_at, token.expires_at, token.last_used_at)
-    created, expires, used = (f"{at:%Y-%m-%d %H:%M}" if at else "never" for at in moments)
-    name = one_line(token.name)
-    return (token.id, name, token.scope.value, created, expires, used, token.last_used_ip or "-")
+def _row(token: Data) -> tuple[str, ...]:
+    moments = (token["created_at"], token["expires_at"], token["last_used_at"])
+    created, expires, used = (_minute(at) if at else "never" for at in moments)
+    name, ip = one_line(token["name"]), token["last_used_ip"]
+    return (token["id"], name, token["scope"], created, expires, used, ip or "-")
+
+
+def _minute(moment: str) -> str:
+    return moment[:16].replace("T", " ")

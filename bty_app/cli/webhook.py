@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bty_app import runtime_parts
-from bty_app.cli.live_state import live_database
+from bty_app.cli.reach import webhooks as reach
 from bty_app.config import Config
-from bty_app.services.revisions import Revisions
 
 _EPILOG = """examples:
   bty settings set webhook.targets '*failed https://example.com/hook'
@@ -29,19 +27,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 1 when a test did not arrive."""
-    with live_database(config.paths.state_dir) as database:
-        settings = runtime_parts.settings_of(config, database, Revisions())
-        webhooks = runtime_parts.webhooks(config, database, settings)
-        if not webhooks.targets():
-            sys.stderr.write("nobody is told of events: set webhook.targets\n")
-            return 0
+    with reach.webhooks(args, config) as webhooks:
         if args.act == "list":
-            for state in webhooks.state():
-                how = (state.progress and state.progress.last_error) or "ok"
-                shown, kinds = state.target.shown, ",".join(state.target.kinds)
-                sys.stdout.write(f"{shown}  {kinds}  {how}  {state.waiting} waiting\n")
-            return 0
-        tested = webhooks.test()
-    for target, error in tested:
-        sys.stdout.write(f"{target.shown}: {error or 'it has arrived'}\n")
-    return 1 if any(error for _target, error in tested) else 0
+            rows = webhooks.every()
+            for row in rows:
+                shown, kinds = row["target"], ",".join(row["kinds"])
+                how = row["error"] or "ok"
+                sys.stdout.write(f"{shown}  {kinds}  {how}  {row['waiting']} waiting\n")
+        else:
+            rows = webhooks.test()
+            for row in rows:
+                sys.stdout.write(f"{row['target']}: {row['error'] or 'it has arrived'}\n")
+        if not rows:
+            sys.stderr.write("nobody is told of events: set webhook.targets\n")
+    return 1 if args.act == "test" and any(row["error"] for row in rows) else 0

@@ -154,3 +154,10 @@ def _differs(version: str, *, configured: str, running: str) -> str:
         return ""
     why = "as netboot.live_version says" if configured else "fetch the netboot artifacts"
     return f"machines boot the live environment {version}, this server is {running}: {why}"
+
+
+def installed_sentence(version: str, *, again: bool) -> str:
+    """That the installation of this version is done; `again`: it was here before."""
+    if again:
+        return f"the live environment {version} was here already, and is whole"
+    return f"the live environment {version} is installed, and machines boot it"

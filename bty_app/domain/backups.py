@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 SCHEDULED = "scheduled"
+JOB_KIND = "backup"
 MANUAL = "manual"
 PRE_RESTORE = "pre-restore"
 PRE_UPGRADE = "pre-upgrade"

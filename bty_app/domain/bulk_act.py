@@ -13,6 +13,7 @@ from bty_app.domain.machine import BootMode, parse_assignment
 from bty_app.errors import ValidationError
 
 MAX_EXPIRES_HOURS = 8760
+JOB_KIND = "bulk"
 AS_THE_SITE = "site"  # takes back what is said of a machine itself
 
 E = TypeVar("E", bound=StrEnum)

@@ -8,8 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bty_app.domain.image_name import UNPRINTABLE, detect_arch, detect_format, name_fault
-from bty_app.domain.image_source import ImageRef, basename, image_ref, is_http, is_registry
-from bty_app.errors import InvalidInputError, ValidationError
+from bty_app.domain.image_source import (
+    IMAGE_REF,
+    ImageRef,
+    basename,
+    image_ref,
+    is_http,
+    is_registry,
+    without_credentials,
+)
+from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, ValidationError
 
 _ADDRESS = re.compile(r"https?://[^/?#]", re.ASCII)  # lower case, as the API has it
 
@@ -92,6 +100,35 @@ class Merge:
     updated: tuple[Updated, ...]
     repeated: tuple[Repeated, ...]
     kept: int
+
+
+def only_one(entries: Iterable[CatalogEntry], image: str) -> CatalogEntry:
+    """The only one with this name, source or ref.
+
+    Raises:
+        NotFoundError: there is none.
+        ConflictError: several have this name.
+    """
+    found = [e for e in entries if image in (e.name, e.src, e.bty_image_ref)]
+    if not found:
+        raise NotFoundError(f"no catalog entry is {without_credentials(image)[:200]!r}")
+    if len(found) > 1:
+        raise ConflictError(f"{len(found)} images are called {image[:200]!r}: give the source")
+    return found[0]
+
+
+def ref_of(src: str) -> str:
+    """The ref of an image that is named by its source, or by its ref.
+
+    Raises:
+        ValidationError: `src` is neither.
+    """
+    if IMAGE_REF.fullmatch(src):
+        return src
+    try:
+        return image_ref(src)
+    except InvalidInputError as error:
+        raise ValidationError(f"src: {error.message}") from error
 
 
 def new_image(image_url: str, *, sha_url: str | None, ref: str | None) -> NewImage:

@@ -178,6 +178,7 @@ class Query:
     since: str | None = None
     until: str | None = None
     before_id: int | None = None
+    after_id: int = 0
     limit: int = 50
 
 

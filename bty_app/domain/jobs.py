@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -62,8 +63,18 @@ class Quiet:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of work: a sentence, and plain JSON data for programs."""
+
+    sentence: str
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """A job at one moment. Times are seconds since 1970; `result` and `error` are sentences."""
+    """A job at one moment. Times are seconds since 1970; `result` and `error` are sentences,
+    `code` is that of the error (`errors.py`), `data` what came of it for programs.
+    """
 
     id: str
     kind: str
@@ -78,6 +89,8 @@ class Job:
     told_at: float | None = None
     result: str = ""
     error: str = ""
+    code: str = ""
+    data: Mapping[str, object] | None = None
 
     @property
     def is_active(self) -> bool:

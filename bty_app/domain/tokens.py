@@ -107,8 +107,8 @@ def checked_scope(text: str) -> Scope:
         raise ValidationError(f"scope: must be {_listed(Scope)}") from error
 
 
-def expiry(text: str, now: datetime) -> datetime | None:
-    """When a token of this many days ends: `90` or `90d`; empty: never.
+def days_of(text: str) -> int | None:
+    """In how many days a token ends: `90` or `90d`; empty: never.
 
     Raises:
         ValidationError: `text` is no number of days from 1 to 3650.
@@ -118,7 +118,17 @@ def expiry(text: str, now: datetime) -> datetime | None:
     found = _DAYS.fullmatch(text.strip())
     if not found or int(found[1]) > MAX_DAYS:
         raise ValidationError(f"expires: must be a number of days from 1 to {MAX_DAYS}, or empty")
-    return now + timedelta(days=int(found[1]))
+    return int(found[1])
+
+
+def expiry(text: str, now: datetime) -> datetime | None:
+    """When a token of this many days ends.
+
+    Raises:
+        ValidationError: as `days_of`.
+    """
+    days = days_of(text)
+    return None if days is None else now + timedelta(days=days)
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
-from bty_app.domain.artifacts import Live
+from bty_app.domain.artifacts import Live, installed_sentence
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.image_source import without_credentials
-from bty_app.domain.jobs import Job, Quiet, Teller
+from bty_app.domain.jobs import Job, Outcome, Quiet, Teller
 from bty_app.domain.release import LATEST, Release, check_tag
 from bty_app.domain.settings import NETBOOT_REPO, NETBOOT_TAG
 from bty_app.errors import ConflictError, NotFoundError, ValidationError
@@ -23,6 +23,7 @@ from bty_app.store.artifact_sets import StoredSet
 __all__ = ["KIND", "ArtifactJobs", "ArtifactState", "Quiet", "StoredSet", "artifact_state", "said"]
 
 KIND = "artifacts"
+CHECK = "artifacts-check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def _live_json(live: Live) -> dict[str, object]:
 
 
 def _set_json(found: StoredSet) -> dict[str, object]:
-    facts = asdict(found.facts) if found.facts else None
+    facts = {**asdict(found.facts), "live": found.facts.live} if found.facts else None
     return {"id": found.id, "facts": facts, "damage": list(found.damage)}
 
 
@@ -173,9 +174,30 @@ class ArtifactJobs:
             raise ValidationError(f"tag: {tag[:80]!r} must be {error}") from error
         return self._artifacts.release(None, tag).tag if tag == LATEST else tag
 
-    def _fetched(self, release: Release, teller: Teller) -> str:
+    def check(self) -> Job:
+        """Compare every file of the installed sets; the same under way is returned.
+
+        Raises:
+            ConflictError: too many jobs wait.
+        """
+
+        def work(teller: Teller) -> Outcome:
+            found = self._artifacts.damage(teller)
+            bad = sum(bool(damage) for damage in found.values())
+            sentence = f"{bad} of {len(found)} sets are damaged" if bad else "every set is whole"
+            return Outcome(sentence, {"damage": {name: list(each) for name, each in found.items()}})
+
+        try:
+            return self._jobs.submit(CHECK, CHECK, "check the netboot artifacts", work)
+        except ConflictError:
+            known = self._jobs.latest(CHECK, CHECK)
+            if known is None or not known.is_active:
+                raise
+            return known
+
+    def _fetched(self, release: Release, teller: Teller) -> Outcome:
         done = self._artifacts.fetch(release, teller)
-        return said(done)
+        return Outcome(said(done), {"version": done.facts.version, "sentence": said(done)})
 
 
 def _mending_tag(live: Live, *, asked_for: str) -> str | None:
@@ -186,7 +208,4 @@ def _mending_tag(live: Live, *, asked_for: str) -> str | None:
 
 def said(done: Installed) -> str:
     """What an installation did, as a sentence."""
-    version = done.facts.live
-    if done.again:
-        return f"the live environment {version} was here already, and is whole"
-    return f"the live environment {version} is installed, and machines boot it"
+    return installed_sentence(done.facts.live, again=done.again)

@@ -54,13 +54,14 @@ class Audit:
         """Rows that match, newest first."""
         return self._database.read(lambda tx: events.listed(tx, query))
 
-    def search(self, filters: Filters, *, before: int | None, limit: int) -> Found:
-        """Rows that pass the filters, newest first; a search that takes long stops, and says so.
+    def search(self, filters: Filters, *, before: int | None, after: int = 0, limit: int) -> Found:
+        """Rows that pass the filters between two ids, both left out, newest first; a search that
+        takes long stops, and says so.
 
         Raises:
             ValidationError: a filter cannot be read.
         """
-        query = replace(filters.query(self.clock()), before_id=before, limit=limit)
+        query = replace(filters.query(self.clock()), before_id=before, after_id=after, limit=limit)
         return self._database.read(lambda tx: events.search(tx, query, span=SEARCHED))
 
     def export(self, filters: Filters) -> Iterator[StoredEvent]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bty_app.domain import backup_events as audit
-from bty_app.domain.backups import MANUAL, SCHEDULED, name_of
+from bty_app.domain.backups import JOB_KIND, MANUAL, SCHEDULED, name_of
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
-from bty_app.domain.jobs import Job, Teller
+from bty_app.domain.jobs import Job, Outcome, Teller
 from bty_app.domain.rotation import counted
 from bty_app.errors import BtyError, CancelledError, ConflictError
 from bty_app.services.backup_files import free_name
@@ -19,7 +19,7 @@ from bty_app.services.jobs import Jobs
 from bty_app.services.own_program import OwnProgram
 from bty_app.services.revisions import Revisions
 
-KIND = "backup"
+KIND = JOB_KIND
 PROOF = "backup-proof"
 _KEY = "backup"
 _TOPICS = frozenset({"events", "settings", "jobs"})
@@ -55,8 +55,9 @@ class BackupJobs:
         """Have `made`, which never fails, called after each backup that succeeded."""
         self._following.append(made)
 
-    def request(self, by: By, *, trigger: str = MANUAL) -> Job:
-        """Have a backup made; one that is under way is returned.
+    def request(self, by: By, *, trigger: str = MANUAL, bundle_alone: bool = False) -> Job:
+        """Have a backup made, of the bundle alone or as it is set; one that is under way is
+        returned.
 
         Raises:
             ConflictError: too many jobs wait.
@@ -65,7 +66,8 @@ class BackupJobs:
         """
         self.backups.journal.check()
         name = free_name(self.backups.shelf.directory, self.runs.free_name(name_of(self._clock())))
-        words = ("backup", "--trigger", trigger, "--id", name)
+        without = ("--no-state",) if bundle_alone else ()
+        words = ("backup", "--trigger", trigger, "--id", name, *without)
         job, is_new = self._submitted(
             KIND, _KEY, f"back up as {name}", lambda teller: self._made(words, trigger, teller)
         )
@@ -108,7 +110,7 @@ class BackupJobs:
         return "a backup is being proven" if self.is_busy(PROOF) else ""
 
     def _submitted(
-        self, kind: str, key: str, title: str, work: Callable[[Teller], str]
+        self, kind: str, key: str, title: str, work: Callable[[Teller], str | Outcome]
     ) -> tuple[Job, bool]:
         """The job, and whether it is a new one."""
         try:
@@ -119,7 +121,7 @@ class BackupJobs:
                 raise
             return known, False
 
-    def _made(self, words: tuple[str, ...], trigger: str, teller: Teller) -> str:
+    def _made(self, words: tuple[str, ...], trigger: str, teller: Teller) -> Outcome:
         failure: BtyError | None = None
         try:
             made = self._program.run(words, teller)
@@ -136,8 +138,9 @@ class BackupJobs:
         for follow in self._following:
             follow()
         if not made.get("is_new", True):
-            return f"nothing has changed since {made['id']}, which was read back: none was made"
-        return f"{made['id']}: {counted(int(made['machines'] or 0))}, read back"
+            since = f"nothing has changed since {made['id']}, which was read back"
+            return Outcome(f"{since}: none was made", made)
+        return Outcome(f"{made['id']}: {counted(int(made['machines'] or 0))}, read back", made)
 
     def _proven(self, words: tuple[str, ...], backup_id: str, teller: Teller) -> str:
         try:

@@ -14,7 +14,7 @@ from functools import partial
 
 from bty_app.domain import bulk_events
 from bty_app.domain.bulk import Site
-from bty_app.domain.bulk_act import ACT_NAMES, Act, Kind, parse_act
+from bty_app.domain.bulk_act import ACT_NAMES, JOB_KIND, Act, Kind, parse_act
 from bty_app.domain.jobs import Job, Teller
 from bty_app.domain.jobs import Step as Told
 from bty_app.domain.mac import Mac
@@ -32,7 +32,6 @@ from bty_app.store.database import Database, Tx
 SLICE = 200
 PREPARED = 2000  # rows that only name a machine, in one transaction
 KEEP = timedelta(days=7)
-JOB_KIND = "bulk"
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 
 

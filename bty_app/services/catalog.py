@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from bty_app.domain import catalog_edit
 from bty_app.domain import catalog_events as audit
 from bty_app.domain.cache_state import CacheKind, CacheState
-from bty_app.domain.catalog import CatalogEntry, NewImage, added_entry, new_image
+from bty_app.domain.catalog import CatalogEntry, NewImage, added_entry, new_image, only_one, ref_of
 from bty_app.domain.catalog_toml import render_catalog
 from bty_app.domain.image_name import name_fault
 from bty_app.domain.image_source import (
-    IMAGE_REF,
     MAX_SRC_CHARS,
-    image_ref,
     is_registry,
     without_credentials,
 )
@@ -113,12 +111,7 @@ class Catalog:
             NotFoundError: there is none.
             ConflictError: several have this name.
         """
-        found = [e for e in self.entries() if image in (e.name, e.src, e.bty_image_ref)]
-        if not found:
-            raise NotFoundError(f"no catalog entry is {without_credentials(image)[:200]!r}")
-        if len(found) > 1:
-            raise ConflictError(f"{len(found)} images are called {image[:200]!r}: give the source")
-        return found[0]
+        return only_one(self.entries(), image)
 
     def entry(self, ref: str) -> CatalogEntry:
         """The image with this ref.
@@ -211,7 +204,7 @@ class Catalog:
             NotFoundError: it is not in the catalog.
             ConflictError: machines are bound to it; the sentence names them.
         """
-        ref = _ref_of(src)
+        ref = ref_of(src)
         at = stamp(self._clock())
 
         def change(tx: Tx) -> CatalogEntry:
@@ -265,15 +258,6 @@ def _served(entry: CatalogEntry, state: CacheState) -> CatalogEntry:
     if state.url is None or len(state.url) > MAX_SRC_CHARS:
         return entry
     return replace(entry, src=state.url)
-
-
-def _ref_of(src: str) -> str:
-    if IMAGE_REF.fullmatch(src):
-        return src
-    try:
-        return image_ref(src)
-    except InvalidInputError as error:
-        raise ValidationError(f"src: {error.message}") from error
 
 
 def _known(tx: Tx, ref: str) -> CatalogEntry:

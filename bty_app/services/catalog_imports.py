@@ -76,8 +76,11 @@ class CatalogImports:
             data = load(source, self._http, self._registry, limit=limit)
             return self._take_in(data, source, by, limit=limit, keep=keep)
 
-    def import_bytes(self, data: bytes, *, name: str, ip: str | None) -> Imported:
-        """Take in an uploaded manifest, of at most 1 MiB; it becomes the catalog file.
+    def import_bytes(
+        self, data: bytes, *, name: str, ip: str | None, keep: bool = True
+    ) -> Imported:
+        """Take in an uploaded manifest, of at most 1 MiB; where it is to be kept, it becomes the
+        catalog file.
 
         Raises:
             InvalidInputError: it is no valid catalog, and changed nothing.
@@ -85,7 +88,7 @@ class CatalogImports:
         """
         by = audit.By(Actor.OPERATOR, ip)
         with self._failure_recorded(name, by):
-            return self._take_in(data, name, by, limit=MAX_UPLOAD_BYTES, keep=True)
+            return self._take_in(data, name, by, limit=MAX_UPLOAD_BYTES, keep=keep)
 
     def import_catalog_file(self) -> Imported | None:
         """Take in the catalog file, unless it is what was taken in last: None then.

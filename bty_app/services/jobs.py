@@ -16,19 +16,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from bty_app.domain.jobs import Job, State, Step, Teller
+from bty_app.domain.jobs import Job, Outcome, State, Step, Teller
 from bty_app.errors import BtyError, CancelledError, ConflictError, NotFoundError
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.revisions import Revisions
 
 _log = logging.getLogger(__name__)
 
-Work = Callable[[Teller], str]  # what it returns is the sentence about its result
+Work = Callable[[Teller], str | Outcome]  # a sentence about what came of it
 
 MAX_WAITING = 200
 MAX_ENDED = 50
 TOLD_EVERY = 0.5  # seconds between two revisions that only say how far a job is
 TOPIC = frozenset({"jobs"})
+_NOTHING = Outcome("", {})
 
 
 @dataclass(slots=True)
@@ -160,10 +161,17 @@ class Jobs:
             raise NotFoundError(f"there is no job {job_id[:20]!r}")
         return entry
 
-    def _end(self, entry: _Entry, state: State, *, result: str = "", error: str = "") -> None:
-        entry.job = replace(
-            entry.job, state=state, ended_at=self._now(), result=result, error=error
-        )
+    def _end(
+        self,
+        entry: _Entry,
+        state: State,
+        done: Outcome = _NOTHING,
+        *,
+        error: str = "",
+        code: str = "",
+    ) -> None:
+        told = {"result": done.sentence, "data": done.data or None, "error": error, "code": code}
+        entry.job = replace(entry.job, state=state, ended_at=self._now(), **told)  # type: ignore[arg-type]
         self._changed.notify_all()
 
     def _forget_old(self) -> None:
@@ -175,18 +183,19 @@ class Jobs:
 
     def _do(self, entry: _Entry) -> None:
         self._revisions.bump(TOPIC)
-        state, result, error = State.COMPLETED, "", ""
+        state, done, error, code = State.COMPLETED, _NOTHING, "", ""
         try:
-            result = entry.asked.run(entry.work, _Run(entry, self._told, self._waited))
+            found = entry.asked.run(entry.work, _Run(entry, self._told, self._waited))
+            done = found if isinstance(found, Outcome) else Outcome(found, {})
         except CancelledError:
             state = State.CANCELLED
         except BtyError as failure:
-            state, error = State.FAILED, failure.message
+            state, error, code = State.FAILED, failure.message, failure.code
         except Exception:  # noqa: BLE001 - a bug in one job ends that job alone
             _log.exception("the job failed: %s", entry.job.title)
             state, error = State.FAILED, "an unexpected failure: the log of the server has it"
         with self._changed:
-            self._end(entry, state, result=result, error=error)
+            self._end(entry, state, done, error=error, code=code)
         self._revisions.bump(TOPIC)
 
     def _told(self, entry: _Entry, step: Step) -> None:

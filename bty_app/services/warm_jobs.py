@@ -16,7 +16,7 @@ from bty_app.domain.cache_state import CacheKind
 from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.catalog_events import plain
 from bty_app.domain.events import Actor
-from bty_app.domain.jobs import Job, State, Step, Teller
+from bty_app.domain.jobs import Job, Outcome, State, Step, Teller
 from bty_app.domain.warm_tries import Tries, tries_for
 from bty_app.domain.withcache import place_in_cache
 from bty_app.errors import CancelledError, ConflictError, NotFoundError
@@ -67,7 +67,7 @@ class WarmJobs:
         was_missing = self._memory.state(entry).kind in _MISSING
         order = Order(by, force=force, was_missing=was_missing)
 
-        def work(teller: Teller) -> str:
+        def work(teller: Teller) -> Outcome:
             return self._work(ref, order, teller)
 
         with self._lock:
@@ -147,7 +147,7 @@ class WarmJobs:
 
     # -- in the thread of the job ----------------------------------------------------------------
 
-    def _work(self, ref: str, order: Order, teller: Teller) -> str:
+    def _work(self, ref: str, order: Order, teller: Teller) -> Outcome:
         entry, is_alone = self._found(ref)
         tries = tries_for(self._tries.get(ref), entry.disk_image_sha)
         base, mend = self._memory.base(), False
@@ -167,7 +167,8 @@ class WarmJobs:
             raise
         finally:
             self._ended(entry, after)
-        return f"the cache has it, {held.size_bytes or 'some'} bytes"
+        sentence = f"the cache has it, {held.size_bytes or 'some'} bytes"
+        return Outcome(sentence, {"url": held.url})
 
     def _found(self, ref: str) -> tuple[CatalogEntry, bool]:
         """The image, and whether no other one would be kept in its place."""

@@ -280,7 +280,7 @@ def _window(tx: Tx, query: Query) -> tuple[int, int]:
         high = int(tx.value(f"SELECT max(id) FROM ({sql})", query.until, _ROOM) or 0)
     if query.before_id is not None:
         high = min(high, query.before_id - 1)
-    return low, high
+    return max(low, query.after_id + 1), high
 
 
 def _with(where: str, condition: str) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
 
@@ -93,12 +94,15 @@ class Http:
         agent: str = "bty",
         at_once: int = EXCHANGES_AT_ONCE,
         wait_seconds: float = 0.0,
+        ca: Path | None = None,
     ) -> None:
-        """At most `at_once` exchanges at a time; one more waits `wait_seconds` for a place."""
+        """At most `at_once` exchanges at a time; one more waits `wait_seconds` for a place. `ca`
+        is a PEM file with the authorities to trust in place of the usual ones.
+        """
         self._agent = agent
         self._slots = threading.BoundedSemaphore(at_once)
         self._wait_seconds = wait_seconds
-        self._dialer = Dialer()
+        self._dialer = Dialer(ca)
 
     def get(self, url: str, *, limit: int, seconds: float) -> bytes:
         """The body at `url`, whole, from at most five redirects away.

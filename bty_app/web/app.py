@@ -12,7 +12,14 @@ from bty_app.services.sessions import Sessions
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import access as access_api
 from bty_app.web.api import artifacts as artifacts_api
-from bty_app.web.api import backup_runs, catalog_v1, events_v1, machines_v1, restore_v1
+from bty_app.web.api import (
+    backup_runs,
+    catalog_images,
+    catalog_v1,
+    events_v1,
+    machines_v1,
+    restore_v1,
+)
 from bty_app.web.api import backups as backups_api
 from bty_app.web.api import catalog as catalog_api
 from bty_app.web.api import events as events_api
@@ -70,6 +77,7 @@ def create_app(services: Services, options: Options) -> falcon.App[Any, Any]:
     routes.add("/openapi.json", document)
     _machine_routes(routes, services, options)
     _operator_routes(routes, services, options)
+    _catalog_routes(routes, services)
     _backup_routes(routes, services)
     _migration_routes(routes, services)
     _access_routes(routes, services)
@@ -146,15 +154,6 @@ def _operator_routes(routes: Routes, services: Services, options: Options) -> No
     routes.add(here, machines_v1.BulkActs(bulk, machines))
     routes.add(f"{here}/{{act_id}}", machines_v1.BulkById(bulk))
     routes.add(f"{here}/{{act_id}}/undo", machines_v1.BulkUndo(bulk))
-    routes.add("/catalog/entries", catalog_api.Entries(services.catalog))
-    routes.add("/catalog/import", catalog_api.Import(services.imports))
-    v1 = catalog_v1.Behind(services.catalog, services.catalog_jobs)
-    routes.add("/api/v1/catalog", catalog_v1.Images(services.catalog, services.imports))
-    routes.add("/api/v1/catalog/diff", catalog_v1.Diff(services.upstream))
-    routes.add("/api/v1/catalog/fetch", catalog_v1.Fetch(services.upstream))
-    routes.add("/api/v1/catalog/check", catalog_v1.Check(v1, services.checks))
-    routes.add("/api/v1/catalog/warm", catalog_v1.Warm(v1))
-    routes.add("/api/v1/catalog/entries/{ref}", catalog_v1.Entry(services.catalog))
     routes.add("/api/v1/jobs", jobs_api.JobList(services.jobs))
     routes.add("/api/v1/jobs/{job_id}", jobs_api.JobById(services.jobs))
     artifacts, limit = services.artifacts, options.max_upload_bytes
@@ -163,6 +162,7 @@ def _operator_routes(routes: Routes, services: Services, options: Options) -> No
     routes.add("/boot/releases/{tag}", artifacts_api.ReleaseByTag(artifacts))
     routes.add("/api/v1/artifacts", artifacts_api.Artifacts(artifacts, max_upload_bytes=limit))
     routes.add("/api/v1/artifacts/fetch", artifacts_api.ArtifactsFetch(artifacts))
+    routes.add("/api/v1/artifacts/check", artifacts_api.ArtifactsCheck(artifacts))
     routes.add("/api/v1/artifacts/rollback", artifacts_api.ArtifactsRollback(artifacts))
     routes.add("/api/v1/events", events_v1.Events(audit))
     routes.add("/api/v1/events.jsonl", events_v1.EventExport(audit))
@@ -172,6 +172,21 @@ def _operator_routes(routes: Routes, services: Services, options: Options) -> No
     routes.add(
         "/events/{event_id:int(max=9223372036854775807)}/ack", events_api.Acknowledgement(audit)
     )
+
+
+def _catalog_routes(routes: Routes, services: Services) -> None:
+    """Behind a session: JSON about images."""
+    routes.add("/catalog/entries", catalog_api.Entries(services.catalog))
+    routes.add("/catalog/import", catalog_api.Import(services.imports))
+    v1 = catalog_v1.Behind(services.catalog, services.catalog_jobs)
+    routes.add("/api/v1/catalog", catalog_images.Images(services.catalog, services.imports))
+    routes.add("/api/v1/catalog/import", catalog_images.Import(services.imports))
+    routes.add("/api/v1/catalog/entries", catalog_images.Entries(services.catalog))
+    routes.add("/api/v1/catalog/diff", catalog_v1.Diff(services.upstream))
+    routes.add("/api/v1/catalog/fetch", catalog_v1.Fetch(services.upstream))
+    routes.add("/api/v1/catalog/check", catalog_v1.Check(v1, services.checks))
+    routes.add("/api/v1/catalog/warm", catalog_v1.Warm(v1))
+    routes.add("/api/v1/catalog/entries/{ref}", catalog_images.Entry(services.catalog))
 
 
 def _access_routes(routes: Routes, services: Services) -> None:

@@ -30,6 +30,8 @@ STATUS: tuple[tuple[type[errors.BtyError], int], ...] = (
 )
 RETRY_SECONDS = 5
 PROBLEM = "application/problem+json"
+# What no failure of ours is behind: the framework refused the request, or there is a bug.
+NO_CODE, UNEXPECTED = "http", "internal"
 _TITLES = {404: "Not Found", 405: "Method Not Allowed"}
 
 
@@ -61,7 +63,7 @@ def _ours(
         resp.set_header("Retry-After", str(error.retry_after))
     elif status == 503:
         resp.set_header("Retry-After", str(RETRY_SECONDS))
-    _answer(req, resp, status, error.message)
+    _answer(req, resp, status, error.message, error.code)
 
 
 def _to_login(req: falcon.Request, resp: falcon.Response) -> None:
@@ -90,12 +92,15 @@ def _unexpected(
     _answer(req, resp, 500, f"internal error: see the log for request {request_id}")
 
 
-def _answer(req: falcon.Request, resp: falcon.Response, status: int, detail: str) -> None:
+def _answer(
+    req: falcon.Request, resp: falcon.Response, status: int, detail: str, code: str = ""
+) -> None:
     resp.status = status
     if req.path.startswith("/api/v1/"):
         resp.content_type = PROBLEM
         title = HTTPStatus(status).phrase
         shown = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        shown |= {"code": code or (UNEXPECTED if status == 500 else NO_CODE)}
         resp.data = json.dumps(shown, separators=(",", ":")).encode()
         return
     resp.content_type = falcon.MEDIA_JSON

@@ -47,6 +47,7 @@ PROBLEM_DETAILS = record(
     title=Text("The words of the status."),
     status=Whole("The status.", least=400, most=599),
     detail=Text("What is wrong, in one sentence; of a field, it begins with its name."),
+    code=Text("The kind of failure, in a word for programs."),
 )
 _MEANINGS = {
     400: "What was given can never succeed: the Host header, or a part of the path.",

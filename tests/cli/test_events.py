@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bty_app.cli import events as command
+from bty_app.cli.here import events as command
 from bty_app.domain.event_filters import ANY, Filters
 from bty_app.domain.events import Kind, machine_subject
 from bty_app.services.audit import Audit
@@ -85,8 +85,8 @@ def test_a_search_that_stops_is_gone_on_with(
             made.add_event(Kind.LOGOUT, f"{'wanted' if number % 4 == 0 else 'other'} {number}")
         audit = Audit(made.database)
 
-        found = command._newest(audit, Filters(q="wanted"), 10)
-        newest = command._newest(audit, ANY, 5)
+        found = command.newest(audit, Filters(q="wanted"), 10)
+        newest = command.newest(audit, ANY, 5)
 
     assert [row.summary for row in found] == ["wanted 0", "wanted 4", "wanted 8"]
     assert [row.summary[-1] for row in newest] == list("45678")

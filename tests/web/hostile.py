@@ -331,6 +331,12 @@ DOORS: dict[str, Door] = {
     **{f"entry {key}": _entry(key) for key in ("arch", "mirrors", "unknown", "name")},
     **{f"entry form {key}": _edited(key) for key in ("name", "description", "mirrors")},
     "added src": lambda d, text: d.script("POST", "/catalog/entries", {"image_url": NOBODY + text}),
+    "v1 added src": lambda d, text: d.script(
+        "POST", "/api/v1/catalog/entries", {"image_url": f"{NOBODY}v1{text}"}
+    ),
+    "v1 machine": lambda d, text: d.script(
+        "PUT", f"/api/v1/machines/{MAC}", {"boot_mode": "bty-tui", "target_disk_serial": text}
+    ),
     "added form src": lambda d, text: d.form("/ui/catalog/entries", image_url=NOBODY + text),
     "check src": lambda d, text: d.form("/ui/catalog/entries/check", src=URL + text),
     "told of events": lambda d, text: d.form(
@@ -385,6 +391,7 @@ DOORS: dict[str, Door] = {
             ("PUT", "/api/v1/catalog", lambda text: {"catalog": text}),
             ("POST", "/workers/backups", lambda text: {"trigger": text}),
             ("POST", "/catalog/import", lambda text: {"url": NOBODY + text}),
+            ("POST", "/api/v1/catalog/import", lambda text: {"source": NOBODY + text}),
             ("POST", "/boot/releases", lambda text: {"tag": text}),
             ("POST", "/api/v1/artifacts/fetch", lambda text: {"tag": text}),
             ("POST", "/api/v1/account/password", lambda text: {"current": text, "new": text}),
@@ -460,6 +467,7 @@ REFUSE = frozenset(
         *("POST /api/v1/account/password", "POST /api/v1/artifacts/fetch"),
         *("POST /api/v1/events/acknowledge", "POST /api/v1/machines/bulk"),
         *("POST /api/v1/machines/bulk/preview", "POST /boot/releases", "POST /catalog/import"),
+        "POST /api/v1/catalog/import",
         *("PUT /api/v1/catalog", "acknowledged", "bulk form", "bulk form act", "every setting"),
         *("catalog.toml arch", "catalog.toml format", "catalog.toml ref", "catalog.toml sha256"),
         *("entry arch", "entry format", "entry sha256", "entry unknown", "setting by script"),

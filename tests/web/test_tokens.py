@@ -128,8 +128,8 @@ def test_refusals_have_the_shape_of_their_route(house: Site) -> None:
 
     assert set(old.json) == {"detail"}
     assert ours.headers["content-type"] == "application/problem+json"
-    assert set(ours.json) == {"type", "title", "status", "detail"}
-    assert ours.json["status"] == 403
+    assert set(ours.json) == {"type", "title", "status", "detail", "code"}
+    assert (ours.json["status"], ours.json["code"]) == (403, "forbidden")
     assert ask(house, UNKNOWN, "/api/v1/jobs").json["title"] == "Unauthorized"
 
 

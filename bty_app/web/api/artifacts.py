@@ -55,6 +55,7 @@ _FETCH = record(
 _FACTS = record(
     "SetFacts",
     version=Text(),
+    live=Text("Its live environments, in words."),
     source=Text(),
     installed_at=MOMENT,
     signed_by=MAYBE_TEXT,
@@ -95,7 +96,15 @@ _FETCH_FROM = Operation(
     refuses=(409,),
 )
 _UPLOAD = Operation(
-    answers("It is installed.", record(id=Text(), version=Text(), again=Flag("It was here."))),
+    answers(
+        "It is installed.",
+        record(
+            id=Text(),
+            version=Text(),
+            live=Text("Its live environments, in words."),
+            again=Flag("It was here."),
+        ),
+    ),
     query=parameters(name=Text("Where it says it came from.", most=MAX_NAME)),
     body=Body(media=ANY_BYTES, most_bytes=0),
     refuses=(409,),
@@ -160,7 +169,13 @@ class Artifacts:
         body.check_length(req, self._max_upload_bytes)
         stream = cast("BinaryIO", req.bounded_stream)
         done = self._artifacts.upload(stream, name, ip=req.context.client_ip)
-        resp.media = {"id": done.set_id, "version": done.facts.version, "again": done.again}
+        facts = done.facts
+        resp.media = {
+            "id": done.set_id,
+            "version": facts.version,
+            "live": facts.live,
+            "again": done.again,
+        }
 
 
 class ArtifactsFetch:
@@ -178,6 +193,20 @@ class ArtifactsFetch:
             source=wanted["source"] or None, tag=wanted["tag"] or None, ip=req.context.client_ip
         )
         resp.media = jobs_api.as_json(job)
+        resp.status = 202
+
+
+class ArtifactsCheck:
+    """`/api/v1/artifacts/check`."""
+
+    operations = declared(POST=Operation(answers("The job.", jobs_api.JOB, 202), refuses=(409,)))
+
+    def __init__(self, artifacts: ArtifactJobs) -> None:
+        self._artifacts = artifacts
+
+    def on_post(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Read every file of the installed sets: 202 with the job; its `data` has the damage."""
+        resp.media = jobs_api.as_json(self._artifacts.check())
         resp.status = 202
 
 

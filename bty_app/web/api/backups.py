@@ -16,7 +16,7 @@ from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT
 from bty_app.web.operations import Answer, Body, Operation, answers, declared
 from bty_app.web.operator import by_of
-from bty_app.web.records import Items, Keyed, Record, parameters, record
+from bty_app.web.records import Items, Keyed, Record, options, parameters, record
 from bty_app.web.shapes import Flag, Nullable, Shape, Text, Whole
 
 MAX_BODY_BYTES = 4096
@@ -73,12 +73,19 @@ _PROVE = Operation(
 )
 
 
+_MAKE = Operation(
+    answers("The job.", jobs_api.JOB, 202),
+    body=Body(
+        options(bundle_alone=Nullable(Flag("Without the database."))), MAX_BODY_BYTES, optional=True
+    ),
+    refuses=(409,),
+)
+
+
 class BackupList:
     """`/api/v1/backups`."""
 
-    operations = declared(
-        GET=_LIST, POST=Operation(answers("The job.", jobs_api.JOB, 202), refuses=(409,))
-    )
+    operations = declared(GET=_LIST, POST=_MAKE)
 
     def __init__(self, jobs: BackupJobs, schedule: BackupSchedule) -> None:
         self._jobs = jobs
@@ -104,7 +111,8 @@ class BackupList:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Have a backup made: 202 with the job; one that is under way is returned."""
-        resp.media = jobs_api.as_json(self._jobs.request(by_of(req)))
+        alone = _MAKE.body_of(req)["bundle_alone"] is True
+        resp.media = jobs_api.as_json(self._jobs.request(by_of(req), bundle_alone=alone))
         resp.status = 202
 
 

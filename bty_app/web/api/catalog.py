@@ -58,7 +58,7 @@ _IMAGE_SHAPE = record(
     cached=Flag(),
     arch=MAYBE_TEXT,
 )
-_NEW = Record(
+NEW = Record(
     {
         "image_url": Text("http, https or oras."),
         "sha_url": Nullable(Text("A list that has its SHA-256.")),
@@ -85,7 +85,7 @@ _SRC = Text("The source or the ref.")
 _SOURCE = Text("A path on the server, or an address: file, http, https or oras.")
 _ADD = Operation(
     answers("It is added.", Record({name: _FIELDS[name] for name in _ADDED}, "AddedImage"), 201),
-    body=Body(_NEW),
+    body=Body(NEW),
     refuses=(409,),
 )
 _REMOVE = Operation(
@@ -200,8 +200,12 @@ class Import:
 def not_loaded(
     error: NotFoundError | TooLargeError | UnavailableError,
 ) -> InvalidInputError | StorageError:
-    """The contract has 400 for whatever another host or file does not give."""
-    return error if isinstance(error, StorageError) else InvalidInputError(error.message)
+    """The contract has 400 for whatever another host or file does not give; its code stays."""
+    if isinstance(error, StorageError):
+        return error
+    refused = InvalidInputError(error.message)
+    refused.code = error.code
+    return refused
 
 
 def _parameter(req: falcon.Request, name: str) -> str:

@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import falcon
 
-from bty_app.domain import catalog_edit
-from bty_app.domain.catalog import CatalogEntry
-from bty_app.domain.catalog_events import diff_report, import_report
-from bty_app.domain.catalog_toml import MAX_UPLOAD_BYTES
+from bty_app.domain.catalog_events import diff_report
 from bty_app.errors import NotFoundError, TooLargeError, UnavailableError, ValidationError
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_checks import CatalogChecks
-from bty_app.services.catalog_imports import CatalogImports
 from bty_app.services.catalog_jobs import CatalogJobs
 from bty_app.services.catalog_upstream import CatalogUpstream
-from bty_app.web import body
-from bty_app.web.api.catalog import IMPORTED, REPORT, TOML, not_loaded
+from bty_app.web.api.catalog import REPORT, not_loaded
 from bty_app.web.api.jobs import JOB, as_json
-from bty_app.web.api.paging import LINK, NEXT, PAGING, USUAL_LIMIT, next_address, place_in
-from bty_app.web.api.values import BYTES, MAC, MAYBE_MOMENT, MAYBE_TEXT, MOMENT, REF, SHA256
+from bty_app.web.api.values import BYTES, MAC, MAYBE_TEXT, MOMENT, SHA256
 from bty_app.web.operations import Answer, Body, Operation, answers, declared
 from bty_app.web.records import Either, Items, Keyed, Record, options, parameters, record
-from bty_app.web.shapes import Anything, Flag, Nullable, Shape, Text, Whole
+from bty_app.web.shapes import Anything, Flag, Nullable, Text, Whole
 
-_PLACE = "catalog"
 _IMAGE = Text("By ref, source or name.", least=1)
 
-ENTRY = record(
-    "CatalogEntry",
-    ref=REF,
-    src=Text("Where its bytes are from."),
-    name=Text(),
-    description=MAYBE_TEXT,
-    sha256=Nullable(SHA256),
-    format=MAYBE_TEXT,
-    arch=MAYBE_TEXT,
-    mirrors=Items(Text("Where else they are.")),
-    size_bytes=Nullable(BYTES),
-    sha_url=MAYBE_TEXT,
-    added_at=MOMENT,
-    upstream=Nullable(Text("The catalog that it is of.")),
-    gone_at=MAYBE_MOMENT,
-)
 _DIFF = Record(
     {
         **REPORT,
@@ -73,15 +49,6 @@ _REPORT = record(
     ),
     differs=Keyed(Record({"old": Anything(), "new": Anything()})),
     checked_at=MOMENT,
-)
-_LIST = Operation(
-    answers("A part of the list.", record(images=Items(ENTRY), next=NEXT), Link=LINK),
-    query=parameters(**PAGING),
-)
-_UPLOAD = Operation(
-    answers("What it did.", IMPORTED),
-    body=Body(media=TOML, most_bytes=MAX_UPLOAD_BYTES),
-    refuses=(409,),
 )
 _COMPARE = Operation(
     answers("What it would change.", _DIFF), query=parameters(source=Text("Another catalog."))
@@ -117,29 +84,6 @@ _WARM = Operation(
     ),
     refuses=(404, 409),
 )
-# Each field by the rule that it has in a catalog.toml.
-_EDITED: dict[str, Shape] = {
-    "name": MAYBE_TEXT,
-    "description": MAYBE_TEXT,
-    "sha256": MAYBE_TEXT,
-    "format": MAYBE_TEXT,
-    "arch": MAYBE_TEXT,
-    "mirrors": Nullable(Items(Text())),
-    "expected": Keyed(Anything("What the field is now.")),
-}
-_EDIT = Operation(
-    answers("The image.", ENTRY),
-    body=Body(
-        Record(
-            _EDITED,
-            "CatalogEdit",
-            optional=frozenset(_EDITED),
-            example={"description": "Debian 13", "expected": {"description": None}},
-        ),
-        parse=dict,  # as the domain has it: null is not the same as left out
-    ),
-    refuses=(409,),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,34 +92,6 @@ class Behind:
 
     catalog: Catalog
     jobs: CatalogJobs
-
-
-class Images:
-    """The catalog as a whole."""
-
-    operations = declared(GET=_LIST, PUT=_UPLOAD)
-
-    def __init__(self, catalog: Catalog, imports: CatalogImports) -> None:
-        self._catalog = catalog
-        self._imports = imports
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The images, part by part, in the order of their refs."""
-        asked = _LIST.query_of(req)
-        limit, after = asked["limit"] or USUAL_LIMIT, place_in(asked["cursor"], _PLACE)
-        left = (entry for entry in self._catalog.entries() if entry.bty_image_ref > after)
-        found = heapq.nsmallest(limit, left, key=lambda entry: entry.bty_image_ref)
-        more = found[-1].bty_image_ref if len(found) == limit else None
-        resp.media = {
-            "images": [_as_json(entry) for entry in found],
-            "next": next_address(req, resp, _PLACE, more),
-        }
-
-    def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Take in the catalog.toml in the body, at most 1 MiB; it becomes the catalog file."""
-        data = body.read(req, MAX_UPLOAD_BYTES)
-        done = self._imports.import_bytes(data, name="upload", ip=req.context.client_ip)
-        resp.media = import_report(done.source, done.merge)
 
 
 class Diff:
@@ -255,41 +171,6 @@ class Warm:
         _submitted(resp, as_json(self._behind.jobs.warm(entry, force=given["force"] is True)))
 
 
-class Entry:
-    """One image."""
-
-    operations = declared(GET=Operation(answers("The image.", ENTRY)), PATCH=_EDIT)
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def on_get(self, _req: falcon.Request, resp: falcon.Response, ref: str) -> None:
-        """The image with this ref, with all that is known of it."""
-        resp.media = _as_json(self._catalog.entry(ref))
-
-    def on_patch(self, req: falcon.Request, resp: falcon.Response, ref: str) -> None:
-        """Change fields of it; `expected` has what each was; 409 when one is not that any more."""
-        wanted = _EDIT.body_of(req)
-        expected = wanted.pop("expected", {})
-        if not isinstance(expected, dict):
-            raise ValidationError("expected: must be an object")
-        ip = req.context.client_ip
-        resp.media = _as_json(self._catalog.edit(ref, wanted, expected=expected, ip=ip))
-
-
 def _submitted(resp: falcon.Response, job: dict[str, object]) -> None:
     resp.status = 202
     resp.media = job
-
-
-def _as_json(entry: CatalogEntry) -> dict[str, object]:
-    return {
-        "ref": entry.bty_image_ref,
-        "src": entry.src,
-        **catalog_edit.values_of(entry),
-        "size_bytes": entry.size_bytes,
-        "sha_url": entry.sha_url,
-        "added_at": entry.added_at,
-        "upstream": entry.upstream,
-        "gone_at": entry.gone_at,
-    }

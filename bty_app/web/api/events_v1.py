@@ -38,7 +38,7 @@ _FILTERS: dict[str, Word] = {
 }
 _LIST = Operation(
     answers("A part of the list.", record(events=Items(EVENT), next=NEXT), Link=LINK),
-    query=parameters(**_FILTERS, **PAGING),
+    query=parameters(**_FILTERS, after=Whole("Only rows behind this id."), **PAGING),
 )
 _EXPORT = Operation((Answer(200, "One row a line.", media=LINES),), query=parameters(**_FILTERS))
 _UP_TO: dict[str, Shape] = {"up_to": Whole("The id of the newest row that was seen.")}
@@ -69,7 +69,8 @@ class Events:
         asked = _LIST.query_of(req)
         limit, place = asked["limit"] or USUAL_LIMIT, place_in(asked["cursor"], _PLACE)
         before = Whole("").from_text(place, "cursor") if place else None
-        found = self._audit.search(_filters(asked), before=before, limit=limit)
+        after = asked.pop("after") or 0
+        found = self._audit.search(_filters(asked), before=before, after=after, limit=limit)
         more = found.stopped_at
         if len(found.rows) == limit:
             more = found.rows[-1].id

@@ -8,8 +8,8 @@ from bty_app.domain.jobs import Job, State
 from bty_app.services.jobs import Jobs
 from bty_app.web.api.values import BYTES, MAYBE_TEXT
 from bty_app.web.operations import Operation, answers, declared
-from bty_app.web.records import Items, parameters, record
-from bty_app.web.shapes import Nullable, Number, Text, Whole, words_of
+from bty_app.web.records import Items, Keyed, parameters, record
+from bty_app.web.shapes import Anything, Nullable, Number, Text, Whole, words_of
 
 _SECONDS = Number("Seconds since 1970.")
 JOB = record(
@@ -29,6 +29,8 @@ JOB = record(
     ended_at=Nullable(_SECONDS),
     result=MAYBE_TEXT,
     error=MAYBE_TEXT,
+    code=Nullable(Text("The kind of failure, as in problem details.")),
+    data=Nullable(Keyed(Anything(), "What came of it, for programs; some kinds have it.")),
 )
 _LIST = Operation(
     answers("The jobs that are kept in memory.", record(jobs=Items(JOB))),
@@ -88,4 +90,6 @@ def as_json(job: Job) -> dict[str, object]:
         "ended_at": job.ended_at,
         "result": job.result or None,
         "error": job.error or None,
+        "code": job.code or None,
+        "data": dict(job.data) if job.data else None,
     }

@@ -7,12 +7,12 @@ from dataclasses import asdict
 import falcon
 
 from bty_app.domain.mac import parse_mac
-from bty_app.domain.machine import Phase
+from bty_app.domain.machine import Phase, parse_assignment
 from bty_app.domain.moments import stamp, with_z
 from bty_app.services.machines import Machines, Shown
-from bty_app.web.api.machines import MACHINE, as_json
+from bty_app.web.api.machines import ETAG, MACHINE, UPSERT, as_json, etag_of, saved, set_of
 from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT, MOMENT
-from bty_app.web.operations import Operation, answers, declared
+from bty_app.web.operations import Body, Operation, answers, declared, nothing
 from bty_app.web.records import Record, record
 from bty_app.web.shapes import Flag, Nullable, Text, Whole, words_of
 
@@ -36,19 +36,31 @@ MACHINE_STATE = Record(
     "MachineState",
     optional=MACHINE.optional,
 )
-_DETAIL = record(
+_DETAIL = Record(
+    {
+        **MACHINE_STATE.fields,
+        "architecture": Nullable(
+            Text("x86_64, arm64 or i386, where its inventory or its firmware says so.")
+        ),
+    },
     "MachineDetail",
-    **MACHINE_STATE.fields,
-    architecture=Nullable(
-        Text("x86_64, arm64 or i386, where its inventory or its firmware says so.")
-    ),
+    optional=MACHINE.optional,
+)
+_SAVE = Operation(
+    answers("It is saved.", MACHINE_STATE, ETag=ETAG),
+    body=Body(UPSERT, parse=parse_assignment),
+    refuses=(409, 412),
 )
 
 
 class MachineState:
     """`/api/v1/machines/{mac}`."""
 
-    operations = declared(GET=Operation(answers("The machine.", _DETAIL)))
+    operations = declared(
+        GET=Operation(answers("The machine.", _DETAIL, ETag=ETAG)),
+        PUT=_SAVE,
+        DELETE=Operation(nothing("It is forgotten.")),
+    )
 
     def __init__(self, machines: Machines) -> None:
         self._machines = machines
@@ -56,10 +68,29 @@ class MachineState:
     def on_get(self, _req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """The record, where the machine is in its cycle, and how far a flash is."""
         shown = self._machines.get(parse_mac(mac))
-        resp.media = {
-            **state_json(shown),
-            "architecture": self._machines.architecture(shown.machine.mac),
-        }
+        resp.set_header("ETag", etag_of(set_of(shown)))
+        resp.media = detail_json(self._machines, shown)
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Replace what is set, and arm anew; an unknown machine is created. With If-Match, only
+        when it is still set as that ETag says.
+        """
+        _send(resp, saved(self._machines, req, mac, _SAVE.body_of(req)))
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
+        """Forget it; 204."""
+        self._machines.forget(parse_mac(mac), ip=req.context.client_ip)
+        resp.status = 204
+
+
+def _send(resp: falcon.Response, shown: Shown) -> None:
+    resp.set_header("ETag", etag_of(set_of(shown)))
+    resp.media = state_json(shown)
+
+
+def detail_json(machines: Machines, shown: Shown) -> dict[str, object]:
+    """One machine by itself: what would be dear for each row of a list comes along."""
+    return {**state_json(shown), "architecture": machines.architecture(shown.machine.mac)}
 
 
 def state_json(shown: Shown) -> dict[str, object]:

@@ -29,7 +29,7 @@ from bty_app.web.operations import Body, Operation, answers, declared, nothing
 from bty_app.web.records import Items, Record, record
 from bty_app.web.shapes import Anything, Flag, Nullable, Shape, Text
 
-_ETAG = "What is set of it; If-Match of a PUT may say it."
+ETAG = "What is set of it; If-Match of a PUT may say it."
 _LABELS = Items(Text(pattern=LABEL.pattern), MAX_LABELS)
 _DRIVE = Nullable(Text("The drive that iPXE boots.", pattern=DRIVE.pattern))
 _WIPE = Nullable(
@@ -91,7 +91,7 @@ UPSERT = Record(
     },
 )
 _SAVE = Operation(
-    answers("It is saved.", MACHINE, ETag=_ETAG),
+    answers("It is saved.", MACHINE, ETag=ETAG),
     body=Body(UPSERT, parse=parse_assignment),
     refuses=(409, 412),
 )
@@ -115,7 +115,7 @@ class MachineByMac:
     """One machine."""
 
     operations = declared(
-        GET=Operation(answers("The machine.", MACHINE, ETag=_ETAG)),
+        GET=Operation(answers("The machine.", MACHINE, ETag=ETAG)),
         PUT=_SAVE,
         DELETE=Operation(nothing("It is forgotten.")),
     )
@@ -131,30 +131,12 @@ class MachineByMac:
         """Replace what is set, and arm anew; an unknown machine is created. With If-Match, only
         when it is still set as that ETag says.
         """
-        wanted, machine = _SAVE.body_of(req), parse_mac(mac)
-        seen = self._seen(machine, req.get_header("If-Match"))
-        _send(resp, self._machines.save(machine, wanted, ip=req.context.client_ip, seen=seen))
+        _send(resp, saved(self._machines, req, mac, _SAVE.body_of(req)))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """Forget it; 204."""
         self._machines.forget(parse_mac(mac), ip=req.context.client_ip)
         resp.status = 204
-
-    def _seen(self, mac: Mac, if_match: str | None) -> Assignment | None:
-        """What is set now, where that must be what If-Match says; the save checks it once more.
-
-        Raises:
-            PreconditionError: it is not.
-        """
-        if if_match is None:
-            return None
-        try:
-            now = _set_of(self._machines.get(mac))
-        except NotFoundError as error:
-            raise PreconditionError(f"If-Match: there is no record of {mac}") from error
-        if not {"*", etag_of(now)} & {tag.strip() for tag in if_match.split(",")}:
-            raise PreconditionError(f"If-Match: {mac} is set otherwise by now: look again")
-        return now
 
 
 class Hardware:
@@ -174,6 +156,30 @@ class Hardware:
         resp.text = read(machine)
         name = f"{machine.replace(':', '-')}-{self._what}.json"
         resp.set_header("Content-Disposition", f'attachment; filename="{name}"')
+
+
+def saved(machines: Machines, req: falcon.Request, mac: str, wanted: Assignment) -> Shown:
+    """Save what is wanted of a machine, where it is still set as If-Match says.
+
+    Raises:
+        PreconditionError: it is not.
+    """
+    machine = parse_mac(mac)
+    seen = _seen(machines, machine, req.get_header("If-Match"))
+    return machines.save(machine, wanted, ip=req.context.client_ip, seen=seen)
+
+
+def _seen(machines: Machines, mac: Mac, if_match: str | None) -> Assignment | None:
+    """What is set now, where that must be what If-Match says; the save checks it once more."""
+    if if_match is None:
+        return None
+    try:
+        now = set_of(machines.get(mac))
+    except NotFoundError as error:
+        raise PreconditionError(f"If-Match: there is no record of {mac}") from error
+    if not {"*", etag_of(now)} & {tag.strip() for tag in if_match.split(",")}:
+        raise PreconditionError(f"If-Match: {mac} is set otherwise by now: look again")
+    return now
 
 
 def etag_of(what: Assignment) -> str:
@@ -205,12 +211,13 @@ def as_json(shown: Shown) -> dict[str, object]:
     }
 
 
-def _set_of(shown: Shown) -> Assignment:
+def set_of(shown: Shown) -> Assignment:
+    """What an operator has set of it."""
     return assigned(shown.machine, shown.labels)
 
 
 def _send(resp: falcon.Response, shown: Shown) -> None:
-    resp.set_header("ETag", etag_of(_set_of(shown)))
+    resp.set_header("ETag", etag_of(set_of(shown)))
     resp.media = as_json(shown)
 
 

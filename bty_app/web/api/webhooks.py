@@ -5,7 +5,8 @@ from __future__ import annotations
 import falcon
 
 from bty_app.domain.tokens import Scope
-from bty_app.services.webhooks import Webhooks
+from bty_app.domain.webhooks import Target
+from bty_app.services.webhooks import State, Webhooks
 from bty_app.web.api.values import MAYBE_MOMENT, MAYBE_TEXT
 from bty_app.web.operations import Operation, answers, declared
 from bty_app.web.records import Items, record
@@ -38,21 +39,7 @@ class WebhookList:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """`{"webhooks": [...]}`: each receiver, and the last that is known of it."""
-        rows = []
-        for state in self._webhooks.state():
-            found = state.progress
-            rows.append(
-                {
-                    "target": state.target.shown,
-                    "kinds": list(state.target.kinds),
-                    "waiting": state.waiting,
-                    "last_at": found.last_at if found else None,
-                    "error": found.last_error if found else None,
-                    "next_at": found.next_at if found else None,
-                    "skipped": found.skipped if found else 0,
-                }
-            )
-        resp.media = {"webhooks": rows}
+        resp.media = {"webhooks": [state_json(state) for state in self._webhooks.state()]}
 
 
 class WebhookTest:
@@ -66,5 +53,23 @@ class WebhookTest:
 
     def on_post(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Send each receiver a test: `{"tests": [{"target", "error"}]}`."""
-        tests = [{"target": t.shown, "error": error or None} for t, error in self._webhooks.test()]
-        resp.media = {"tests": tests}
+        resp.media = {"tests": [test_json(*tested) for tested in self._webhooks.test()]}
+
+
+def state_json(state: State) -> dict[str, object]:
+    """A receiver as plain data."""
+    found = state.progress
+    return {
+        "target": state.target.shown,
+        "kinds": list(state.target.kinds),
+        "waiting": state.waiting,
+        "last_at": found.last_at if found else None,
+        "error": found.last_error if found else None,
+        "next_at": found.next_at if found else None,
+        "skipped": found.skipped if found else 0,
+    }
+
+
+def test_json(target: Target, error: str) -> dict[str, object]:
+    """What came of a test, as plain data."""
+    return {"target": target.shown, "error": error or None}

@@ -241,6 +241,7 @@ def test_an_image_is_shown_with_all_that_is_known(server: Site) -> None:
     assert shown == {
         "ref": REF,
         "src": ENTRY.src,
+        "resolved_src": None,
         "name": "debian",
         "description": None,
         "sha256": "b" * 64,
