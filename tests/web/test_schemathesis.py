@@ -36,6 +36,8 @@ ROUGHLY_DECLARED = (
     "GET /api/v1/catalog/diff",
     "POST /api/v1/catalog/check",
     "POST /api/v1/catalog/fetch",
+    "POST /api/v1/catalog/entries",
+    "POST /api/v1/catalog/import",
     "PATCH /api/v1/catalog/entries/{ref}",
     "POST /catalog/entries",
     "DELETE /catalog/entries",

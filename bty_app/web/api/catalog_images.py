@@ -174,7 +174,7 @@ class Entry:
     operations = declared(
         GET=Operation(answers("The image.", ENTRY)),
         PATCH=_EDIT,
-        DELETE=Operation(answers("What it was.", ENTRY), refuses=(409,)),
+        DELETE=Operation(answers("What it was.", ENTRY), refuses=(409, 422)),
     )
 
     def __init__(self, catalog: Catalog) -> None:
