@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,15 +67,12 @@ class OneThread:
 
 @contextmanager
 def _opened(state_dir: Path, moment: datetime) -> Iterator[tuple[Backups, OneThread]]:
-    before = logging.root.manager.disable
-    logging.disable()  # what is said besides the refusal
     database = OneThread(state_dir / "state.db")
     try:
         shelf = Shelf(state_dir / "backups")
         yield Backups(database.path, shelf, database, clock=lambda: moment), database  # type: ignore[arg-type]
     finally:
         database.connection.close()
-        logging.disable(before)
 
 
 def prepared(state_dir: Path) -> None:

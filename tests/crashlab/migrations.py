@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,8 +133,6 @@ _WANTED = Wanted(NEW_ADDRESS, __version__)
 
 @contextmanager
 def _arriving(state_dir: Path) -> Iterator[Arrival]:
-    before = logging.root.manager.disable
-    logging.disable()  # what is said besides the refusal
     old, new = state_dir / "old", state_dir / "new"
     database = Served(old / "state.db")
     departure = Departure(
@@ -151,7 +148,6 @@ def _arriving(state_dir: Path) -> Iterator[Arrival]:
     finally:
         departure.end()
         database.connection.close()
-        logging.disable(before)
 
 
 def move(state_dir: Path) -> None:
