@@ -37,7 +37,10 @@ def stored(house: Site) -> dict[str, str]:
 def test_every_setting_is_there_with_its_value_and_its_help(house: Site) -> None:
     text = house.visit().get(PATH).text
 
-    chosen = {"backup.cadence", "backup.weekday", "backup.include_state"}
+    chosen = {
+        *("backup.cadence", "backup.weekday"),
+        *("backup.include_state", "backup.skip_unchanged"),
+    }
     assert list(fields(text)) == [row.key for row in SETTINGS if row.key not in chosen]
     assert all(f'<select id="{key}"' in text for key in chosen)
     assert fields(text)["boot.max_attempts"] == "5"
