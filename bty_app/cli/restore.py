@@ -17,20 +17,23 @@ from bty_app.domain.restoring import Counts, Effect, Wanted, WayBack
 from bty_app.domain.rotation import counted
 from bty_app.errors import InvalidInputError
 from bty_app.services.restore import Page, Preview, Restore, Restored
+from bty_app.services.restore_sources import backup_path
 from bty_app.state_dir import prepare_state_dir
 
 _EPILOG = """examples:
   bty restore /var/lib/bty/backups/2026-05-24T08-00-00Z          what would change
   bty restore --yes /var/lib/bty/backups/2026-05-24T08-00-00Z    put it back
+  bty restore 2026-05-24T08-00-00Z --yes                         by its name
   bty restore --only 52:54:00:12:34:56 BACKUP --yes              one machine of it
   bty restore --undo --yes                                       take that back
 
-PATH is a backup directory, or a database file (.db, .bak) of this version. It is copied and looked
-at in full before anything is shown. Machines, labels, catalog and settings become as they were
-then. The audit log goes on, and sessions and API tokens stay as they are now: what was revoked
-stays revoked. A machine that would be flashed, and is not waiting for that flash now, comes back
-as bty-inventory with its image and disk. A backup of the present state is taken first. It is safe
-beside a running server. A database that cannot be read, or none, is no hindrance: stop the server.
+PATH is a backup directory, the name of one (`bty backups list`), or a database file (.db, .bak) of
+this version. It is copied and looked at in full before anything is shown. Machines, labels,
+catalog and settings become as they were then. The audit log goes on, and sessions and API tokens
+stay as they are now: what was revoked stays revoked. A machine that would be flashed, and is not
+waiting for that flash now, comes back as bty-inventory with its image and disk. A backup of the
+present state is taken first. It is safe beside a running server. A database that cannot be read,
+or none, is no hindrance: stop the server.
 """
 
 
@@ -79,7 +82,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
         with_tokens=args.with_tokens,
     )
     page = Page(limit=max(0, args.rows))
-    shown = restore.preview_undo(page) if args.undo else restore.preview(args.path, wanted, page)
+    path = args.path and _named(args.path, config.paths.backup_dir)
+    shown = restore.preview_undo(page) if args.undo else restore.preview(path, wanted, page)
     if args.dry_run or not args.yes:
         sys.stdout.write(_shown_json(shown) if args.json else _shown_text(shown))
         return 0
@@ -87,10 +91,17 @@ def run(args: argparse.Namespace, config: Config) -> int:
     done = (
         restore.undo(by=by, digest=digest)
         if args.undo
-        else restore.apply(args.path, wanted, by=by, digest=digest)
+        else restore.apply(path, wanted, by=by, digest=digest)
     )
     sys.stdout.write(_done_json(done) if args.json else _done_text(done))
     return 0
+
+
+def _named(path: Path, backups_dir: Path) -> Path:
+    """What is there, or else the backup of this name, as `bty backups list` has it."""
+    if len(path.parts) != 1 or path.exists():
+        return path
+    return backup_path(backups_dir, path.name)
 
 
 def _shown_text(shown: Preview) -> str:

@@ -78,6 +78,26 @@ def test_json_is_one_value_and_nothing_else(
     assert found["tables"] == {"machines": {"added": 2, "removed": 0, "changed": 0}}
 
 
+def test_a_name_alone_is_that_of_a_backup_unless_a_file_here_has_it(
+    fleet: Fleet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "2026-05-24T08-00-00Z"
+    fleet.write(bind(1))
+    fleet.back_up(name)
+    fleet.write(forget(1))
+    monkeypatch.chdir(tmp_path)
+
+    assert run(fleet, name, "--yes") == 0
+    assert fleet.rows("SELECT mac FROM machines") == [(mac(1),)]
+    assert run(fleet, "2026-05-25T08-00-00Z") == 66
+    assert "no backup '2026-05-25T08-00-00Z'" in capsys.readouterr().err
+    (tmp_path / name).write_text("something else")
+    assert run(fleet, name) == 65
+
+
 def test_each_failure_has_its_exit_status(
     fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
