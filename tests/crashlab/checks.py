@@ -106,6 +106,28 @@ def published(state_dir: Path, folder: str) -> None:
     require(whole.exists() and not (left and folder == "bundle"), f"left behind: {left}")
 
 
+def imported(state_dir: Path) -> None:
+    """All of the bundle or nothing, with its event; and the next run brings what is missing."""
+    brought, told = _imported(state_dir)
+    require((brought, told) in {(0, 0), (2, 1)}, f"{brought} machines, and {told} events of them")
+    publications.take_over(state_dir)
+    brought, _told = _imported(state_dir)
+    require(brought == 2, f"{brought} machines after the next run")
+    left = sorted(path.name for path in state_dir.iterdir() if path.name not in {*_ALLOWED, "out"})
+    require(not left, f"left behind: {left}")
+
+
+def _imported(state_dir: Path) -> tuple[int, int]:
+    live = _sound(state_dir / "state.db")
+    rows = {str(mac) for (mac,) in live.execute("SELECT mac FROM machines")}
+    sql = "SELECT count(*) FROM events WHERE kind = 'machines.imported'"
+    [(told,)] = live.execute(sql).fetchall()
+    live.close()
+    before = {f"02:00:00:00:00:{number:02x}" for number in range(ROWS)}
+    require(before <= rows, f"{len(before - rows)} acknowledged machines are missing")
+    return len(rows - before), int(str(told))
+
+
 def version_of(state_dir: Path) -> object:
     """The release that the database was made for."""
     live = _sound(state_dir / "state.db")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bty_app.services.backup_files import BackupPlan, write_backup
-from bty_app.services.bundles import export_bundle
+from bty_app.services.bundles import export_bundle, import_bundle
 from tests.crashlab.actions import FIRST_START, NEW_VERSION
+
+GOLDEN = Path(__file__).parents[1] / "data" / "bundles" / "two-machines" / "inventory.json"
 
 
 def export(state_dir: Path) -> None:
@@ -18,6 +20,13 @@ def export_over(state_dir: Path) -> None:
     """Write a bundle over another."""
     folder = state_dir / "out" / "bundle"
     export_bundle(state_dir, folder, version=NEW_VERSION, now=FIRST_START, force=True)
+
+
+def take_over(state_dir: Path) -> None:
+    """Import two machines."""
+    import_bundle(
+        state_dir, state_dir / "out" / "two", version=NEW_VERSION, clock=lambda: FIRST_START
+    )
 
 
 def back_up(state_dir: Path) -> None:

@@ -87,6 +87,14 @@ def current_with_bundle(state_dir: Path) -> None:
     publications.export(state_dir)
 
 
+def current_with_others(state_dir: Path) -> None:
+    """The same, with a bundle of two machines that are not here."""
+    current(state_dir)
+    (state_dir / "out" / "two").mkdir()
+    text = publications.GOLDEN.read_text().replace('"02:00:00:00:00:', '"02:00:00:00:01:')
+    (state_dir / "out" / "two" / "inventory.json").write_text(text)
+
+
 def _all_noise(state_dir: Path) -> None:
     checks.quarantined(state_dir, {"state.db": b"noise" * 800, "state.db-wal": b"noise" * 800})
 
@@ -135,6 +143,7 @@ SCENARIOS = (
         current_with_bundle,
         lambda d: checks.published(d, "bundle"),
     ),
+    Scenario("import", "publications:take_over", current_with_others, checks.imported),
     Scenario("backup", "publications:back_up", current, lambda d: checks.published(d, "backup")),
     Scenario("scheduled backup with pruning", "backups:back_up", backups.prepared, backups.kept),
     Scenario("removal of a backup", "backups:remove", backups.prepared, backups.kept),
