@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import falcon
 
@@ -154,16 +155,7 @@ class Entries:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Add the image at a URL: 201; 409 when it is here; 400 without the digest asked for."""
-        wanted = _ADD.body_of(req)
-        try:
-            entry = self._catalog.add(
-                wanted["image_url"],
-                sha_url=wanted["sha_url"] or None,
-                ref=wanted["ref"] or None,
-                ip=req.context.client_ip,
-            )
-        except (NotFoundError, TooLargeError, UnavailableError) as error:
-            raise not_loaded(error) from error
+        entry = added(self._catalog, _ADD.body_of(req), ip=req.context.client_ip)
         _answer(resp, next(iter(_rows([entry], _ADDED))))
         resp.status = 201
 
@@ -195,6 +187,23 @@ class Import:
         except (NotFoundError, TooLargeError, UnavailableError) as error:
             raise not_loaded(error) from error
         _answer(resp, import_report(done.source, done.merge))
+
+
+def added(catalog: Catalog, wanted: Mapping[str, Any], *, ip: str | None) -> CatalogEntry:
+    """The image at the URL that is asked for, which is in the catalog now.
+
+    Raises:
+        As `Catalog.add`; what another host does not give is an `InvalidInputError`.
+    """
+    try:
+        return catalog.add(
+            wanted["image_url"],
+            sha_url=wanted["sha_url"] or None,
+            ref=wanted["ref"] or None,
+            ip=ip,
+        )
+    except (NotFoundError, TooLargeError, UnavailableError) as error:
+        raise not_loaded(error) from error
 
 
 def not_loaded(

@@ -14,7 +14,7 @@ from bty_app.errors import NotFoundError, TooLargeError, UnavailableError, Valid
 from bty_app.services.catalog import Catalog
 from bty_app.services.catalog_imports import CatalogImports
 from bty_app.web import body
-from bty_app.web.api.catalog import IMPORTED, NEW, TOML, not_loaded
+from bty_app.web.api.catalog import IMPORTED, NEW, TOML, added, not_loaded
 from bty_app.web.api.paging import LINK, NEXT, PAGING, USUAL_LIMIT, next_address, place_in
 from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT, MOMENT, REF, SHA256
 from bty_app.web.operations import Body, Operation, answers, declared
@@ -154,16 +154,7 @@ class Entries:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Add the image at a URL: 201; 409 when it is here; 400 without the digest asked for."""
-        wanted = _ADD.body_of(req)
-        try:
-            entry = self._catalog.add(
-                wanted["image_url"],
-                sha_url=wanted["sha_url"] or None,
-                ref=wanted["ref"] or None,
-                ip=req.context.client_ip,
-            )
-        except (NotFoundError, TooLargeError, UnavailableError) as error:
-            raise not_loaded(error) from error
+        entry = added(self._catalog, _ADD.body_of(req), ip=req.context.client_ip)
         resp.status = 201
         resp.media = entry_json(entry)
 
