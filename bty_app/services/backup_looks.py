@@ -89,7 +89,7 @@ class Looks:
             ),
             None,
         )
-        if good is None or not good.is_full or good.manifest.database_version != __version__:
+        if good is None or not good.is_full:
             return None
         try:
             same = unchanged.same(state_db, self.shelf.path(good.id) / STATE)

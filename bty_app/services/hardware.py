@@ -12,7 +12,6 @@ from bty_app.domain.hardware_diff import diff
 from bty_app.domain.inventory import Inventory
 from bty_app.domain.mac import Mac
 from bty_app.errors import NotFoundError
-from bty_app.services.architecture import architecture_of
 from bty_app.store import events, hardware_history, machines
 from bty_app.store.database import Database, Tx
 from bty_app.store.hardware_history import Entry
@@ -81,10 +80,6 @@ class Hardware:
     def facts(self, mac: Mac) -> Facts:
         """What the last inventory says, sorted out."""
         return self._database.read(lambda tx: _stored(tx, mac)) or Facts()
-
-    def architecture(self, mac: Mac) -> str | None:
-        """`x86_64`, `arm64` or `i386`; None where nothing says."""
-        return self._database.read(lambda tx: architecture_of(tx, mac))
 
     def tree(self, mac: Mac) -> object:
         """The lshw tree that is stored, or None."""

@@ -74,7 +74,7 @@ class MachineView:
         entries = self.knows.catalog.published().entries
         found = disks_of(shown.known_disks) or ()
         options = self.knows.settings.flash_options()
-        arch = self.knows.hardware.architecture(shown.machine.mac)
+        arch = self.knows.machines.architecture(shown.machine.mac)
         return Choices(entries, found, arch, lshw, options)
 
     def form(self, shown: Shown, entered: Entered, checked: Checked) -> dict[str, object]:
@@ -141,7 +141,7 @@ class MachineView:
             "script": self._scripts.of(decided, base_url),
             "plan": json.dumps(plan, indent=2, ensure_ascii=False),
             "disks": disks_of(shown.known_disks) or (),
-            "architecture": self.knows.hardware.architecture(mac),
+            "architecture": self.knows.machines.architecture(mac),
             "facts": self.knows.hardware.facts(mac),
             "history": self.knows.hardware.history(mac),
             "hang": boots[0].hang if boots and boots[0].kind is Kind.HANGS else None,
