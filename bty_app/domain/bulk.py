@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
 
 from bty_app.domain.bulk_act import Act, Kind
+from bty_app.domain.catalog import CatalogEntry
 from bty_app.domain.disk_policy import resolve
 from bty_app.domain.flash_options import NO_OPTIONS, FlashOptions, besides
 from bty_app.domain.machine import (
@@ -48,12 +49,13 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class Site:
     """What holds for all: the images by ref, the labels of machines never to be flashed, and
-    what is done besides when one is.
+    what is done besides when one is; `bound` are the images that say for which processors they are.
     """
 
     images: Mapping[str, str]
     protected: frozenset[str] = frozenset()
     options: FlashOptions = NO_OPTIONS
+    bound: Mapping[str, CatalogEntry] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from bty_app.domain.bulk import Outcome, Site, Step, Subject, planned, shown_as
 from bty_app.domain.bulk_act import Act, Kind
 from bty_app.domain.disk_contents import contents
+from bty_app.domain.image_fit import misfit
 from bty_app.domain.mac import Mac
 from bty_app.domain.reported_disks import disks_of
+from bty_app.services.architecture import architecture_of
 from bty_app.store import catalog, machine_pages, machines
 from bty_app.store.database import Tx
 from bty_app.store.machine_pages import Page
@@ -69,13 +71,23 @@ def plan(
         if subject is None:
             preview.missing.append(mac)
             continue
-        step = planned(act, subject, site)
+        step = step_of(tx, act, subject, site)
         word = shown_as(subject, step)
         digest.update(f"{mac} {word}\n".encode())
         if _note(tx, preview, subject, step):
             wanted.append((mac, word))
     preview.digest = digest.hexdigest()
     return preview, wanted
+
+
+def step_of(tx: Tx, act: Act, subject: Subject, site: Site) -> Step:
+    """The plan for one machine; one that is to be flashed runs what it is flashed with."""
+    step = planned(act, subject, site)
+    image = step.after and site.bound.get(step.after.image_ref or "")
+    if step.erased is None or not image:
+        return step
+    why = misfit(image, architecture_of(tx, subject.machine.mac))
+    return Step(Outcome.CANNOT, f"{image.name}: {why}") if why else step
 
 
 def subject_of(tx: Tx, mac: Mac, *, with_disks: bool) -> Subject | None:
@@ -89,8 +101,9 @@ def subject_of(tx: Tx, mac: Mac, *, with_disks: bool) -> Subject | None:
 
 def site_of(tx: Tx, rules: Site) -> Site:
     """What holds for all machines: `rules`, which are those of the settings, and the images."""
-    images: dict[str, str] = {e.bty_image_ref: e.name for e in catalog.listed(tx) if e.name}
-    return replace(rules, images=images)
+    entries = {e.bty_image_ref: e for e in catalog.listed(tx) if e.name}
+    images: dict[str, str] = {ref: e.name or "" for ref, e in entries.items()}
+    return replace(rules, images=images, bound={r: e for r, e in entries.items() if e.arch})
 
 
 def _selected(tx: Tx, selection: Selection) -> Iterator[Mac]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bty_app.domain import bulk_events
-from bty_app.domain.bulk import Outcome, Site, Step, fingerprint, planned, shown_as
+from bty_app.domain.bulk import Outcome, Site, Step, fingerprint, shown_as
 from bty_app.domain.bulk_act import Act, Kind, parse_act
 from bty_app.domain.mac import Mac
 from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError
-from bty_app.services.bulk_plan import subject_of
+from bty_app.services.bulk_plan import step_of, subject_of
 from bty_app.store import bulk as rows
 from bty_app.store import events, machines, orders
 from bty_app.store.database import Tx
@@ -66,7 +66,7 @@ def as_shown(tx: Tx, item: rows.Item, act: Act, site: Site) -> Step | None:
     subject = subject_of(tx, item.mac, with_disks=with_disks)
     if subject is None:
         return None
-    step = planned(act, subject, site)
+    step = step_of(tx, act, subject, site)
     same = shown_as(subject, step) == item.expected and step.outcome is Outcome.WILL
     return step if same else None
 

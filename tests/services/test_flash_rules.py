@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from bty_app.domain.boot import LiveEnv, LocalDisk, Purpose, Reason, Wait
+from bty_app.domain.bulk_act import Act, Kind
 from bty_app.domain.events import Query
 from bty_app.domain.inventory import parse_inventory
 from bty_app.domain.machine import Assignment, BootMode, Serial
+from bty_app.services.bulk_plan import Selection
 from bty_app.services.decisions import Decided
 from tests.web.site import DISKS, REF, Site, mac, site
 
@@ -240,6 +242,23 @@ def test_an_image_for_another_architecture_is_not_flashed_until_another_one_is_c
     assert [event.subject_id for event in told] == [mac(0)]
     declare(house, "arm64")
     assert house.services.plans.answer(mac(0), ip=None, base_url="http://h")["mode"] == "flash"
+
+
+def test_an_act_on_many_says_which_machine_the_image_is_not_for(house: Site) -> None:
+    rack(house, 2)
+    say_arm64(house, "its inventory")  # of the first one
+    declare(house, "x86_64")
+    again = Act(Kind.FLASH_AGAIN)
+    both = Selection(macs=(mac(0), mac(1)))
+
+    shown = house.services.bulk.preview(both, again)
+
+    assert [line.mac for line in shown.shown] == [mac(1)]
+    [(why, held)] = shown.cannot.items()
+    assert held == [mac(0)]
+    assert why.endswith("it is for x86_64, this machine is arm64")
+    labelled = house.services.bulk.preview(both, Act(Kind.ADD_LABELS, labels=("a",)))
+    assert labelled.will == 2, "what flashes nothing can be done to both"
 
 
 def test_what_is_not_known_holds_nothing_back(house: Site) -> None:
