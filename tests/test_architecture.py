@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "native": {"store"},  # to publish an unpacked extension as every other file
     "client_zip": set(),
     "demo": set(),
+    "deploy": {"config", "domain", "store"},  # of the store, how files are published
     "live": {"client_zip", "domain", "store"},  # of the store, how files are published
     "runtime_parts": TOP | {"runtime_offsite", "domain", "store", "upstream", "services", "web"},
     "runtime_offsite": TOP | {"domain", "store", "upstream", "services"},
@@ -61,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "runtime_offsite",
         "live",
         "demo",
+        "deploy",
         "flasher",
         "domain",
         "store",

@@ -1,0 +1,1 @@
+"""bty put onto a host, brought to a newer release there, and taken off again."""
