@@ -1,0 +1,122 @@
+"""bty under compose: podman-compose, `podman compose` or `docker compose`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bty_app.deploy import files, writing
+from bty_app.deploy.choices import VARIABLES
+from bty_app.deploy.containers import Deployment
+from bty_app.deploy.files import COMPOSE, ENVVARS, LITESTREAM, OVERRIDE, File
+from bty_app.deploy.programs import Programs
+from bty_app.deploy.stack import Condition, Done, Release
+from bty_app.errors import ConfigError, NotFoundError, UnavailableError
+
+STOP_SECONDS = 60.0
+_PIN = re.compile(r'^# release: (\S+)\n(?:.*\n)*?    image: "(\S+)"$', re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeStack:
+    """The services of DIR/compose.yml; the release is pinned by DIR/compose.override.yml."""
+
+    at: Deployment
+
+    def current(self) -> Release:
+        """See `Stack`.
+
+        Raises:
+            NotFoundError: nothing was deployed there.
+            ConfigError: the pin cannot be read.
+        """
+        path = self.at.directory / OVERRIDE
+        text = writing.text_of(path)
+        if text is None:
+            raise NotFoundError(f"{path} is not there: nothing is deployed; run bty deploy")
+        found = _PIN.search(text)
+        if found is None:
+            raise ConfigError(f"{path}: does not name a release; take it away and run bty deploy")
+        return Release(found[1], found[2])
+
+    def fetch(self, version: str) -> Release:
+        """See `Stack`."""
+        return self.at.images.bty(self.at.choices, version)
+
+    def run(self, release: Release, words: Sequence[str]) -> Done:
+        """See `Stack`."""
+        return self.at.run(self.container("bty"), release, words)
+
+    def install(self, release: Release) -> None:
+        """See `Stack`."""
+        file = File(OVERRIDE, files.override(release.reference, release.version))
+        writing.write(writing.changes(self.at.directory, [file]))
+
+    def stop(self) -> None:
+        """See `Stack`. Litestream, which has the database open, is stopped first.
+
+        Raises:
+            UnavailableError: bty did not end.
+        """
+        if (self.at.directory / LITESTREAM).exists():
+            self.compose("stop", "litestream")
+        self.compose("stop", "bty")
+        until = time.monotonic() + STOP_SECONDS
+        while self.condition().running:
+            if time.monotonic() > until:
+                raise UnavailableError(f"bty did not stop within {STOP_SECONDS:.0f} s; look at it")
+            time.sleep(0.2)
+
+    def start(self) -> None:
+        """See `Stack`."""
+        self.compose("up", "-d")
+
+    def condition(self) -> Condition:
+        """See `Stack`."""
+        container = self.container("bty")
+        told = self.at.inspected(container, "{{.State.Running}} {{.RestartCount}}").split()
+        if len(told) != 2:
+            return Condition(running=False, restarts=0, said="there is no container of it")
+        restarts = int(told[1]) if told[1].isdigit() else 0
+        return Condition(told[0] == "true", restarts, self.at.logged(container))
+
+    def ready(self) -> str:
+        """See `Stack`."""
+        return self.at.ready(self.current().version)
+
+    def container(self, service: str) -> str:
+        """The container of a service of ours; empty where there is none."""
+        found = self.containers(f"com.docker.compose.service={service}")
+        return found[0] if found else ""
+
+    def containers(self, *labels: str) -> list[str]:
+        """The containers of this directory, by their ids."""
+        ours = (f"com.docker.compose.project.working_dir={self.at.directory.resolve()}", *labels)
+        filters = [word for label in ours for word in ("--filter", f"label={label}")]
+        done = self.at.programs.ask(self.at.engine.name, "ps", "--all", "--quiet", *filters)
+        return done.stdout.split() if done.status == 0 else []
+
+    def compose(self, *words: str) -> None:
+        """Run compose on the files of this directory.
+
+        Raises:
+            UnavailableError: it failed; the sentence has what it said.
+        """
+        _unset(self.at.programs).do(*self.at.engine.compose, *self._files(), *words)
+
+    def _files(self) -> list[str]:
+        directory = self.at.directory
+        # The override is last: what it says counts.
+        names = [COMPOSE, LITESTREAM, OVERRIDE]
+        found = [name for name in names if name == COMPOSE or (directory / name).exists()]
+        listed = [word for name in found for word in ("-f", str(directory / name))]
+        return [*listed, "--env-file", str(directory / ENVVARS)]
+
+
+def _unset(programs: Programs) -> Programs:
+    """Without our variables in the environment: compose would prefer them to those of `envvars`."""
+
+    kept = {k: v for k, v in programs.environment.items() if k not in VARIABLES}
+    return replace(programs, environment=kept)

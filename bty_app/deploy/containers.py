@@ -1,0 +1,96 @@
+"""bty in a container, whoever starts it: what both kinds of deployment ask and do alike."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bty_app.deploy.choices import Choices
+from bty_app.deploy.engines import Engine
+from bty_app.deploy.images import Images
+from bty_app.deploy.programs import Programs
+from bty_app.deploy.stack import Done, Release
+
+STATE = "/var/lib/bty"
+ANSWER_SECONDS = 5.0
+_CONFINED = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
+# Not relabelled: a server that runs beside it keeps its label.
+_BESIDE = ("--security-opt=label=disable", "--network=none")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A directory with `envvars`, the choices in there, and what runs containers on this host."""
+
+    directory: Path
+    choices: Choices
+    engine: Engine
+    programs: Programs
+
+    @property
+    def images(self) -> Images:
+        """The images of this host."""
+        return Images(self.programs, self.engine, self.directory)
+
+    @property
+    def state(self) -> Path:
+        """The state directory of bty, as this host sees it."""
+        return self.choices.data_dir / "bty"
+
+    def inspected(self, container: str, form: str) -> str:
+        """What the engine says of a container by a Go template; empty where there is none."""
+        if not container:
+            return ""
+        done = self.programs.ask(
+            self.engine.name, "container", "inspect", "--format", form, container
+        )
+        return "" if done.status else done.stdout.strip()
+
+    def run(self, container: str, release: Release, words: Sequence[str]) -> Done:
+        """`bty words…` of that release: inside of the container where it runs that, else in one of
+        its own on the same state.
+        """
+        runs = self.inspected(container, "{{.State.Running}} {{.Image}}").split()
+        if runs[:1] == ["true"] and f"sha256:{runs[1].removeprefix('sha256:')}" == (
+            self.images.identity(release.reference)
+        ):
+            return self.programs.ask(
+                self.engine.name, "exec", container, "bty", *words, seconds=None
+            )
+        place = f"--volume={self.state}:{STATE}"
+        beside = ("run", "--rm", "--pull=never", *_CONFINED, *_BESIDE, place, release.reference)
+        return self.programs.ask(self.engine.name, *beside, *words, seconds=None)
+
+    def logged(self, container: str, lines: int = 20) -> str:
+        """The last lines of a container's output."""
+        done = self.programs.ask(self.engine.name, "logs", "--tail", str(lines), container)
+        return (done.stdout + done.stderr).strip()
+
+    def ready(self, version: str) -> str:
+        """Empty when this release answers here and can serve; else what it said instead."""
+        port = self.choices.port
+        try:
+            status, told = _asked(port, "/readyz")
+            _status, named = _asked(port, "/version")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return f"nothing answers on port {port} yet ({str(error) or type(error).__name__})"
+        if named.get("version") != version:
+            return f"port {port} answers with version {named.get('version')}, and not {version}"
+        problems = told.get("problems")
+        if status != http.HTTPStatus.OK:
+            listed = problems if isinstance(problems, list) else []
+            return "not ready: " + ("; ".join(map(str, listed)) or f"status {status}")
+        return ""
+
+
+def _asked(port: int, path: str) -> tuple[int, dict[str, object]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        told = json.loads(answer.read(65536))
+        return answer.status, told if isinstance(told, dict) else {}

@@ -1,0 +1,119 @@
+"""A deployment from its directory: its choices, its files, and what runs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from bty_app.deploy import choices, engines, files, writing
+from bty_app.deploy.choices import Choices
+from bty_app.deploy.compose import ComposeStack
+from bty_app.deploy.containers import Deployment
+from bty_app.deploy.envvars import Envvars
+from bty_app.deploy.files import COMPOSE, ENVVARS, EXAMPLE, File
+from bty_app.deploy.marks import Origin, origin
+from bty_app.deploy.programs import Programs
+from bty_app.deploy.quadlet import UNITS, QuadletStack
+from bty_app.deploy.writing import Undo
+from bty_app.errors import NotFoundError
+
+ContainerStack = ComposeStack | QuadletStack
+
+
+def envvars_of(directory: Path) -> Envvars | None:
+    """The choices as they stand there; None where nobody has made any.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    path = directory / ENVVARS
+    text = writing.text_of(path)
+    return None if text is None else Envvars(text, str(path))
+
+
+def open_stack(
+    directory: Path, programs: Programs | None = None, *, units: Path = UNITS
+) -> ContainerStack:
+    """The deployment of a directory, by what its `envvars` says.
+
+    Raises:
+        NotFoundError: there is none, or a program is missing.
+        ConfigError: a choice is wrong: the file, the line, and what would be right.
+    """
+    found = envvars_of(directory)
+    if found is None or not is_ours(directory):
+        raise _none(directory)
+    programs = programs or Programs(_to_stderr)
+    return stack_of(directory, choices.read(found, directory), programs, units=units)
+
+
+def stack_of(
+    directory: Path, chosen: Choices, programs: Programs, *, units: Path = UNITS
+) -> ContainerStack:
+    """What runs a deployment with these choices.
+
+    Raises:
+        NotFoundError: a program is missing.
+    """
+    engine = engines.find(programs, composes=not chosen.systemd)
+    at = Deployment(directory, chosen, engine, programs)
+    return QuadletStack(at, units) if chosen.systemd else ComposeStack(at)
+
+
+def refresh(directory: Path, *, force: bool = False) -> Undo:
+    """Write the generated files of a deployment as this release has them, `envvars` as it is.
+
+    The unit that systemd reads is not among them: `Stack.install` writes it.
+
+    Raises:
+        ChangedFileError: one was changed by somebody, and `force` is false.
+        StorageError: one cannot be read or written.
+    """
+    found = envvars_of(directory)
+    if found is None:
+        raise _none(directory)
+    chosen = choices.read(found, directory)
+    wanted = writing.changes(directory, generated(chosen, directory))
+    if not force:
+        writing.refuse(wanted, ours_too=False)
+    return writing.write(wanted)
+
+
+def generated(
+    chosen: Choices, directory: Path, told: Mapping[str, str] | None = None
+) -> list[File]:
+    """All that we write into the directory, but for `envvars` and the pinned release."""
+    secret = files.environments(chosen) if chosen.systemd else []
+    return [*files.initial(chosen, directory, told or {}), *secret]
+
+
+def is_ours(directory: Path) -> bool:
+    """Whether a file there says that we wrote it.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    return any(_marked(directory / name) for name in (COMPOSE, EXAMPLE))
+
+
+def ours_of(paths: Iterable[Path]) -> list[Path]:
+    """Those files that are there and that we wrote, changed since or not.
+
+    Raises:
+        StorageError: one cannot be read.
+    """
+    return [path for path in paths if _marked(path)]
+
+
+def _marked(path: Path) -> bool:
+    text = writing.text_of(path)
+    return text is not None and origin(text) is not Origin.FOREIGN
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _none(directory: Path) -> NotFoundError:
+    return NotFoundError(f"{directory} is no deployment of bty: bty deploy {directory} makes one")

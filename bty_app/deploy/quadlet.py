@@ -1,0 +1,145 @@
+"""bty under systemd, with podman's Quadlet units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bty_app.deploy import files, writing
+from bty_app.deploy.containers import Deployment
+from bty_app.deploy.files import BTY_UNIT, WITHCACHE_UNIT, File
+from bty_app.deploy.programs import Programs
+from bty_app.deploy.stack import Condition, Done, Release
+from bty_app.errors import ConfigError, NotAllowedError, NotFoundError
+
+UNITS = Path("/etc/containers/systemd")
+GENERATORS = (
+    Path("/usr/lib/systemd/system-generators/podman-system-generator"),
+    Path("/usr/libexec/podman/quadlet"),
+)
+SERVICES = ("withcache.service", "bty.service")
+_RELEASE = re.compile(r"^# release: (\S+)$", re.M)
+_IMAGE = re.compile(r"^Image=(\S+)$", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class QuadletStack:
+    """The services of the units in `units`; the release is pinned by the unit of bty there."""
+
+    at: Deployment
+    units: Path = UNITS
+
+    def current(self) -> Release:
+        """See `Stack`.
+
+        Raises:
+            NotFoundError: nothing was deployed there.
+            ConfigError: the unit cannot be read.
+        """
+        path = self.units / BTY_UNIT
+        text = writing.text_of(path)
+        if text is None:
+            raise NotFoundError(f"{path} is not there: nothing is deployed; run bty deploy")
+        version, image = _RELEASE.search(text), _IMAGE.search(text)
+        if version is None or image is None:
+            raise ConfigError(f"{path}: does not name a release; run bty deploy --force")
+        if self.at.choices.auto_update:  # podman moves on by itself
+            return self.at.images.release(image[1])
+        return Release(version[1], image[1])
+
+    def fetch(self, version: str) -> Release:
+        """See `Stack`."""
+        return self.at.images.bty(self.at.choices, version)
+
+    def run(self, release: Release, words: Sequence[str]) -> Done:
+        """See `Stack`."""
+        return self.at.run("bty", release, words)
+
+    def install(self, release: Release) -> None:
+        """See `Stack`."""
+        writing.write(writing.changes(self.units, [self.unit(release)]))
+        self.systemctl("daemon-reload")
+
+    def stop(self) -> None:
+        """See `Stack`. Litestream's unit stops before bty's, as it says itself."""
+        self.systemctl("stop", "bty.service")
+
+    def start(self) -> None:
+        """See `Stack`."""
+        self.systemctl("start", *SERVICES)
+
+    def take_up(self) -> None:
+        """Start what does not run, and start anew what runs with an older unit or environment."""
+        for service in SERVICES:
+            began = self._began(service)
+            name = service.removesuffix(".service")
+            read = (self.units / f"{name}.container", self.at.directory / f"quadlet/{name}.env")
+            is_older = any(path.exists() and int(path.stat().st_mtime) > began for path in read)
+            self.systemctl("restart" if began and is_older else "start", service)
+
+    def condition(self) -> Condition:
+        """See `Stack`."""
+        asked = ("systemctl", "show", "bty.service", "--property=ActiveState,NRestarts")
+        told = dict(
+            line.split("=", 1)
+            for line in self.at.programs.ask(*asked).stdout.split()
+            if "=" in line
+        )
+        journal = ("journalctl", "--unit=bty.service", "--lines=20", "--no-pager", "--output=cat")
+        return Condition(
+            told.get("ActiveState") == "active",
+            int(told.get("NRestarts") or 0),
+            self.at.programs.ask(*journal).stdout.strip(),
+        )
+
+    def ready(self) -> str:
+        """See `Stack`."""
+        return self.at.ready(self.current().version)
+
+    def _began(self, service: str) -> int:
+        """When it was started, in Unix seconds; 0 when it does not run."""
+        asked = ("systemctl", "show", service, "--property=ActiveEnterTimestamp")
+        told = self.at.programs.ask(*asked, "--property=ActiveState", "--timestamp=unix").stdout
+        found = re.search(r"^ActiveEnterTimestamp=@([0-9]+)", told, re.M)
+        return int(found[1]) if found and "ActiveState=active" in told else 0
+
+    def unit(self, release: Release) -> File:
+        """The unit of bty that starts this release."""
+        choices = self.at.choices
+        image = choices.image_of(release.version) if choices.auto_update else release.reference
+        return File(BTY_UNIT, files.bty_unit(choices, self.at.directory, image, release.version))
+
+    def cache_unit(self) -> File:
+        """The unit of withcache."""
+        return File(WITHCACHE_UNIT, files.withcache_unit(self.at.choices, self.at.directory))
+
+    def systemctl(self, *words: str) -> None:
+        """Run systemctl.
+
+        Raises:
+            UnavailableError: it failed; the sentence has what it said.
+        """
+        self.at.programs.do("systemctl", *words)
+
+
+def check_host(programs: Programs, user: int) -> None:
+    """Refuse where systemd does not start containers for us.
+
+    Raises:
+        NotAllowedError: we are not root.
+        NotFoundError: something is missing on this host, and what.
+    """
+    if user != 0:
+        raise NotAllowedError(
+            "units of the system are root's: run it with sudo, or without --systemd"
+        )
+    if not programs.has("systemctl"):
+        raise NotFoundError(
+            "the program systemctl is missing: without systemd, leave --systemd out"
+        )
+    if not any(path.exists() for path in GENERATORS):
+        raise NotFoundError(
+            "this podman has no Quadlet: it takes podman 4.4 or newer; or leave --systemd out"
+        )
