@@ -12,7 +12,8 @@ import pytest
 
 from bty_app import __version__
 from bty_app.cli import main
-from bty_app.cli.main import COMMANDS, EXIT_CODES, INTERRUPTED, USAGE
+from bty_app.cli.main import EXIT_CODES, INTERRUPTED, USAGE
+from bty_app.cli.table import COMMANDS
 from bty_app.config import KEYS
 from bty_app.domain.boot import Reason
 from bty_app.domain.events import Kind

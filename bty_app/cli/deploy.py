@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 
 from bty_app.cli import deploying
 from bty_app.config import Config
 from bty_app.deploy.deploying import Order, deploy
+from bty_app.deploy.opening import held
 
 _EPILOG = """examples:
   bty deploy /srv/bty                          with podman-compose, `podman compose` or docker
@@ -55,7 +57,8 @@ def run(args: argparse.Namespace, _config: Config) -> int:
         user=os.geteuid(),
     )
     shown = sys.stdout.write if args.dry_run else sys.stderr.write
-    chosen = deploy(order, deploying.programs(args), shown=lambda text: void(shown(text)))
+    with contextlib.nullcontext() if args.dry_run else held(args.directory):
+        chosen = deploy(order, deploying.programs(args), shown=lambda text: void(shown(text)))
     if args.dry_run:
         return 0
     place = (

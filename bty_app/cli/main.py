@@ -43,6 +43,8 @@ class CommandModule(Protocol):
     def run(self, args: argparse.Namespace, config: Config) -> int: ...
 
 
+__all__ = ["COMMANDS", "EXIT_CODES", "Command", "entry", "exit_code", "main"]
+
 # Most specific class first: the first row that fits is taken.
 INTERRUPTED = 130
 EXIT_CODES: tuple[tuple[type[errors.BtyError], int], ...] = (

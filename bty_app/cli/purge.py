@@ -51,7 +51,8 @@ def run(args: argparse.Namespace, _config: Config) -> int:
     if not args.yes and not _agreed():
         deploying.say("nothing was changed")
         return 1
-    left = purge.carry_out()
+    with opening.held(args.directory):
+        left = purge.carry_out()
     if left:
         named = ", ".join(str(path) for path in left)
         deploying.say(f"left in place, as it is not of bty: {named}")

@@ -15,7 +15,7 @@ from bty_app.errors import ConfigError
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 _IMAGE = re.compile(
-    r"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9._/-]+(?::[\w.-]{1,128})?(?:@sha256:[0-9a-f]{64})?",
+    r"(?=[A-Za-z0-9])(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9._/-]+(?::[\w.-]{1,128})?(?:@sha256:[0-9a-f]{64})?",
     re.ASCII,
 )
 _DIRECTORY = re.compile(r"(?:/|\./|\.\./)[A-Za-z0-9_./@+=,-]*", re.ASCII)

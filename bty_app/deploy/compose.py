@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bty_app.deploy import files, writing
@@ -15,6 +15,7 @@ from bty_app.deploy.programs import Programs
 from bty_app.deploy.stack import Condition, Done, Release
 from bty_app.errors import ConfigError, NotFoundError, UnavailableError
 
+_REQUIRED = ("HOST_ADDR", "WITHCACHE_ADMIN_PASSWORD")
 STOP_SECONDS = 60.0
 _PIN = re.compile(r'^# release: (\S+)\n(?:.*\n)*?    image: "(\S+)"$', re.M)
 
@@ -98,13 +99,22 @@ class ComposeStack:
         done = self.at.programs.ask(self.at.engine.name, "ps", "--all", "--quiet", *filters)
         return done.stdout.split() if done.status == 0 else []
 
+    def take_down(self) -> None:
+        """Stop all and remove the containers, also where a variable that they need is gone.
+
+        Raises:
+            UnavailableError: it failed; the sentence has what it said.
+        """
+        programs = _with(self.at.programs, dict.fromkeys(_REQUIRED, "none"))
+        programs.do(*self.at.engine.compose, *self._files(), "down")
+
     def compose(self, *words: str) -> None:
         """Run compose on the files of this directory.
 
         Raises:
             UnavailableError: it failed; the sentence has what it said.
         """
-        _unset(self.at.programs).do(*self.at.engine.compose, *self._files(), *words)
+        _with(self.at.programs, {}).do(*self.at.engine.compose, *self._files(), *words)
 
     def _files(self) -> list[str]:
         directory = self.at.directory
@@ -115,8 +125,7 @@ class ComposeStack:
         return [*listed, "--env-file", str(directory / ENVVARS)]
 
 
-def _unset(programs: Programs) -> Programs:
-    """Without our variables in the environment: compose would prefer them to those of `envvars`."""
-
+def _with(programs: Programs, told: Mapping[str, str]) -> Programs:
+    """With this environment alone of our variables: compose prefers it to `envvars`."""
     kept = {k: v for k, v in programs.environment.items() if k not in VARIABLES}
-    return replace(programs, environment=kept)
+    return replace(programs, environment={**kept, **told})

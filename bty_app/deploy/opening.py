@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from bty_app.deploy import choices, engines, files, writing
@@ -16,9 +19,33 @@ from bty_app.deploy.marks import Origin, origin
 from bty_app.deploy.programs import Programs
 from bty_app.deploy.quadlet import UNITS, QuadletStack
 from bty_app.deploy.writing import Undo
-from bty_app.errors import NotFoundError
+from bty_app.errors import ConflictError, NotFoundError
+from bty_app.store.directories import disk_failures, opened_directory
+from bty_app.store.publish import make_directories
 
 ContainerStack = ComposeStack | QuadletStack
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Keep others from changing this deployment while the block runs. The directory is made where
+    it is not there, and goes again when nothing was put into it.
+
+    Raises:
+        ConflictError: another bty changes it now.
+        StorageError: there is no such directory, and it cannot be made.
+    """
+    make_directories(directory)
+    with disk_failures(directory), opened_directory(directory) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConflictError(f"another bty changes {directory} now: wait for its end") from None
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # it is not empty, or gone
+                directory.rmdir()
 
 
 def envvars_of(directory: Path) -> Envvars | None:

@@ -81,7 +81,7 @@ class Purge:
 
     def _take_down(self) -> None:
         if isinstance(self.stack, ComposeStack):
-            self.stack.compose("down")
+            self.stack.take_down()
             return
         self.stack.systemctl("stop", *quadlet.SERVICES[::-1])
         for path in self._units():

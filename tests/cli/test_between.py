@@ -15,7 +15,8 @@ import pytest
 
 from bty_app import __version__
 from bty_app.cli import machine
-from bty_app.cli.main import COMMANDS, main
+from bty_app.cli.main import main
+from bty_app.cli.table import COMMANDS
 from bty_app.client_zip import client_zip
 from bty_app.domain.events import Kind
 from bty_app.errors import ConflictError, UnavailableError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bty_app.cli.main import COMMANDS
+from bty_app.cli.table import COMMANDS
 from tests.cli.rack import Rack, racks
 from tests.file_host import file_host
 from tests.netboot_set import made_set, packed

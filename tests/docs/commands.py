@@ -6,8 +6,9 @@ import argparse
 import importlib
 from collections.abc import Iterator, Sequence
 
-from bty_app.cli.main import COMMANDS, EXIT_CODES, INTERRUPTED, USAGE, Command
+from bty_app.cli.main import EXIT_CODES, INTERRUPTED, USAGE
 from bty_app.cli.options import add_global_options
+from bty_app.cli.table import COMMANDS, Command
 from tests.docs.tables import code, sentence, table
 
 _SKIPPED = ("help",)
