@@ -23,7 +23,7 @@ def test_without_a_choice_there_are_defaults() -> None:
     found = read("")
 
     assert (found.data_dir, found.port, found.withcache_port) == (HERE / "data", 8080, 8081)
-    assert not (found.tftp or found.systemd or found.auto_update)
+    assert [found.tftp, found.systemd, found.auto_update] == [False] * 3
     assert found.image == ""
     assert found.image_of("0.92.0") == "localhost/bty:0.92.0"
 
