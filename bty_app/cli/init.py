@@ -9,7 +9,8 @@ from bty_app.cli import deploying
 from bty_app.config import Config
 from bty_app.deploy import files, opening, writing
 from bty_app.deploy.choices import check_place
-from bty_app.deploy.deploying import kept, planned
+from bty_app.deploy.deploying import planned
+from bty_app.deploy.generations import kept
 
 _EPILOG = """examples:
   bty init /srv/bty                    compose.yml, envvars.example, README.md

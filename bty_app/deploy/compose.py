@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bty_app import __version__
 from bty_app.deploy import files, writing
 from bty_app.deploy.choices import VARIABLES
 from bty_app.deploy.containers import Deployment
@@ -44,16 +45,23 @@ class ComposeStack:
 
     def fetch(self, version: str) -> Release:
         """See `Stack`."""
-        return self.at.images.bty(self.at.choices, version)
+        return self.at.fetched(version)
 
     def run(self, release: Release, words: Sequence[str]) -> Done:
         """See `Stack`."""
         return self.at.run(self.container("bty"), release, words)
 
     def install(self, release: Release) -> None:
-        """See `Stack`."""
+        """See `Stack`. The generated files become those of that release, where we have them."""
+        self.at.generations.take(release.version)
         file = File(OVERRIDE, files.override(release.reference, release.version))
         writing.write(writing.changes(self.at.directory, [file]))
+
+    def changes(self, version: str) -> str:
+        """See `Stack`."""
+        pin = File(OVERRIDE, files.override(f"the image of bty {version}", version))
+        generated = self.at.generations.changes() if version == __version__ else []
+        return writing.difference([*generated, *writing.changes(self.at.directory, [pin])])
 
     def stop(self) -> None:
         """See `Stack`. Litestream, which has the database open, is stopped first.

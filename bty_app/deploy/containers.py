@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bty_app import __version__
+from bty_app.deploy import files
 from bty_app.deploy.choices import Choices
 from bty_app.deploy.engines import Engine
+from bty_app.deploy.generations import Generations
 from bty_app.deploy.images import Images
 from bty_app.deploy.programs import Programs
 from bty_app.deploy.stack import Done, Release
@@ -35,6 +38,23 @@ class Deployment:
     def images(self) -> Images:
         """The images of this host."""
         return Images(self.programs, self.engine, self.directory)
+
+    @property
+    def generations(self) -> Generations:
+        """The generated files of the deployment."""
+        return Generations(self.directory, self.choices)
+
+    def fetched(self, version: str) -> Release:
+        """The images of that release on this host; nothing that runs is touched.
+
+        Raises:
+            ChangedFileError: a generated file was changed, and an upgrade would write over it.
+            BtyError: they cannot be had.
+        """
+        if version == __version__:
+            self.generations.check()
+            self.images.withcache(self.choices, files.withcache_image(self.choices))
+        return self.images.bty(self.choices, version)
 
     @property
     def state(self) -> Path:

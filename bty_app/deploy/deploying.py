@@ -14,7 +14,8 @@ from bty_app.deploy.choices import Choices
 from bty_app.deploy.compose import ComposeStack
 from bty_app.deploy.directories import Directories
 from bty_app.deploy.envvars import Envvars
-from bty_app.deploy.files import ENVVARS, EXAMPLE, File
+from bty_app.deploy.files import ENVVARS, File
+from bty_app.deploy.generations import Generations, example_of
 from bty_app.deploy.marks import Origin, origin
 from bty_app.deploy.opening import ContainerStack
 from bty_app.deploy.programs import Programs
@@ -69,7 +70,7 @@ def planned(
     """
     existing = opening.envvars_of(directory)
     if existing is None:
-        text = (_example_of(directory) or files.example()).text
+        text = (example_of(directory) or files.example()).text
         existing = Envvars(text, str(directory / ENVVARS))
     envvars = existing.changed(told)
     chosen = choices.read(envvars, directory)
@@ -82,27 +83,6 @@ def planned(
         envvars = envvars.changed(missing)
         chosen = choices.read(envvars, directory)
     return Plan(envvars, chosen)
-
-
-def kept(directory: Path) -> dict[str, str]:
-    """What an earlier `init` was told, which stands in its example.
-
-    Raises:
-        ConfigError: somebody wrote something else in there.
-    """
-    example = _example_of(directory)
-    if example is None:
-        return {}
-    return {name: value.text for name, value in example.values().items() if value.text}
-
-
-def _example_of(directory: Path) -> Envvars | None:
-    """The example as it lies there, without our mark."""
-    text = writing.text_of(directory / EXAMPLE)
-    if text is None:
-        return None
-    is_marked = origin(text) is not Origin.FOREIGN
-    return Envvars(text.partition("\n")[2] if is_marked else text, str(directory / EXAMPLE))
 
 
 def address_of_this_host() -> str:
@@ -179,15 +159,7 @@ def _installed(stack: ContainerStack) -> Release | None:
 
 
 def _files(order: Order, plan: Plan, programs: Programs, shown: Callable[[str], None]) -> None:
-    wanted = writing.changes(
-        order.directory,
-        [
-            file
-            for file in opening.generated(plan.choices, order.directory)
-            # It may hold what `init` was told; nothing reads it any more.
-            if file.name != EXAMPLE or not (order.directory / EXAMPLE).exists()
-        ],
-    )
+    wanted = Generations(order.directory, plan.choices).changes()
     own = writing.changes(order.directory, [File(ENVVARS, plan.envvars.text, 0o600)])
     _tell([*own, *wanted], programs, shown)
     if not order.force:
@@ -214,7 +186,7 @@ def _install_units(
     stack: QuadletStack, release: Release, order: Order, shown: Callable[[str], None]
 ) -> None:
     """Have the units where systemd reads them."""
-    wanted = writing.changes(stack.units, [stack.unit(release), stack.cache_unit()])
+    wanted = writing.changes(stack.units, stack.units_of(release))
     for change in wanted:
         if change.before is not None and origin(change.before) is Origin.FOREIGN:
             raise ConflictError(f"{change.path} is not of bty: move it away; it is left as it is")

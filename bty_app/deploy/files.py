@@ -112,6 +112,12 @@ def bty_unit(choices: Choices, directory: Path, image: str, version: str = __ver
     return marked(f"# release: {version}\n{text}")
 
 
+def with_release(unit: str, image: str, version: str) -> str:
+    """A unit of bty that another release wrote, with this image and release in it."""
+    text = re.sub(r"^Image=.*$", f"Image={image}", unit.partition("\n")[2], flags=re.M)
+    return marked(re.sub(r"^# release: .*$", f"# release: {version}", text, flags=re.M))
+
+
 def withcache_unit(choices: Choices, directory: Path) -> str:
     """The Quadlet unit of withcache."""
     image = withcache_image(choices)

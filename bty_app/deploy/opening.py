@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bty_app.deploy import choices, engines, files, writing
+from bty_app.deploy import choices, engines, writing
 from bty_app.deploy.choices import Choices
 from bty_app.deploy.compose import ComposeStack
 from bty_app.deploy.containers import Deployment
 from bty_app.deploy.envvars import Envvars
-from bty_app.deploy.files import COMPOSE, ENVVARS, EXAMPLE, File
+from bty_app.deploy.files import COMPOSE, ENVVARS, EXAMPLE
 from bty_app.deploy.marks import Origin, origin
 from bty_app.deploy.programs import Programs
 from bty_app.deploy.quadlet import UNITS, QuadletStack
-from bty_app.deploy.writing import Undo
 from bty_app.errors import ConflictError, NotFoundError
 from bty_app.store.directories import disk_failures, opened_directory
 from bty_app.store.publish import make_directories
@@ -86,33 +85,6 @@ def stack_of(
     engine = engines.find(programs, composes=not chosen.systemd)
     at = Deployment(directory, chosen, engine, programs)
     return QuadletStack(at, units) if chosen.systemd else ComposeStack(at)
-
-
-def refresh(directory: Path, *, force: bool = False) -> Undo:
-    """Write the generated files of a deployment as this release has them, `envvars` as it is.
-
-    The unit that systemd reads is not among them: `Stack.install` writes it.
-
-    Raises:
-        ChangedFileError: one was changed by somebody, and `force` is false.
-        StorageError: one cannot be read or written.
-    """
-    found = envvars_of(directory)
-    if found is None:
-        raise _none(directory)
-    chosen = choices.read(found, directory)
-    wanted = writing.changes(directory, generated(chosen, directory))
-    if not force:
-        writing.refuse(wanted, ours_too=False)
-    return writing.write(wanted)
-
-
-def generated(
-    chosen: Choices, directory: Path, told: Mapping[str, str] | None = None
-) -> list[File]:
-    """All that we write into the directory, but for `envvars` and the pinned release."""
-    secret = files.environments(chosen) if chosen.systemd else []
-    return [*files.initial(chosen, directory, told or {}), *secret]
 
 
 def is_ours(directory: Path) -> bool:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bty_app import __version__
 from bty_app.deploy import files, writing
 from bty_app.deploy.containers import Deployment
 from bty_app.deploy.files import BTY_UNIT, WITHCACHE_UNIT, File
+from bty_app.deploy.marks import writer
 from bty_app.deploy.programs import Programs
 from bty_app.deploy.stack import Condition, Done, Release
 from bty_app.errors import ConfigError, NotAllowedError, NotFoundError
@@ -51,16 +53,23 @@ class QuadletStack:
 
     def fetch(self, version: str) -> Release:
         """See `Stack`."""
-        return self.at.images.bty(self.at.choices, version)
+        return self.at.fetched(version)
 
     def run(self, release: Release, words: Sequence[str]) -> Done:
         """See `Stack`."""
         return self.at.run("bty", release, words)
 
     def install(self, release: Release) -> None:
-        """See `Stack`."""
-        writing.write(writing.changes(self.units, [self.unit(release)]))
+        """See `Stack`. The generated files become those of that release, where we have them."""
+        self.at.generations.take(release.version)
+        writing.write(writing.changes(self.units, self.units_of(release)))
         self.systemctl("daemon-reload")
+
+    def changes(self, version: str) -> str:
+        """See `Stack`."""
+        units = self.units_of(Release(version, f"the image of bty {version}"))
+        generated = self.at.generations.changes() if version == __version__ else []
+        return writing.difference([*generated, *writing.changes(self.units, units)])
 
     def stop(self) -> None:
         """See `Stack`. Litestream's unit stops before bty's, as it says itself."""
@@ -105,15 +114,24 @@ class QuadletStack:
         found = re.search(r"^ActiveEnterTimestamp=@([0-9]+)", told, re.M)
         return int(found[1]) if found and "ActiveState=active" in told else 0
 
-    def unit(self, release: Release) -> File:
-        """The unit of bty that starts this release."""
-        choices = self.at.choices
+    def units_of(self, release: Release) -> list[File]:
+        """The units that start this release: ours, or in a deployment that was put back to another
+        release, that one's own.
+        """
+        choices, directory = self.at.choices, self.at.directory
         image = choices.image_of(release.version) if choices.auto_update else release.reference
-        return File(BTY_UNIT, files.bty_unit(choices, self.at.directory, image, release.version))
+        bty = files.bty_unit(choices, directory, image, release.version)
+        cache = files.withcache_unit(choices, directory)
+        if release.version != __version__:
+            former = self._former(BTY_UNIT)
+            bty = files.with_release(former, image, release.version) if former else bty
+            cache = self._former(WITHCACHE_UNIT) or cache
+        return [File(BTY_UNIT, bty), File(WITHCACHE_UNIT, cache)]
 
-    def cache_unit(self) -> File:
-        """The unit of withcache."""
-        return File(WITHCACHE_UNIT, files.withcache_unit(self.at.choices, self.at.directory))
+    def _former(self, name: str) -> str:
+        """The unit as another release wrote it into the directory; empty where ours is there."""
+        text = writing.text_of(self.at.directory / files.UNITS / name) or ""
+        return text if writer(text) not in {"", __version__} else ""
 
     def systemctl(self, *words: str) -> None:
         """Run systemctl.

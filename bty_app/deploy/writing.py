@@ -72,8 +72,8 @@ def difference(wanted: Iterable[Change]) -> str:
     return "".join(_difference(change) for change in wanted)
 
 
-def write(wanted: Sequence[Change]) -> Undo:
-    """Carry the changes out, each file whole and durable; what comes back undoes them.
+def write(wanted: Iterable[Change]) -> None:
+    """Carry the changes out, each file whole and durable.
 
     Raises:
         StorageError: one cannot be written. Those before it are written.
@@ -81,27 +81,6 @@ def write(wanted: Sequence[Change]) -> Undo:
     for change in wanted:
         make_directories(change.path.parent)
         publish_file(change.path, change.after.encode("utf-8", "surrogateescape"), mode=change.mode)
-    return Undo(tuple(wanted))
-
-
-@dataclass(frozen=True, slots=True)
-class Undo:
-    """The way back from changes that were carried out."""
-
-    changes: tuple[Change, ...] = ()
-
-    def put_back(self) -> None:
-        """Have every file as it was.
-
-        Raises:
-            StorageError: one cannot be written.
-        """
-        for change in self.changes:
-            if change.before is None:
-                remove(change.path)
-            else:
-                before = change.before.encode("utf-8", "surrogateescape")
-                publish_file(change.path, before, mode=change.before_mode)
 
 
 def remove(path: Path) -> None:
@@ -129,6 +108,15 @@ def text_of(path: Path) -> str | None:
         StorageError: it cannot be read.
     """
     return _read(path)[0]
+
+
+def mode_of(path: Path) -> int:
+    """The permissions of a file; 0 where there is none.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    return _read(path)[1]
 
 
 def _read(path: Path) -> tuple[str | None, int]:
