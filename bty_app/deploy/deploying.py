@@ -16,7 +16,6 @@ from bty_app.deploy.directories import Directories
 from bty_app.deploy.envvars import Envvars
 from bty_app.deploy.files import ENVVARS, File
 from bty_app.deploy.generations import Generations, example_of
-from bty_app.deploy.marks import Origin, origin
 from bty_app.deploy.opening import ContainerStack
 from bty_app.deploy.programs import Programs
 from bty_app.deploy.quadlet import QuadletStack
@@ -187,9 +186,6 @@ def _install_units(
 ) -> None:
     """Have the units where systemd reads them."""
     wanted = writing.changes(stack.units, stack.units_of(release))
-    for change in wanted:
-        if change.before is not None and origin(change.before) is Origin.FOREIGN:
-            raise ConflictError(f"{change.path} is not of bty: move it away; it is left as it is")
     if not order.force:
         writing.refuse(wanted, ours_too=False)
     _tell(wanted, stack.at.programs, shown)
@@ -199,12 +195,15 @@ def _install_units(
 
 
 def _check_other(stack: ContainerStack, units: Path) -> None:
-    """Refuse to run the same state twice, by compose and by systemd."""
+    """Refuse to take the place of a unit of somebody else, and to run the same state twice, by
+    compose and by systemd.
+    """
     directory = stack.at.directory
     unit = writing.text_of(units / files.BTY_UNIT)
     ours = f"EnvironmentFile={directory.absolute()}/{files.UNITS}/"
     if isinstance(stack, QuadletStack):
-        if unit is not None and origin(unit) is not Origin.FOREIGN and ours not in unit:
+        stack.check_units()
+        if unit is not None and ours not in unit:
             raise ConflictError(
                 f"{units / files.BTY_UNIT} is of another deployment: bty purge that one first"
             )

@@ -11,10 +11,10 @@ from bty_app import __version__
 from bty_app.deploy import files, writing
 from bty_app.deploy.containers import Deployment
 from bty_app.deploy.files import BTY_UNIT, WITHCACHE_UNIT, File
-from bty_app.deploy.marks import writer
+from bty_app.deploy.marks import Origin, origin, writer
 from bty_app.deploy.programs import Programs
 from bty_app.deploy.stack import Condition, Done, Release
-from bty_app.errors import ConfigError, NotAllowedError, NotFoundError
+from bty_app.errors import ConfigError, ConflictError, NotAllowedError, NotFoundError
 
 UNITS = Path("/etc/containers/systemd")
 GENERATORS = (
@@ -38,8 +38,10 @@ class QuadletStack:
 
         Raises:
             NotFoundError: nothing was deployed there.
+            ConflictError: the unit is of somebody else.
             ConfigError: the unit cannot be read.
         """
+        self.check_units()
         path = self.units / BTY_UNIT
         text = writing.text_of(path)
         if text is None:
@@ -106,6 +108,19 @@ class QuadletStack:
     def ready(self) -> str:
         """See `Stack`."""
         return self.at.ready(self.current().version)
+
+    def check_units(self) -> None:
+        """Refuse where a unit of somebody else has the name of one of ours.
+
+        Raises:
+            ConflictError: it has.
+        """
+        for name in (BTY_UNIT, WITHCACHE_UNIT):
+            text = writing.text_of(self.units / name)
+            if text is not None and origin(text) is Origin.FOREIGN:
+                raise ConflictError(
+                    f"{self.units / name} is not of bty: move it away; it is left as it is"
+                )
 
     def _began(self, service: str) -> int:
         """When it was started, in Unix seconds; 0 when it does not run."""

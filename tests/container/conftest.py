@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bty_app import __version__
 from tests.container import lab
 from tests.container.lab import Host
 from tests.pyz import tools
@@ -56,6 +57,19 @@ def host(bare_host: Host, tmp_path_factory: pytest.TempPathFactory) -> Host:
     volumes = [f"--volume={directory}/wheels:/wheels:ro", f"--volume={pip}:/etc/pip.conf:ro"]
     _build(bare_host, "withcache", *volumes, CONTAINER / "withcache")
     return bare_host
+
+
+@pytest.fixture(scope="session")
+def pyz(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The single file; the host has the images under the names of this release."""
+    cache = arg(CONTAINER / "withcache/Containerfile", "WITHCACHE_VERSION")
+    host.podman("tag", "localhost/bty", f"localhost/bty:{__version__}")
+    host.podman("tag", "localhost/withcache", f"localhost/withcache:{cache}")
+    file = tmp_path_factory.mktemp("pyz") / "bty.pyz"
+    container = host.podman("create", "localhost/bty")
+    host.podman("cp", f"{container}:/usr/local/bin/bty", file)
+    host.podman("rm", container)
+    return file
 
 
 def _import_base(host: Host, tar: Path) -> None:
