@@ -19,6 +19,7 @@ from bty_app.deploy.writing import Change
 from bty_app.store.publish import make_directories
 
 BEFORE = "before-upgrade"
+FOLDERS = (files.UNITS, BEFORE, f"{BEFORE}/{files.UNITS}")  # below the directory
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from bty_app.deploy.compose import ComposeStack
 from bty_app.deploy.containers import Deployment
 from bty_app.deploy.envvars import Envvars
 from bty_app.deploy.files import COMPOSE, ENVVARS, EXAMPLE
+from bty_app.deploy.generations import FOLDERS
 from bty_app.deploy.marks import Origin, origin
 from bty_app.deploy.programs import Programs
 from bty_app.deploy.quadlet import UNITS, QuadletStack
 from bty_app.errors import ConflictError, NotFoundError
 from bty_app.store.directories import disk_failures, opened_directory
-from bty_app.store.publish import make_directories
+from bty_app.store.publish import make_directories, sweep
 
 ContainerStack = ComposeStack | QuadletStack
 
@@ -28,7 +29,7 @@ ContainerStack = ComposeStack | QuadletStack
 @contextmanager
 def held(directory: Path) -> Iterator[None]:
     """Keep others from changing this deployment while the block runs. The directory is made where
-    it is not there, and goes again when nothing was put into it.
+    it is not there, and goes again when nothing was put into it. What a killed one left is swept.
 
     Raises:
         ConflictError: another bty changes it now.
@@ -40,6 +41,9 @@ def held(directory: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConflictError(f"another bty changes {directory} now: wait for its end") from None
+        for place in (directory, *(directory / name for name in FOLDERS)):
+            if place.is_dir():
+                sweep(place)
         try:
             yield
         finally:

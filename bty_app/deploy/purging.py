@@ -10,7 +10,7 @@ from bty_app.deploy import files, opening, quadlet, writing
 from bty_app.deploy.compose import ComposeStack
 from bty_app.deploy.directories import Directories
 from bty_app.deploy.files import COMPOSE, ENVVARS, EXAMPLE, OVERRIDE, README
-from bty_app.deploy.generations import BEFORE
+from bty_app.deploy.generations import BEFORE, FOLDERS
 from bty_app.deploy.opening import ContainerStack
 from bty_app.deploy.quadlet import QuadletStack
 from bty_app.errors import ConflictError, NotFoundError
@@ -140,8 +140,8 @@ class Purge:
     def _leave(self) -> list[Path]:
         """Remove the directories that are empty now; what is in them still is somebody's."""
         directory = self.stack.at.directory
-        before = directory / BEFORE
-        for path in (before / files.UNITS, before, directory / files.UNITS, directory):
+        below = sorted((directory / name for name in FOLDERS), reverse=True)
+        for path in (*below, directory):
             if path.is_dir() and not any(path.iterdir()):
                 with disk_failures(path):
                     path.rmdir()

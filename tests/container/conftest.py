@@ -39,9 +39,15 @@ def bare_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
-def host(bare_host: Host, tmp_path_factory: pytest.TempPathFactory) -> Host:
+def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The single file, and the wheels of withcache."""
+    return tmp_path_factory.mktemp("context")
+
+
+@pytest.fixture(scope="session")
+def host(bare_host: Host, context: Path) -> Host:
     """A host with both images."""
-    directory = tmp_path_factory.mktemp("context")
+    directory = context
     with ThreadPoolExecutor() as pool:
         waiting = [
             pool.submit(_import_base, bare_host, directory / "base.tar"),
@@ -51,12 +57,15 @@ def host(bare_host: Host, tmp_path_factory: pytest.TempPathFactory) -> Host:
         for task in waiting:
             task.result()
     _build(bare_host, "bty", "-f", CONTAINER / "Containerfile", directory)
-    # The wheels are here already: the build itself needs no index, and its file does not know.
+    _build(bare_host, "withcache", *wheels(directory), CONTAINER / "withcache")
+    return bare_host
+
+
+def wheels(directory: Path) -> list[str]:
+    """The wheels are here already: the build itself needs no index, and its file does not know."""
     pip = directory / "pip.conf"
     pip.write_text("[global]\nno-index = true\nfind-links = /wheels\n")
-    volumes = [f"--volume={directory}/wheels:/wheels:ro", f"--volume={pip}:/etc/pip.conf:ro"]
-    _build(bare_host, "withcache", *volumes, CONTAINER / "withcache")
-    return bare_host
+    return [f"--volume={directory}/wheels:/wheels:ro", f"--volume={pip}:/etc/pip.conf:ro"]
 
 
 @pytest.fixture(scope="session")

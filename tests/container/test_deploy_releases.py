@@ -1,0 +1,174 @@
+"""The seam of an upgrade on a deployment that another release made: forth, and back again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bty_app import __version__
+from tests.container import lab
+from tests.container.conftest import CONTAINER, _build
+from tests.container.lab import Host
+from tests.container.operator import at
+from tests.pyz import tools
+
+pytestmark = pytest.mark.system
+
+OLD = "0.1.2"
+_STEPS = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from bty_app.deploy import opening, stack, waiting
+found = opening.open_stack(Path(sys.argv[2]))
+told = {}
+for line in sys.argv[3].splitlines():
+    name, _, code = line.partition(" = ")
+    told[name] = eval(code)
+told.pop("_", None)
+print(json.dumps(told, default=str))
+"""
+
+
+@pytest.fixture(scope="module")
+def old_pyz(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The single file of another release, whose image is on the host: this tree with a version."""
+    tree = tmp_path_factory.mktemp("old")
+    for name in ("bty_app", "container"):
+        shutil.copytree(tools.ROOT / name, tree / name, symlinks=True)
+    for name in ("build_zipapp.py", "pyproject.toml"):
+        shutil.copy(tools.ROOT / name, tree / name)
+    init = tree / "bty_app/__init__.py"
+    init.write_text(init.read_text().replace(__version__, OLD))
+    compose = tree / "container/compose.yml"
+    compose.write_text(
+        compose.read_text().replace("stop_grace_period: 30s", "stop_grace_period: 29s")
+    )
+    (tree / "dist").mkdir()
+    (tree / "dist/wheels").symlink_to(tools.ROOT / "dist/wheels")
+    built = subprocess.run(
+        [sys.executable, tree / "build_zipapp.py"], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    _build(host, f"bty:{OLD}", "-f", CONTAINER / "Containerfile", tree / "dist")
+    return tree / "dist/bty.pyz"
+
+
+@pytest.fixture
+def deployed(host: Host, pyz: Path, old_pyz: Path, tmp_path: Path) -> Iterator[Path]:
+    """A deployment that the older release made, and runs."""
+    directory = tmp_path / "srv"
+    words = ("deploy", "--host-addr", host.address, directory)
+    host.run(*_path(), sys.executable, old_pyz, *words)
+    yield directory
+    host.podman("rm", "--all", "--force", "--time", "0")
+
+
+def _path() -> tuple[str, ...]:
+    beside = Path(lab.podman_compose()).parent
+    return ("env", f"PATH={beside}:/usr/bin:/bin:/usr/sbin:/sbin")
+
+
+def _steps(host: Host, pyz: Path, directory: Path, steps: str) -> dict[str, Any]:
+    """What the stack says and does there, `NAME = expression` a line, by the program of `pyz`."""
+    done = host.run(*_path(), sys.executable, "-c", _STEPS, pyz, directory, steps)
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def test_another_release_is_fetched_tried_installed_and_put_back(
+    host: Host, pyz: Path, deployed: Path
+) -> None:
+    at(host, 8080)
+    before = {path.name: path.read_text() for path in deployed.iterdir() if path.is_file()}
+
+    looked = _steps(
+        host,
+        pyz,
+        deployed,
+        f"current = found.current().version\n"
+        f"changes = found.changes({__version__!r})\n"
+        f"new = found.fetch({__version__!r})\n"
+        f"inside = found.run(found.current(), ['--version']).stdout\n"
+        f"beside = found.run(told['new'], ['--version']).stdout\n"
+        f"backup = found.run(found.current(), ['backup', '--json']).status\n"
+        f"listed = found.run(told['new'], ['backups', 'list', '--json']).stdout\n"
+        f"running = found.condition().running",
+    )
+    forth = _steps(
+        host,
+        pyz,
+        deployed,
+        f"new = found.fetch({__version__!r})\n"
+        "_ = found.stop()\n"
+        "stopped = not found.condition().running\n"
+        "_ = found.install(told['new'])\n"
+        "_ = found.install(told['new'])\n"
+        "_ = found.start()\n"
+        "_ = waiting.until_ready(found)\n"
+        "current = found.current().version\n"
+        "restarts = found.condition().restarts",
+    )
+    with_new = {path.name: path.read_text() for path in deployed.iterdir() if path.is_file()}
+    served = at(host, 8080).ask("GET", "/version")["version"]
+    back = _steps(
+        host,
+        pyz,
+        deployed,
+        f"old = found.at.images.release('localhost/bty:{OLD}')\n"
+        "_ = found.stop()\n"
+        "_ = found.install(told['old'])\n"
+        "_ = found.start()\n"
+        "_ = waiting.until_ready(found)\n"
+        "current = found.current().version",
+    )
+    after = {path.name: path.read_text() for path in deployed.iterdir() if path.is_file()}
+
+    assert looked["current"] == OLD
+    assert "+    stop_grace_period: 30s" in looked["changes"]
+    assert f"+# release: {__version__}" in looked["changes"]
+    assert looked["inside"] == f"bty {OLD}\n"
+    assert looked["beside"] == f"bty {__version__}\n"
+    assert looked["backup"] == 0
+    assert len(json.loads(looked["listed"])) == 1
+    assert looked["running"]
+    assert forth["stopped"]
+    assert (forth["current"], served, forth["restarts"]) == (__version__, __version__, 0)
+    assert with_new["envvars"] == before["envvars"]
+    assert "stop_grace_period: 30s" in with_new["compose.yml"]
+    assert back["current"] == OLD
+    assert {name: text for name, text in after.items() if name != "compose.override.yml"} == {
+        name: text for name, text in before.items() if name != "compose.override.yml"
+    }
+    assert at(host, 8080).ask("GET", "/version")["version"] == OLD
+
+
+def test_a_deploy_of_another_release_leaves_what_runs(
+    host: Host, pyz: Path, deployed: Path
+) -> None:
+    done = host.run(*_path(), sys.executable, pyz, "deploy", deployed, check=False)
+
+    assert done.returncode == 75
+    assert "bty upgrade" in done.stderr
+    assert at(host, 8080).ask("GET", "/version")["version"] == OLD
+
+
+def test_a_file_that_somebody_changed_stops_it_before_anything_does(
+    host: Host, pyz: Path, deployed: Path
+) -> None:
+    compose = deployed / "compose.yml"
+    compose.write_text(compose.read_text() + "# mine\n")
+    steps = f"new = found.fetch({__version__!r})"
+
+    done = host.run(*_path(), sys.executable, "-c", _STEPS, pyz, deployed, steps, check=False)
+
+    assert "ChangedFileError" in done.stderr
+    assert "changed since" in done.stderr
+    assert at(host, 8080).ask("GET", "/version")["version"] == OLD
