@@ -69,7 +69,9 @@ def refuse(wanted: Sequence[Change], *, ours_too: bool) -> None:
 
 def difference(wanted: Iterable[Change]) -> str:
     """The changes as a unified diff, without passwords."""
-    return "".join(_difference(change) for change in wanted)
+    text = "".join(_difference(change) for change in wanted)
+    # What somebody else wrote goes to a terminal.
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
 def write(wanted: Iterable[Change]) -> None:
