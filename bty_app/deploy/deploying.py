@@ -109,6 +109,11 @@ def deploy(order: Order, programs: Programs, *, shown: Callable[[str], None]) ->
     """
     steps = Steps(programs.say, (*_STEPS, *(_STARTS if order.starts else ())))
     steps.next()
+    if (order.directory / files.UPGRADE).exists():
+        raise ConflictError(
+            f"{order.directory}: an upgrade is under way or was cut off: `bty upgrade"
+            f" {order.directory}` brings it to its end"
+        )
     plan = planned(order.directory, order.told, address_of_this_host)
     if plan.choices.systemd:
         choices.check_place(order.directory)

@@ -15,6 +15,7 @@ from bty_app.deploy.marks import marked
 
 COMPOSE, OVERRIDE, LITESTREAM = "compose.yml", "compose.override.yml", "compose.litestream.yml"
 ENVVARS, EXAMPLE, README, UNITS = "envvars", "envvars.example", "README.md", "quadlet"
+UPGRADE, UPGRADE_LOCK = "upgrade.json", "upgrade.lock"  # of an upgrade that is under way
 BTY_UNIT, WITHCACHE_UNIT = "bty.container", "withcache.container"
 _DATA = "${BTY_HOST_DATA_DIR:-./data}"
 _MARKDOWN = ("<!-- ", " -->")

@@ -115,8 +115,8 @@ class Purge:
         directory = self.stack.at.directory
         places = (directory, directory / BEFORE)
         found = opening.ours_of(place / name for place in places for name in _WRITTEN)
-        envvars = directory / ENVVARS
-        return [*found, *([envvars] if envvars.exists() else [])]
+        unmarked = (directory / name for name in (ENVVARS, files.UPGRADE, files.UPGRADE_LOCK))
+        return [*found, *(path for path in unmarked if path.exists())]
 
     def _data_lines(self) -> list[str]:
         directories = self._directories

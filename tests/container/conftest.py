@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tests.pyz import tools
 CONTAINER = tools.ROOT / "container"
 # Debian's release that the base in the Containerfiles is of, and its Python.
 DEBIAN, PYTHON = "trixie", "3.13"
+OLD = "0.1.2"  # a release that never was
 MEMORY = Path("/dev/shm")  # noqa: S108 - mmdebstrap makes a directory of its own there
 
 
@@ -79,6 +81,30 @@ def pyz(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
     host.podman("cp", f"{container}:/usr/local/bin/bty", file)
     host.podman("rm", container)
     return file
+
+
+@pytest.fixture(scope="session")
+def old_pyz(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The single file of another release, whose image is on the host: this tree with a version."""
+    tree = tmp_path_factory.mktemp("old")
+    for name in ("bty_app", "container"):
+        shutil.copytree(tools.ROOT / name, tree / name, symlinks=True)
+    for name in ("build_zipapp.py", "pyproject.toml"):
+        shutil.copy(tools.ROOT / name, tree / name)
+    init = tree / "bty_app/__init__.py"
+    init.write_text(init.read_text().replace(__version__, OLD))
+    compose = tree / "container/compose.yml"
+    compose.write_text(
+        compose.read_text().replace("stop_grace_period: 30s", "stop_grace_period: 29s")
+    )
+    (tree / "dist").mkdir()
+    (tree / "dist/wheels").symlink_to(tools.ROOT / "dist/wheels")
+    built = subprocess.run(
+        [sys.executable, tree / "build_zipapp.py"], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    _build(host, f"bty:{OLD}", "-f", CONTAINER / "Containerfile", tree / "dist")
+    return tree / "dist/bty.pyz"
 
 
 def _import_base(host: Host, tar: Path) -> None:

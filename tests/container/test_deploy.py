@@ -257,6 +257,17 @@ def test_another_release_is_the_upgrades_to_bring(operator: Operator) -> None:
     assert operator.containers() == containers
 
 
+def test_an_upgrade_that_was_cut_off_comes_first(operator: Operator) -> None:
+    operator.directory.mkdir()
+    (operator.directory / "upgrade.json").write_text("{}")
+
+    done = operator.deploy(check=False)
+
+    assert done.returncode == 75
+    assert f"`bty upgrade {operator.directory}` brings it to its end" in done.stderr
+    assert operator.listed() == ["upgrade.json"]
+
+
 def test_two_deploys_at_once_do_not_meet(operator: Operator) -> None:
     operator.directory.mkdir()
     descriptor = os.open(operator.directory, os.O_RDONLY)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +12,13 @@ import pytest
 
 from bty_app import __version__
 from tests.container import lab
-from tests.container.conftest import CONTAINER, _build
+from tests.container.conftest import OLD
 from tests.container.lab import Host
 from tests.container.operator import at
-from tests.pyz import tools
 
 pytestmark = pytest.mark.system
 
-OLD = "0.1.2"
-_STEPS = """
+STEPS = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
@@ -35,30 +31,6 @@ for line in sys.argv[3].splitlines():
 told.pop("_", None)
 print(json.dumps(told, default=str))
 """
-
-
-@pytest.fixture(scope="module")
-def old_pyz(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The single file of another release, whose image is on the host: this tree with a version."""
-    tree = tmp_path_factory.mktemp("old")
-    for name in ("bty_app", "container"):
-        shutil.copytree(tools.ROOT / name, tree / name, symlinks=True)
-    for name in ("build_zipapp.py", "pyproject.toml"):
-        shutil.copy(tools.ROOT / name, tree / name)
-    init = tree / "bty_app/__init__.py"
-    init.write_text(init.read_text().replace(__version__, OLD))
-    compose = tree / "container/compose.yml"
-    compose.write_text(
-        compose.read_text().replace("stop_grace_period: 30s", "stop_grace_period: 29s")
-    )
-    (tree / "dist").mkdir()
-    (tree / "dist/wheels").symlink_to(tools.ROOT / "dist/wheels")
-    built = subprocess.run(
-        [sys.executable, tree / "build_zipapp.py"], capture_output=True, text=True, check=False
-    )
-    assert built.returncode == 0, built.stderr
-    _build(host, f"bty:{OLD}", "-f", CONTAINER / "Containerfile", tree / "dist")
-    return tree / "dist/bty.pyz"
 
 
 @pytest.fixture
@@ -78,7 +50,7 @@ def _path() -> tuple[str, ...]:
 
 def _steps(host: Host, pyz: Path, directory: Path, steps: str) -> dict[str, Any]:
     """What the stack says and does there, `NAME = expression` a line, by the program of `pyz`."""
-    done = host.run(*_path(), sys.executable, "-c", _STEPS, pyz, directory, steps)
+    done = host.run(*_path(), sys.executable, "-c", STEPS, pyz, directory, steps)
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
 
@@ -167,7 +139,7 @@ def test_a_file_that_somebody_changed_stops_it_before_anything_does(
     compose.write_text(compose.read_text() + "# mine\n")
     steps = f"new = found.fetch({__version__!r})"
 
-    done = host.run(*_path(), sys.executable, "-c", _STEPS, pyz, deployed, steps, check=False)
+    done = host.run(*_path(), sys.executable, "-c", STEPS, pyz, deployed, steps, check=False)
 
     assert "ChangedFileError" in done.stderr
     assert "changed since" in done.stderr

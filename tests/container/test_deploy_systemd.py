@@ -6,19 +6,22 @@ generator and runs their ExecStart. NOT PROVEN HERE: systemd itself, its restart
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from bty_app import __version__
+from tests.container.conftest import OLD
 from tests.container.lab import Host
 from tests.container.operator import at
+from tests.container.test_deploy_releases import STEPS
 from tests.container.test_units import QUADLET
 
 pytestmark = pytest.mark.system
@@ -205,3 +208,46 @@ def test_a_podman_without_quadlet_is_named(operator: Operator) -> None:
     assert done.returncode == 66
     assert "podman 4.4 or newer" in done.stderr
     assert not operator.directory.exists()
+
+
+def test_another_release_takes_its_place_in_the_unit_and_gives_it_back(
+    operator: Operator, old_pyz: Path
+) -> None:
+    words = ("--systemd", "--host-addr", operator.host.address)
+    replace(operator, pyz=old_pyz).deploy(*words)
+    former = operator.unit("bty.container")
+
+    def stack(steps: str) -> dict[str, object]:
+        path = f"PATH={operator.shims}:/usr/bin:/bin:/usr/sbin:/sbin"
+        start = ("env", path, sys.executable, "-c", STEPS, operator.pyz, operator.directory)
+        told: dict[str, object] = json.loads(operator.host.run(*start, steps).stdout)
+        return told
+
+    forth = stack(
+        f"old = found.current()\n"
+        f"new = found.fetch({__version__!r})\n"
+        f"inside = found.run(told['old'], ['--version']).stdout\n"
+        f"beside = found.run(told['new'], ['--version']).stdout\n"
+        "_ = found.stop()\n"
+        "stopped = not found.condition().running\n"
+        "_ = found.install(told['new'])\n"
+        "_ = found.start()\n"
+        "_ = waiting.until_ready(found)\n"
+        "now = found.current().version"
+    )
+    unit = operator.unit("bty.container")
+    back = stack(
+        f"old = found.at.images.release('localhost/bty:{OLD}')\n"
+        "_ = found.stop()\n"
+        "_ = found.install(told['old'])\n"
+        "_ = found.start()\n"
+        "_ = waiting.until_ready(found)\n"
+        "now = found.current().version"
+    )
+
+    assert (forth["inside"], forth["beside"]) == (f"bty {OLD}\n", f"bty {__version__}\n")
+    assert forth["stopped"]
+    assert (forth["now"], back["now"]) == (__version__, OLD)
+    assert f"# release: {__version__}\n" in unit
+    assert operator.unit("bty.container").splitlines()[1:] == former.splitlines()[1:]
+    assert at(operator.host, 8080).ask("GET", "/version")["version"] == OLD

@@ -1,0 +1,83 @@
+"""What compose is told: which files, in which order, and nothing of the operator's environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bty_app.deploy import choices
+from bty_app.deploy.compose import ComposeStack
+from bty_app.deploy.containers import Deployment
+from bty_app.deploy.engines import Engine
+from bty_app.deploy.envvars import Envvars
+from bty_app.deploy.programs import Programs
+from bty_app.deploy.stack import Release
+from bty_app.errors import ConfigError, NotFoundError
+
+TELLS = """#!/bin/sh
+echo "$*" >>"$TOLD"
+env | grep -E "HOST_ADDR|WITHCACHE|BTY_" >>"$TOLD.env" || true
+"""
+
+
+def _stack(place: Path, **environment: str) -> ComposeStack:
+    program = place / "podman-compose"
+    program.write_text(TELLS)
+    program.chmod(0o755)
+    path = {"PATH": f"{place}:/usr/bin:/bin", "TOLD": str(place / "told")}
+    chosen = choices.read(Envvars("HOST_ADDR=192.0.2.1\n"), place)
+    engine = Engine("podman", ("podman-compose",))
+    return ComposeStack(
+        Deployment(place, chosen, engine, Programs(print, environment={**path, **environment}))
+    )
+
+
+def test_the_pin_is_the_last_file_so_that_it_counts(tmp_path: Path) -> None:
+    stack = _stack(tmp_path)
+    (tmp_path / "compose.litestream.yml").write_text("{}")
+    (tmp_path / "compose.override.yml").write_text("{}")
+
+    stack.start()
+
+    told = (tmp_path / "told").read_text().split()
+    named = [Path(told[at + 1]).name for at, word in enumerate(told) if word == "-f"]
+    assert named == ["compose.yml", "compose.litestream.yml", "compose.override.yml"]
+    assert told[told.index("--env-file") + 1] == str(tmp_path / "envvars")
+    assert told[-2:] == ["up", "-d"]
+
+
+def test_variables_of_the_shell_do_not_take_the_place_of_envvars(tmp_path: Path) -> None:
+    stack = _stack(tmp_path, HOST_ADDR="192.0.2.99", BTY_PORT="1", BTY_ADMIN_PASSWORD="x")
+
+    stack.start()
+
+    assert (tmp_path / "told.env").read_text() == ""
+
+
+def test_taking_down_needs_no_choice(tmp_path: Path) -> None:
+    _stack(tmp_path).take_down()
+
+    told = (tmp_path / "told.env").read_text().splitlines()
+    assert sorted(told) == ["HOST_ADDR=none", "WITHCACHE_ADMIN_PASSWORD=none"]
+
+
+def test_the_pin_is_read_back_as_it_was_installed(tmp_path: Path) -> None:
+    stack = _stack(tmp_path)
+    for release in (
+        Release("0.92.0", f"sha256:{'a' * 64}"),
+        Release("1.0", f"registry.example.com/bty@sha256:{'b' * 64}"),
+    ):
+        stack.install(release)
+
+        assert stack.current() == release
+
+
+def test_without_a_pin_nothing_is_deployed(tmp_path: Path) -> None:
+    stack = _stack(tmp_path)
+    with pytest.raises(NotFoundError, match="run bty deploy"):
+        stack.current()
+
+    (tmp_path / "compose.override.yml").write_text("services: {}\n")
+    with pytest.raises(ConfigError, match="does not name a release"):
+        stack.current()
