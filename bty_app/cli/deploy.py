@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, _config: Config) -> int:
     )
     shown = sys.stdout.write if args.dry_run else sys.stderr.write
     with contextlib.nullcontext() if args.dry_run else held(args.directory):
-        chosen = deploy(order, deploying.programs(args), shown=lambda text: void(shown(text)))
+        chosen = deploy(order, deploying.programs(args), shown=shown)
     if args.dry_run:
         return 0
     place = (
@@ -71,7 +71,3 @@ def run(args: argparse.Namespace, _config: Config) -> int:
         return 0
     sys.stdout.write(f"http://{chosen.host_addr}:{chosen.port}\npassword: {place}\n")
     return 0
-
-
-def void(_value: object) -> None:
-    """Drop what a call gives."""

@@ -56,6 +56,6 @@ def run(args: argparse.Namespace, _config: Config) -> int:
     for file in files.initial(plan.choices, args.directory, told):
         path = args.directory / file.name
         sys.stdout.write(f"{'written' if path in written else 'unchanged'}: {path}\n")
-    next_step = f"bty deploy {args.directory} fills in envvars and brings it up"
-    deploying.say(next_step if opening.envvars_of(args.directory) is None else "")
+    if opening.envvars_of(args.directory) is None:
+        deploying.say(f"bty deploy {args.directory} fills in envvars and brings it up")
     return 0

@@ -54,6 +54,14 @@ class ComposeStack:
     def install(self, release: Release) -> None:
         """See `Stack`. The generated files become those of that release, where we have them."""
         self.at.generations.take(release.version)
+        self.pin(release)
+
+    def pin(self, release: Release) -> None:
+        """Have this release started from now on, with the other files as they are; durable.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
         file = File(OVERRIDE, files.override(release.reference, release.version))
         writing.write(writing.changes(self.at.directory, [file]))
 

@@ -46,7 +46,7 @@ class Order:
     told: Mapping[str, str]
     force: bool = False
     starts: bool = True
-    user: int = 0
+    user: int
     units: Path = quadlet.UNITS
 
 
@@ -100,7 +100,7 @@ def address_of_this_host() -> str:
         ) from error
 
 
-def deploy(order: Order, programs: Programs, *, shown: Callable[[str], None]) -> Choices:
+def deploy(order: Order, programs: Programs, *, shown: Callable[[str], object]) -> Choices:
     """Bring it up, and wait until it is ready; run again it changes what has to change. `shown`
     gets the differences of files that are written anew.
 
@@ -127,7 +127,8 @@ def deploy(order: Order, programs: Programs, *, shown: Callable[[str], None]) ->
     Directories(plan.choices.data_dir, programs, stack.at.engine, order.user).make()
     steps.next()
     if release is None or not stack.at.images.identity(release.reference):
-        release = stack.fetch(release.version if release else __version__)
+        version = release.version if release else __version__
+        release = stack.at.images.bty(plan.choices, version)
     steps.next()
     stack.at.images.withcache(plan.choices, files.withcache_image(plan.choices))
     if isinstance(stack, ComposeStack):
@@ -162,7 +163,7 @@ def _installed(stack: ContainerStack) -> Release | None:
     return release
 
 
-def _files(order: Order, plan: Plan, programs: Programs, shown: Callable[[str], None]) -> None:
+def _files(order: Order, plan: Plan, programs: Programs, shown: Callable[[str], object]) -> None:
     wanted = Generations(order.directory, plan.choices).changes()
     own = writing.changes(order.directory, [File(ENVVARS, plan.envvars.text, 0o600)])
     _tell([*own, *wanted], programs, shown)
@@ -172,7 +173,7 @@ def _files(order: Order, plan: Plan, programs: Programs, shown: Callable[[str], 
         writing.write([*own, *wanted])
 
 
-def _tell(wanted: list[Change], programs: Programs, shown: Callable[[str], None]) -> None:
+def _tell(wanted: list[Change], programs: Programs, shown: Callable[[str], object]) -> None:
     """Show what is written over, and with a dry run also what is new."""
     told = [change for change in wanted if programs.dry or change.before is not None]
     if told:
@@ -183,11 +184,11 @@ def _install_compose(stack: ComposeStack, release: Release) -> None:
     if stack.at.programs.dry:
         stack.at.programs.say(f"would pin: bty {release.version} ({release.reference})")
         return
-    stack.install(release)
+    stack.pin(release)
 
 
 def _install_units(
-    stack: QuadletStack, release: Release, order: Order, shown: Callable[[str], None]
+    stack: QuadletStack, release: Release, order: Order, shown: Callable[[str], object]
 ) -> None:
     """Have the units where systemd reads them."""
     wanted = writing.changes(stack.units, stack.units_of(release))

@@ -64,7 +64,7 @@ class Generations:
             self._keep(wanted)
             writing.write(wanted)
         else:
-            writing.write(writing.changes(self.directory, self._former()))
+            writing.write(writing.changes(self.directory, self._former(version)))
 
     def _keep(self, wanted: list[Change]) -> None:
         """Save the texts of another release; ours are there when this is gone on with."""
@@ -77,14 +77,15 @@ class Generations:
             make_directories(self.directory / BEFORE)
             writing.write(writing.changes(self.directory / BEFORE, saved))
 
-    def _former(self) -> list[File]:
-        """The saved texts in whose place ours are."""
+    def _former(self, version: str) -> list[File]:
+        """The saved texts of that release, in whose place ours are."""
         found = []
         for file in self.files():
             saved = self.directory / BEFORE / file.name
             text = writing.text_of(saved)
             now = writing.text_of(self.directory / file.name)
-            if text is not None and now is not None and writer(now) == __version__:
+            is_replaced = now is not None and writer(now) == __version__
+            if text is not None and is_replaced and writer(text) == version:
                 found.append(File(file.name, text, writing.mode_of(saved)))
         return found
 

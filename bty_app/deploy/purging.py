@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app import __version__
-from bty_app.deploy import files, opening, quadlet, writing
+from bty_app.deploy import files, opening, writing
 from bty_app.deploy.compose import ComposeStack
 from bty_app.deploy.directories import Directories
 from bty_app.deploy.files import COMPOSE, ENVVARS, EXAMPLE, OVERRIDE, README
@@ -84,8 +84,11 @@ class Purge:
         if isinstance(self.stack, ComposeStack):
             self.stack.take_down()
             return
-        self.stack.systemctl("stop", *quadlet.SERVICES[::-1])
-        for path in self._units():
+        self.stack.systemctl("daemon-reload")  # it may never have heard of them
+        units = self._units()
+        if units:
+            self.stack.systemctl("stop", *(f"{path.stem}.service" for path in units))
+        for path in units:
             if not self.stack.at.programs.dry:
                 writing.remove(path)
         self.stack.systemctl("daemon-reload")

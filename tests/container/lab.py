@@ -92,6 +92,11 @@ class Host:
         done = self.run("podman", "logs", container)
         return done.stdout + done.stderr
 
+    def clear(self) -> None:
+        """Remove all containers, one by one: two that leave a network at once can break it."""
+        for container in self.podman("ps", "--all", "--quiet").split():
+            self.podman("rm", "--force", "--time", "0", container)
+
     def inspect(self, container: str) -> dict[str, object]:
         """All that podman knows of the container."""
         found: dict[str, object] = json.loads(self.podman("container", "inspect", container))[0]

@@ -72,7 +72,7 @@ class Operator:
 @pytest.fixture
 def operator(host: Host, pyz: Path, tmp_path: Path) -> Iterator[Operator]:
     yield Operator(host, pyz, tmp_path / "srv")
-    host.podman("rm", "--all", "--force", "--time", "0")
+    host.clear()
 
 
 def test_one_command_brings_up_a_server_that_one_can_log_in_to(operator: Operator) -> None:

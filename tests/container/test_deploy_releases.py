@@ -40,7 +40,7 @@ def deployed(host: Host, pyz: Path, old_pyz: Path, tmp_path: Path) -> Iterator[P
     words = ("deploy", "--host-addr", host.address, directory)
     host.run(*_path(), sys.executable, old_pyz, *words)
     yield directory
-    host.podman("rm", "--all", "--force", "--time", "0")
+    host.clear()
 
 
 def _path() -> tuple[str, ...]:

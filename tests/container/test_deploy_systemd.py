@@ -114,7 +114,7 @@ def operator(host: Host, pyz: Path, tmp_path: Path) -> Iterator[Operator]:
     try:
         yield Operator(host, pyz, tmp_path / "srv", shims)
     finally:
-        host.podman("rm", "--all", "--force", "--time", "0")
+        host.clear()
         host.run("umount", "/usr/libexec")
         cids = ("/run/bty.cid", "/run/withcache.cid")
         host.run("rm", "-rf", "/run/services", UNITS, *cids)
