@@ -55,3 +55,11 @@ def test_the_guides_own_commands_work(installed: Path, tmp_path: Path) -> None:
     assert refused.returncode == 66  # there is no database yet, and none is made
     assert not (tmp_path / "state").exists()
     assert not (tmp_path / "bundle").exists()
+
+
+def test_the_files_of_a_deployment_are_installed_too(installed: Path, tmp_path: Path) -> None:
+    command = [installed / "bty-lab", "init", "--systemd", tmp_path / "host"]
+    subprocess.run(command, check=True, capture_output=True)
+
+    for name in ("compose.yml", "envvars.example", "quadlet/bty.container"):
+        assert (tmp_path / "host" / name).exists()
