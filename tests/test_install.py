@@ -58,7 +58,7 @@ def test_the_guides_own_commands_work(installed: Path, tmp_path: Path) -> None:
 
 
 def test_the_files_of_a_deployment_are_installed_too(installed: Path, tmp_path: Path) -> None:
-    command = [installed / "bty-lab", "init", "--systemd", tmp_path / "host"]
+    command: list[str | Path] = [installed / "bty-lab", "init", "--systemd", tmp_path / "host"]
     subprocess.run(command, check=True, capture_output=True)
 
     for name in ("compose.yml", "envvars.example", "quadlet/bty.container"):

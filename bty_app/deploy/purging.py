@@ -135,9 +135,9 @@ class Purge:
         if "state.db" in inside:
             told.append("  in it: state.db, with every machine, image and event")
         if backups:
-            told.append(f"  in it: {len(backups)} backups, the newest {backups[-1]}")
+            told.append(f"  in it: backups: {len(backups)}, the newest {backups[-1]}")
         if archives:
-            told.append(f"  in it: {len(archives)} databases of other releases")
+            told.append(f"  in it: databases of other releases: {len(archives)}")
         return told
 
     def _leave(self) -> list[Path]:
