@@ -98,8 +98,16 @@ COMMANDS: Mapping[str, Command] = {
     "init": Command(
         "bty_app.cli.init", "write the files of a deployment in containers into a directory"
     ),
-    "deploy": Command("bty_app.cli.deploy", "bring bty and its cache up in containers"),
-    "purge": Command("bty_app.cli.purge", "take a deployment in containers away again"),
+    "deploy": Command(
+        "bty_app.cli.deploy",
+        "bring bty and its cache up in containers",
+        instead="run it on that host",
+    ),
+    "purge": Command(
+        "bty_app.cli.purge",
+        "take a deployment in containers away again",
+        instead="run it on that host",
+    ),
     "flash": Command(
         "bty_app.cli.flash", "write an image onto a disk, or do what a server wants of this machine"
     ),

@@ -70,10 +70,10 @@ class Purge:
         at = self.stack.at
         images = self._images() if self.images else []
         self._take_down()
-        for image in images:
-            at.programs.do(at.engine.name, "image", "rm", image)
         if self.data or self.everything:
             self._directories.remove()
+        for image in images:  # somebody else may use one
+            at.programs.do(at.engine.name, "image", "rm", image)
         if self.everything and not at.programs.dry:
             for path in self._files():
                 writing.remove(path)
