@@ -57,6 +57,19 @@ def test_a_value_takes_the_place_of_its_line_or_of_the_comment_that_shows_it() -
     assert changed.text == "A=1\n# the port\nPORT=81\n#PORT=90\nB=3\nC='x y'\n"
 
 
+def test_a_line_that_says_it_already_stays_as_it_was_written() -> None:
+    text = 'export A = "x"  # why\n'
+
+    assert Envvars(text).changed({"A": "x"}).text == text
+
+
+def test_of_a_name_that_stands_twice_the_last_line_counts_and_is_changed() -> None:
+    envvars = Envvars("A=1\nB=2\nA=3\n")
+
+    assert envvars.values()["A"].text == "3"
+    assert envvars.changed({"A": "4"}).text == "A=1\nB=2\nA=4\n"
+
+
 @pytest.mark.parametrize(
     ("line", "value"),
     [

@@ -89,6 +89,26 @@ def test_another_release_again_finds_nothing_to_put_back(old: Path) -> None:
     assert _texts(old) == before
 
 
+def test_a_release_that_was_not_the_former_one_puts_nothing_back(old: Path) -> None:
+    _of(old).take(__version__)
+    before = _texts(old)
+
+    _of(old).take("0.0.9")
+
+    assert _texts(old) == before
+
+
+def test_other_choices_in_between_do_not_take_the_former_texts_away(old: Path) -> None:
+    before = _texts(old)
+    _of(old).take(__version__)
+    with_tftp = choices.read(Envvars(f"{TOLD}BTY_TFTP=yes\n"), old)
+    Generations(old, with_tftp).take(__version__)
+
+    _of(old).take(OLD)
+
+    assert _texts(old) == before
+
+
 def test_what_somebody_changed_is_not_written_over(old: Path) -> None:
     (old / "README.md").write_text("mine")
     before = _texts(old)
