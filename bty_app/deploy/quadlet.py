@@ -12,9 +12,15 @@ from bty_app.deploy import files, writing
 from bty_app.deploy.containers import Deployment
 from bty_app.deploy.files import BTY_UNIT, WITHCACHE_UNIT, File
 from bty_app.deploy.marks import Origin, origin, writer
-from bty_app.deploy.programs import Programs
+from bty_app.deploy.programs import Programs, last_lines
 from bty_app.deploy.stack import Condition, Done, Release
-from bty_app.errors import ConfigError, ConflictError, NotAllowedError, NotFoundError
+from bty_app.errors import (
+    ConfigError,
+    ConflictError,
+    NotAllowedError,
+    NotFoundError,
+    UnavailableError,
+)
 
 UNITS = Path("/etc/containers/systemd")
 GENERATORS = (
@@ -78,8 +84,13 @@ class QuadletStack:
         self.systemctl("stop", "bty.service")
 
     def start(self) -> None:
-        """See `Stack`."""
-        self.systemctl("start", *SERVICES)
+        """See `Stack`.
+
+        Raises:
+            UnavailableError: one does not start; with the last lines of its journal.
+        """
+        for service in SERVICES:
+            self._act("start", service)
 
     def take_up(self) -> None:
         """Start what does not run, and start anew what runs with an older unit or environment."""
@@ -88,7 +99,7 @@ class QuadletStack:
             name = service.removesuffix(".service")
             read = (self.units / f"{name}.container", self.at.directory / f"quadlet/{name}.env")
             is_older = any(path.exists() and int(path.stat().st_mtime) > began for path in read)
-            self.systemctl("restart" if began and is_older else "start", service)
+            self._act("restart" if began and is_older else "start", service)
 
     def condition(self) -> Condition:
         """See `Stack`."""
@@ -98,16 +109,27 @@ class QuadletStack:
             for line in self.at.programs.ask(*asked).stdout.split()
             if "=" in line
         )
-        journal = ("journalctl", "--unit=bty.service", "--lines=20", "--no-pager", "--output=cat")
         return Condition(
             told.get("ActiveState") == "active",
             int(told.get("NRestarts") or 0),
-            self.at.programs.ask(*journal).stdout.strip(),
+            self._journal("bty.service"),
         )
 
     def ready(self) -> str:
         """See `Stack`."""
         return self.at.ready(self.current().version)
+
+    def _act(self, act: str, service: str) -> None:
+        """Start a service, or start it anew; its own last words are what explains a failure."""
+        try:
+            self.systemctl(act, service)
+        except UnavailableError as error:
+            said = last_lines(self._journal(service))
+            raise UnavailableError(f"{error.message}; the journal of {service}: {said}") from error
+
+    def _journal(self, service: str) -> str:
+        words = ("journalctl", f"--unit={service}", "--lines=20", "--no-pager", "--output=cat")
+        return self.at.programs.ask(*words).stdout.strip()
 
     def check_units(self) -> None:
         """Refuse where a unit of somebody else has the name of one of ours.

@@ -103,7 +103,7 @@ def operator(host: Host, pyz: Path, tmp_path: Path) -> Iterator[Operator]:
     shims = tmp_path / "bin"
     shims.mkdir()
     (shims / "systemctl").write_text(_SYSTEMCTL)
-    (shims / "journalctl").write_text("#!/bin/sh\npodman logs --tail 20 bty 2>&1\n")
+    (shims / "journalctl").write_text('#!/bin/sh\necho "$*"; tail -20 /run/services/log\n')
     for shim in shims.iterdir():
         shim.chmod(0o755)
     place = "/usr/libexec/podman"
@@ -176,6 +176,24 @@ def test_a_unit_of_somebody_else_is_never_written_over(operator: Operator) -> No
     assert done.returncode == 75
     assert "bty.container is not of bty" in done.stderr
     assert operator.unit("bty.container") == "# mine\n"
+
+
+def test_a_service_that_does_not_start_is_told_with_its_journal(operator: Operator) -> None:
+    held = "import socket, time; s = socket.create_server(('', 8081)); print(1, flush=True);"
+    taken = (sys.executable, "-c", f"{held} time.sleep(120)")
+    enter = ("nsenter", "--target", str(operator.host.process), "--mount", "--net", "--pid")
+    with subprocess.Popen([*enter, *taken], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        words = ("--systemd", "--host-addr", operator.host.address)
+        done = operator.deploy(*words, check=False)
+        holder.kill()
+
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 69
+    assert "`systemctl start withcache.service` failed" in last
+    assert "the journal of withcache.service: --unit=withcache.service" in last
+    assert "address already in use" in last
 
 
 def test_purge_takes_the_units_away_and_leaves_the_state(operator: Operator) -> None:
