@@ -46,6 +46,11 @@ class Stack(Protocol):
     def current(self) -> Release:
         """The release that is installed, whether it runs or not."""
 
+    def changes(self, version: str) -> str:
+        """What `install` of that version would change in the files of this host, as lines for
+        people; empty where nothing. Changes nothing, fetches nothing.
+        """
+
     def fetch(self, version: str) -> Release:
         """Get the release of that version onto this host (pull, build, copy). Stops nothing."""
 
