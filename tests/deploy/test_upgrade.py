@@ -27,9 +27,8 @@ from bty_app.domain.upgrading import (
 from bty_app.errors import ConfigError, ConflictError
 from tests.deploy.worlds import NEW, OLD, KilledError, PaperPace, World
 
-FATES = st.sampled_from(
-    ["ok"] * 6 + ["fails", "killed before", "killed after", "killed after reboot"]
-)
+BAD = st.sampled_from(["fails", "killed before", "killed after", "killed after reboot"])
+FATES = st.dictionaries(st.integers(0, 24), BAD, max_size=4)
 
 
 def upgrade(world: World, folder: Path) -> Report:
@@ -60,20 +59,20 @@ def check(world: World, report: Report) -> None:
 
 @settings(max_examples=600, deadline=None)
 @given(
-    fates=st.lists(FATES, max_size=40),
+    fates=FATES,
     new_is_good=st.booleans(),
     dies_after=st.sampled_from([0, 1, 5, 10**9]),
     rotates=st.booleans(),
 )
 def test_in_the_end_it_is_the_new_release_or_the_old_one_with_its_data(
     tmp_path_factory: pytest.TempPathFactory,
-    fates: list[str],
+    fates: dict[int, str],
     new_is_good: bool,
     dies_after: int,
     rotates: bool,
 ) -> None:
     folder = tmp_path_factory.mktemp("deploy")
-    world = World(iter(fates), new_is_good, rotates, dies_after)
+    world = World(iter([fates.get(at, "ok") for at in range(25)]), new_is_good, rotates, dies_after)
 
     report = in_the_end(world, folder)
     check(world, report)
