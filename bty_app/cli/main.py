@@ -89,6 +89,11 @@ COMMANDS: Mapping[str, Command] = {
         "carry over what an old database still holds",
         instead="run it there, or POST /api/v1/archives/NAME/recover",
     ),
+    "rollback": Command(
+        "bty_app.cli.rollback",
+        "put the database from before an upgrade back",
+        instead="run it there while the server is stopped",
+    ),
     "doctor": Command(
         "bty_app.cli.doctor",
         "check the installation, each finding with its remedy",
