@@ -1,6 +1,8 @@
 """The drill of a backup: restore it into a place of its own, start the application on it, compare.
 
-Nothing listens, no other host is asked, and the place is gone afterwards.
+Where the backup is of another release, the first start on its database is rehearsed as well: that
+is what an upgrade asks before it begins. Nothing listens, no other host is asked, and the place is
+gone afterwards.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from bty_app.domain.jobs import Step, Teller
 from bty_app.domain.machine import FLASH_MODES
 from bty_app.domain.rotation import counted
 from bty_app.errors import BtyError, StorageError
+from bty_app.services.backup_before import back_up_before_rotation
 from bty_app.services.bundles import export_bundle, import_bundle
 from bty_app.services.clock import utc_now
 from bty_app.services.revisions import Revisions
@@ -30,12 +33,16 @@ from bty_app.services.verify import verify
 from bty_app.store import bundle_file, publish, restore_source
 from bty_app.store.backup_shelf import STATE, Shelf
 from bty_app.store.database import Database, Tx
+from bty_app.store.publish import make_directories
+from bty_app.store.rotation import Outcome, open_state
 from bty_app.web.app import create_app
 
 _SCRATCH = "drill"
 _STRANGER = "02:00:00:00:00:01"  # asks, where every machine of the backup is to be flashed
 _OK = "200"
 _ROOM = 64 * 1024 * 1024
+_RESTORED = 2  # times the size of the backup
+_REHEARSED = 5  # with a database, its backup and the fresh one
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -64,8 +71,9 @@ def drill(path: Path, config: Config, teller: Teller) -> Drilled:
     place = config.paths.state_dir if config.paths.state_dir.is_dir() else path.parent
     with publish.scratch_directory(place, _SCRATCH) as scratch:
         teller.tell(Step("restoring it into a place of its own"))
-        _require_room(place, found.size)
         whole = found.is_full and found.manifest.database_version == __version__
+        is_rehearsed = found.is_full and not whole
+        _require_room(place, found.size * (_REHEARSED if is_rehearsed else _RESTORED))
         try:
             _restore(path, scratch, whole=whole)
             teller.tell(Step("starting the application on it"))
@@ -73,29 +81,56 @@ def drill(path: Path, config: Config, teller: Teller) -> Drilled:
                 *_differences(path, found, scratch, whole=whole),
                 *_answers(config, scratch),
             ]
+            if is_rehearsed:
+                teller.tell(Step("rehearsing the first start on its database"))
+                problems += _rehearsed(path, config, scratch / "rehearsal")
         except BtyError as error:  # there is room: what fails here fails in an emergency as well
             problems = [error.message]
     what = "its database" if whole else "its bundle"
+    what += f", a first start of {__version__} on its database" if is_rehearsed else ""
     return Drilled(tuple(problems), f"{what}, {counted(verdict.machines)}")
 
 
 def _require_room(place: Path, size: int) -> None:
     free = shutil.disk_usage(place).free
-    if free < 2 * size + _ROOM:
-        raise StorageError(
-            f"{place}: has no room for a drill: {2 * size + _ROOM:,} bytes are needed"
-        )
+    if free < size + _ROOM:
+        raise StorageError(f"{place}: has no room for a drill: {size + _ROOM:,} bytes are needed")
 
 
 def _restore(path: Path, scratch: Path, *, whole: bool) -> None:
     if not whole:
         import_bundle(scratch, path, version=__version__, clock=utc_now)
         return
-    try:
-        shutil.copyfile(path / STATE, scratch / STATE)
-    except OSError as error:
-        raise StorageError(f"{scratch}: cannot be written: {error.strerror}") from error
+    _copy(path / STATE, scratch / STATE)
     restore_source.check_rows(scratch / STATE)  # as `bty restore` would ask
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise StorageError(f"{target}: cannot be written: {error.strerror}") from error
+
+
+def _rehearsed(path: Path, config: Config, place: Path) -> list[str]:
+    """What the first start of this release does with the database, in `place`."""
+    make_directories(place)
+    _copy(path / STATE, place / STATE)
+    now = utc_now()
+    opening = open_state(
+        place,
+        version=__version__,
+        now=now,
+        backup=lambda old: back_up_before_rotation(
+            old, place / "backups", version=__version__, now=now
+        ),
+    )
+    if opening.outcome is not Outcome.ROTATED:
+        return [f"a first start on its database would not take it over: {opening.sentence}"]
+    again = place / "again"
+    export_bundle(place, again, version=__version__, now=now)
+    lost = "after a first start on its database the hardware of machines is not that of the backup"
+    return [*_answers(config, place), *([] if _same_machines(path, again) else [lost])]
 
 
 def _differences(path: Path, found: Backup, scratch: Path, *, whole: bool) -> list[str]:
