@@ -1,0 +1,13 @@
+"""The single file that this program was started from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bty_app
+
+
+def own_file() -> Path | None:
+    """The file, or None where it runs from a tree of files."""
+    package = Path(bty_app.__file__).parent
+    return next((path for path in package.parents if path.is_file()), None)
