@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import bty_app
-
 
 def own_file() -> Path | None:
     """The file, or None where it runs from a tree of files."""
-    package = Path(bty_app.__file__).parent
+    package = Path(__file__).parents[1]
     return next((path for path in package.parents if path.is_file()), None)

@@ -22,8 +22,8 @@ STRANDED = 70
 _EPILOG = f"""examples:
   sudo python3 bty.pyz upgrade /usr/local/lib/bty             a host: to the program that runs this
   bty upgrade --pyz dist/bty.pyz /usr/local/lib/bty           to that file
-  bty upgrade --dry-run /opt/bty                              what would be done, and its sizes
-  bty upgrade /opt/bty                                        containers: to the release that runs
+  bty upgrade --dry-run /srv/bty                              what would be done, and its sizes
+  bty upgrade /srv/bty                                        containers: to the release that runs
 
 DIR is where bty was installed or deployed: a directory with bty.pyz, or one with compose.yml and
 envvars. In this order: the new release is fetched, a backup is taken while the old one serves, the
@@ -36,7 +36,7 @@ Run it again after whatever stopped it: it goes on, or goes back. After an upgra
 where it was stopped before. What machines boot, in boot/, stays as it is: `bty artifacts fetch`.
 
 exit status: 0 the new release is ready, or was there already; 1 nothing was changed, or the old
-  release is back with its data; {STRANDED} the old one is not back, either: the last line says what to do
+  release is back with its data; {STRANDED} it is not back, either: the last line says what to do
 """
 
 
