@@ -62,6 +62,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"how long it must stay ready ({WATCH_SECONDS:.0f})",
     )
     parser.add_argument(
+        "--wait",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long it may take until it is ready (a minute, and more for a large database)",
+    )
+    parser.add_argument(
         "--service", default="bty", metavar="UNIT", help="on a host: its unit (bty)"
     )
     parser.add_argument(
@@ -97,7 +103,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
             f"{line}\n" for line in upgrade_plan.planned(stack, version, args.watch)
         )
         return 0
-    report = Upgrade(stack, directory, _tell, watch_seconds=args.watch).run(version)
+    waits = {"watch_seconds": args.watch, "wait_seconds": args.wait}
+    report = Upgrade(stack, directory, _tell, **waits).run(version)
     _say(args, report)
     return {End.DONE: 0, End.STRANDED: STRANDED}.get(report.end, 0 if report.is_same else 1)
 

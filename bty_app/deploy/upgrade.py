@@ -58,11 +58,13 @@ class Upgrade:
         *,
         pace: Pace | None = None,
         watch_seconds: float = WATCH_SECONDS,
+        wait_seconds: float | None = None,
     ) -> None:
+        """Where `wait_seconds` is None, the size of the database says how long a start may take."""
         self._stack = stack
         self._folder = folder
         self._tell = tell
-        self._steps = Steps(stack, tell, pace or RealPace(), watch_seconds)
+        self._steps = Steps(stack, tell, pace or RealPace(), watch_seconds, wait_seconds)
         self._said = ""
 
     def run(self, version: str) -> Report:

@@ -40,6 +40,7 @@ class Steps:
     tell: Tell
     pace: Pace
     watch_seconds: float
+    wait_seconds: float | None = None  # None: by the size of the database
     acts: int = 0
 
     def do(self, step: Step, going: Going) -> Going:
@@ -113,7 +114,7 @@ class Steps:
         self.stack.start()
 
     def _wait(self, going: Going) -> None:
-        limit = going.facts.ready_seconds
+        limit = going.facts.ready_seconds if self.wait_seconds is None else self.wait_seconds
         _require(readiness.wait_until_ready(self.stack, self.pace, limit))
 
     def _watch(self, going: Going) -> None:
