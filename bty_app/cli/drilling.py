@@ -8,15 +8,14 @@ gone afterwards.
 from __future__ import annotations
 
 import filecmp
-import io
 import itertools
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bty_app import __version__, runtime, runtime_parts
+from bty_app.cli.asking import OK, STRANGER, status_of
 from bty_app.config import Config
 from bty_app.domain.backups import Backup
 from bty_app.domain.bundle import FILE_NAME, HardwareRecord
@@ -38,13 +37,9 @@ from bty_app.store.rotation import Outcome, open_state
 from bty_app.web.app import create_app
 
 _SCRATCH = "drill"
-_STRANGER = "02:00:00:00:00:01"  # asks, where every machine of the backup is to be flashed
-_OK = "200"
 _ROOM = 64 * 1024 * 1024
 _RESTORED = 2  # times the size of the backup
 _REHEARSED = 5  # with a database, its backup and the fresh one
-
-App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +171,9 @@ def _answers(config: Config, scratch: Path) -> list[str]:
     with Database(scratch / STATE) as database:
         services = runtime.services(there, database, Revisions())
         app = create_app(services, runtime_parts.options(there))
-        mac = database.read(_somebody) or _STRANGER
-        asked = {path: _status(app, path) for path in ("/healthz", f"/pxe/{mac}/plan")}
-    return [f"{path} answers {status}" for path, status in asked.items() if status != _OK]
+        mac = database.read(_somebody) or STRANGER
+        asked = {path: status_of(app, path) for path in ("/healthz", f"/pxe/{mac}/plan")}
+    return [f"{path} answers {status}" for path, status in asked.items() if status != OK]
 
 
 def _somebody(tx: Tx) -> str | None:
@@ -187,33 +182,3 @@ def _somebody(tx: Tx) -> str | None:
     sql = f"SELECT mac FROM machines WHERE boot_mode NOT IN ({marks}) ORDER BY mac LIMIT 1"
     found = tx.value(sql, *(mode.value for mode in FLASH_MODES))
     return str(found) if found else None
-
-
-def _status(app: App, path: str) -> str:
-    """The status of a GET (PEP 3333)."""
-    said: list[str] = []
-
-    def start(status: str, _headers: object, _info: object = None) -> None:
-        said.append(status.partition(" ")[0])
-
-    environment = {
-        "REQUEST_METHOD": "GET",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": path,
-        "QUERY_STRING": "",
-        "SERVER_NAME": "drill.invalid",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "HTTP_HOST": "drill.invalid",
-        "REMOTE_ADDR": "127.0.0.1",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": io.StringIO(),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    for _part in app(environment, start):
-        pass
-    return said[-1] if said else "nothing"

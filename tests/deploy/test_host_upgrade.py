@@ -73,7 +73,8 @@ def content(state_db: Path) -> dict[str, list[tuple[object, ...]]]:
 
 def serving(said: str) -> str:
     """Which release answered in the end."""
-    return (re.findall(r'^{"version": ?"([^"]+)"', said, re.M) or ["nobody"])[-1]
+    found = re.findall(r'^{"version": ?"([^"]+)"', said, re.M)
+    return str(found[-1]) if found else "nobody"
 
 
 def is_of_before(host: UpgradeHost, before: dict[str, list[tuple[object, ...]]]) -> None:
