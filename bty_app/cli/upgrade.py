@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bty_app import __version__
-from bty_app.cli import looking
 from bty_app.cli.own_file import own_file
 from bty_app.config import Config
 from bty_app.deploy import stacks, upgrade_plan
@@ -84,6 +83,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do it, or say what would be done; the exit status says how it came out."""
     if args.look:
+        from bty_app.cli import looking  # it alone needs the database
+
         sys.stdout.write(json.dumps(looking.look(config).as_data()) + "\n")
         return 0
     directory = args.directory.absolute()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bty_app.deploy.stack import Release
 from bty_app.errors import ConfigError, InvalidInputError, NotFoundError, StorageError
-from bty_app.store.directories import disk_failures, temporary_name
+from bty_app.store.directories import disk_failures
 from bty_app.store.place import sync_directory
 from bty_app.store.publish import publishing_file
 
@@ -99,9 +99,9 @@ class HostFiles:
         named = Path(release.reference)
         if not named.is_file():
             raise NotFoundError(f"{named}: there is no such file any more")
-        temporary = self.directory / temporary_name(LINK)
+        temporary = self.directory / f".tmp-{LINK}"  # one at a time: whoever upgrades has a lock
         with disk_failures(self.link):
-            temporary.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)  # a killed run's
             temporary.symlink_to(named.name)
             temporary.replace(self.link)
             sync_directory(self.directory)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.how_to.host import Host
+from tests.how_to.host import ORIGINAL, Host
+
+__all__ = ["ORIGINAL"]
 
 WHERE = "/usr/local/lib/bty"
 
@@ -54,32 +56,6 @@ ROTATES_AGAIN = """
 from bty_app.store import return_ticket
 return_ticket.find = lambda *a: None
 """
-# As the original: it knows no command of ours, and begins anew where a database is not its own.
-ORIGINAL = """import http.server, json, os, sqlite3, sys, time
-VERSION = "0.65.18"
-if "--version" in sys.argv:
-    print("bty", VERSION)
-    sys.exit(0)
-if "serve" not in sys.argv:
-    sys.exit(2)
-path = "/var/lib/bty/state.db"
-found = sqlite3.connect(path).execute("SELECT version FROM bty_version").fetchall()
-if found != [(VERSION,)]:
-    os.rename(path, path + ".%s.%d.bak" % (found[0][0], time.time()))
-    fresh = sqlite3.connect(path)
-    fresh.execute("CREATE TABLE bty_version (version TEXT PRIMARY KEY)")
-    fresh.execute("INSERT INTO bty_version VALUES (?)", (VERSION,))
-    fresh.commit()
-class Answers(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"version": VERSION, "status": "ready"}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-http.server.ThreadingHTTPServer(("127.0.0.1", 8080), Answers).serve_forever()
-"""
-
 _SYSTEMCTL = f'''#!{sys.executable} -SE
 """One service, Restart=on-failure. /run/kill says at which verb the caller is killed, and when."""
 import os, signal, subprocess, sys, time, urllib.request
