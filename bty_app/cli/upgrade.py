@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 from bty_app import __version__
 from bty_app.cli.own_file import own_file
 from bty_app.config import Config
-from bty_app.deploy import stacks, upgrade_plan
+from bty_app.deploy import stacks, upgrade_journal, upgrade_plan
 from bty_app.deploy.host_files import HostFiles
 from bty_app.deploy.upgrade import WATCH_SECONDS, Report, Upgrade, by_hand
 from bty_app.domain.upgrading import End
@@ -31,8 +33,9 @@ ends it. Then bty is stopped, the new release installed and started. When it is 
 for a while. Where it does not become ready, ends, or is not ready any more, it is stopped, the
 database from before and the old release take their places again, and that is started.
 
-Run it again after whatever stopped it: it goes on, or goes back. After an upgrade bty runs, also
-where it was stopped before. What machines boot, in boot/, stays as it is: `bty artifacts fetch`.
+A terminal that goes away does not stop it. Run it again after whatever did: it goes on, or back.
+After an upgrade bty runs, also where it was stopped before. What machines boot, in boot/, stays as
+it is: `bty artifacts fetch`.
 
 exit status: 0 the new release is ready, or was there already; 1 nothing was changed, or the old
   release is back with its data; {STRANDED} it is not back, either: the last line says what to do
@@ -105,7 +108,13 @@ def run(args: argparse.Namespace, config: Config) -> int:
         )
         return 0
     waits = {"watch_seconds": args.watch, "wait_seconds": args.wait}
-    report = Upgrade(stack, directory, _tell, **waits).run(version)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a line that breaks must not leave bty stopped
+    try:
+        report = Upgrade(stack, directory, _tell, **waits).run(version)
+    except KeyboardInterrupt:
+        if upgrade_journal.read(directory):
+            _tell("it was cut off: run the same command again, it goes on or goes back")
+        raise
     _say(args, report)
     return {End.DONE: 0, End.STRANDED: STRANDED}.get(report.end, 0 if report.is_same else 1)
 
@@ -138,8 +147,9 @@ def _seconds(text: str) -> float:
 
 
 def _tell(words: str) -> None:
-    sys.stderr.write(f"{words}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # the terminal is gone: it goes on
+        sys.stderr.write(f"{words}\n")
+        sys.stderr.flush()
 
 
 def _say(args: argparse.Namespace, report: Report) -> None:

@@ -11,6 +11,8 @@ import pytest
 from bty_app.cli.own_file import own_file
 from bty_app.deploy import host_files
 from bty_app.deploy.host_files import HostFiles
+from bty_app.deploy.host_service import HostService
+from bty_app.deploy.host_stack import HostStack
 from bty_app.deploy.stack import Release
 from bty_app.deploy.stacks import Wanted, of
 from bty_app.errors import InvalidInputError, NotFoundError, StorageError
@@ -122,3 +124,27 @@ def test_a_program_knows_the_file_that_it_was_started_from(
     assert own_file() is None
     monkeypatch.setattr(sys, "argv", [str(program(tmp_path / "bty.pyz", "1"))])
     assert own_file() == tmp_path / "bty.pyz"
+
+
+def test_commands_are_run_as_the_owner_of_the_state(quick_dir: Path) -> None:
+    """What they write must stay the service's own."""
+    if os.geteuid() != 0:
+        pytest.skip("NOT ROOT: nothing is proven of whose files an upgrade by root leaves")
+    for folder in (quick_dir, quick_dir / "lib", quick_dir / "state"):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+    text = "import os, sys; print(os.getuid(), os.getgid(), os.getgroups(), sys.argv[1:])"
+    (quick_dir / "lib" / "bty.pyz").write_text(text)
+    os.chown(quick_dir / "state", 65534, 65533)
+    wanted = Wanted(quick_dir / "state", "http://127.0.0.1:8080")
+    stack = HostStack(
+        HostFiles(quick_dir / "lib", python="/usr/bin/python3"),
+        HostService("bty-no-such-unit"),
+        wanted.state_dir,
+        wanted.url,
+        None,
+    )
+
+    done = stack.run(Release("1", str(quick_dir / "lib" / "bty.pyz")), ("backup", "--json"))
+
+    assert done.stdout == "65534 65533 [] ['backup', '--json']\n", done

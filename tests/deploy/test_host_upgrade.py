@@ -14,12 +14,16 @@ from pathlib import Path
 import apsw
 import pytest
 
+from bty_app import __version__
 from bty_app.deploy.upgrade_journal import FILE, LOCK
 from tests.deploy import host as hosts
 from tests.deploy.host import WHERE, UpgradeHost, ours
 from tests.fleet_state import REF, Fleet, bind, mac, rows, seen
 from tests.how_to.host import ROOT
 from tests.original_state import AT, make_original
+from tests.pyz.conftest import host_pyz
+
+__all__ = ["host_pyz"]
 
 pytestmark = pytest.mark.system
 
@@ -192,6 +196,26 @@ def test_a_dry_run_changes_nothing(quick_dir: Path, tree: Path) -> None:
     assert "5 machines" in done.said
     assert {path.name for path in host.state.iterdir()} == state
     assert {path.name for path in host.lib.iterdir()} == lib
+
+
+def test_the_program_that_runs_the_command_is_the_new_release(
+    quick_dir: Path, tree: Path, host_pyz: Path
+) -> None:
+    host, _before = made(quick_dir, tree, hosts.GOOD)
+    shutil.copy(host_pyz, host.dist / "bty.pyz")
+
+    done = host.run(
+        BEGIN
+        + ASK.format(upgrade=f"{sys.executable} /run/dist/bty.pyz upgrade --watch 1 {WHERE}")
+        + ASK.format(upgrade=f"{sys.executable} {WHERE}/bty.pyz upgrade --watch 1 {WHERE}")
+    )
+
+    assert done.said.count("status 0") == 2, done.said
+    assert "installed already: there is nothing to do" in done.said
+    assert serving(done.said) == __version__
+    named = host.lib / f"bty-{__version__}.pyz"
+    assert (host.lib / "bty.pyz").resolve() == named.resolve()
+    assert named.read_bytes() == host_pyz.read_bytes()
 
 
 KILLS = [f"{verb} {when}" for verb in ("stop", "start") for when in ("before", "after")]
