@@ -102,7 +102,7 @@ class Steps:
         self.tell(f"rehearsing with bty {going.new.version} on that backup")
         done = self.stack.run(going.new, ("verify", "--drill", going.backup))
         if done.status:
-            problem = (done.stdout + done.stderr).strip() or f"status {done.status}"
+            problem = done.stdout.strip() or f"{_failure(done)} (status {done.status})"
             raise StepFailedError(f"bty {going.new.version} cannot live on that backup: {problem}")
 
     def _stop(self, release: Release) -> None:

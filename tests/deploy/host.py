@@ -41,15 +41,15 @@ if SERVES:
 """
 KILLED_BEFORE_ROTATION = """
 from bty_app.cli import serve
-serve.open_state = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
+if SERVES: serve.open_state = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
 """
 KILLED_WITHIN_ROTATION = """
 from bty_app.store import swap
-swap.publish = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
+if SERVES: swap.publish = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
 """
 KILLED_BEHIND_ROTATION = """
 from bty_app import runtime
-runtime.secrets = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
+if SERVES: runtime.secrets = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
 """
 # As releases up to 0.92, which archive whatever is not theirs.
 ROTATES_AGAIN = """

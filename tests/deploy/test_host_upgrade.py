@@ -161,6 +161,7 @@ def test_an_old_release_that_would_rotate_again_has_its_data(
     done = host.run(BEGIN + ASK.format(upgrade=UPGRADE.replace("--watch 1", "--watch 15")))
 
     assert "status 1" in done.said, done.said
+    assert "is back with its data" in done.said, done.said
     assert serving(done.said) == ("0.65.18" if is_original else OLD), done.said
     is_of_before(host, before)
 
