@@ -18,6 +18,7 @@ from bty_app.deploy.host_files import HostFiles
 from bty_app.deploy.upgrade import WATCH_SECONDS, Report, Upgrade, by_hand
 from bty_app.domain.upgrading import End
 from bty_app.errors import InvalidInputError, NotFoundError
+from bty_app.logs import one_line
 
 STRANDED = 70
 _EPILOG = f"""examples:
@@ -103,6 +104,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
     stack = stacks.of(directory, wanted)
     version = HostFiles(directory).version_of(offered) if offered else __version__
     if args.dry_run:
+        if going := upgrade_journal.read(directory):
+            _tell(f"the upgrade to {going.new.version} that was cut off would be finished first")
         sys.stdout.writelines(
             f"{line}\n" for line in upgrade_plan.planned(stack, version, args.watch)
         )
@@ -154,7 +157,8 @@ def _tell(words: str) -> None:
 
 def _say(args: argparse.Namespace, report: Report) -> None:
     if report.said and report.end is not End.DONE:
-        _tell("its last lines:\n  " + report.said.replace("\n", "\n  "))
+        lines = (f"\n  {one_line(line)}" for line in report.said.splitlines())
+        _tell(f"its last lines:{''.join(lines)}")
     if args.json:
         sys.stdout.write(json.dumps({**asdict(report), "end": report.end.value}) + "\n")
     else:
