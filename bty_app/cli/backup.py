@@ -13,7 +13,7 @@ from bty_app.cli.reach import backups as reach
 from bty_app.cli.reach.backups import BackupReach, Data
 from bty_app.cli.telling import Terminal
 from bty_app.config import Config
-from bty_app.domain.backups import MANUAL, SCHEDULED
+from bty_app.domain.backups import MANUAL, PRE_UPGRADE, SCHEDULED
 from bty_app.domain.jobs import Teller
 from bty_app.domain.rotation import counted
 
@@ -56,7 +56,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--id", default="", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--trigger", choices=(MANUAL, SCHEDULED), default=MANUAL, help=argparse.SUPPRESS
+        "--trigger",
+        choices=(MANUAL, SCHEDULED, PRE_UPGRADE),  # the last one is said by `upgrade`
+        default=MANUAL,
+        help=argparse.SUPPRESS,
     )
 
 
@@ -73,7 +76,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
     terminal = Terminal()
     try:
         with _backups(args, config) as backups:
-            done = backups.create(terminal, bundle_alone=args.no_state, wait_seconds=wait)
+            done = backups.create(
+                terminal, bundle_alone=args.no_state, wait_seconds=wait, trigger=args.trigger
+            )
     finally:
         terminal.done()
     for reason in done["skipped"]:

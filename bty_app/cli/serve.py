@@ -16,6 +16,7 @@ import apsw
 
 from bty_app import __version__, logs, runtime, runtime_netboot, runtime_parts, state_dir
 from bty_app.cli import options
+from bty_app.cli.asking import self_test
 from bty_app.config import Config
 from bty_app.domain.replication import LOCAL_DIRECTORY
 from bty_app.errors import BtyError, MovedError, StorageError
@@ -26,9 +27,9 @@ from bty_app.services.backup_before import back_up_before_rotation
 from bty_app.services.revisions import Revisions
 from bty_app.store import locks
 from bty_app.store.publish import make_directories
-from bty_app.store.rotation import open_state
+from bty_app.store.rotation import Opening, open_state
 from bty_app.web.app import Services, create_app
-from bty_app.workers import http
+from bty_app.workers import http, notify
 from bty_app.workers.jobs import JobWorker
 from bty_app.workers.scheduler import Scheduler
 from bty_app.workers.supervisor import Supervisor
@@ -51,7 +52,8 @@ _EPILOG = """examples:
   bty serve --tftp --proxy-dhcp              lead machines here, beside the DHCP server of the LAN
 
 All state is in the state directory; nothing is written anywhere else. SIGTERM or ^C ends the
-server: it finishes the requests under way and empties the write-ahead log.
+server: it finishes the requests under way and empties the write-ahead log. A service manager that
+listens at NOTIFY_SOCKET (Type=notify) is told when the server has proven that it answers.
 A database of another version is archived as state.db.<version>.<time>.bak after a backup, and a
 fresh one takes over the hardware of every machine.
 --tftp and --proxy-dhcp need the right to listen on ports below 1024 (CAP_NET_BIND_SERVICE).
@@ -68,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(_args: argparse.Namespace, config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit status is 0 then."""
     place = config.paths.state_dir
+    manager = notify.manager(os.environ)
     notes = (*config.notes, *runtime_netboot.notes(config))
     _tell(config.state_dir_note, *notes, state_dir.prepare_state_dir(place))
     listener = http.bind(config.server.host, config.server.port)
@@ -77,13 +80,8 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         sockets = runtime_netboot.bound(config, stack)
         stack.enter_context(locks.serving(place, about=about))
         check_finished(place)
-        opening = open_state(
-            place,
-            version=__version__,
-            now=_now(),
-            backup=lambda old: _backed_up(old, config),
-        )
-        _tell(opening.sentence)
+        with manager.busy("opening the database; one of another release is backed up first"):
+            _tell(_opened(config).sentence)
         revisions = Revisions()
         if config.litestream.url:  # before its first start, checkpoints are left to it
             make_directories(place / LOCAL_DIRECTORY)
@@ -105,31 +103,43 @@ def run(_args: argparse.Namespace, config: Config) -> int:
             max_body_bytes=max(config.tuning.max_upload_bytes, config.tuning.inventory_max_bytes),
             spool_dir=place,
         )
-        watch = Scheduler(tasks(services), seconds=SCHEDULER_SECONDS)
-        hooks = Scheduler(
-            {"webhooks": services.departure.serving(services.webhooks.turn)},
-            seconds=WEBHOOK_SECONDS,
-            name="webhooks",
-        )
-        stages = Scheduler(
-            {"stages": services.departure.serving(services.stages.flush)},
-            seconds=STAGES_SECONDS,
-            name="boot-stages",
-        )
-        backups = Scheduler(
-            {"backups": services.departure.serving(services.backup_schedule.turn, "backups")},
-            seconds=BACKUP_SECONDS,
-            name="backups",
-        )
-        revisions.listen("settings", backups.wake)
+        schedulers = _schedulers(services)
+        revisions.listen("settings", schedulers[-1].wake)
         jobs = [JobWorker(services.jobs, n) for n in range(1, runtime.JOB_THREADS + 1)]
         host, port = listener.getsockname()[:2]
         boot = runtime_netboot.workers(config, sockets, services, http_port=port)
         _announce(host, port, config, secrets.password, [worker.name for worker in boot])
-        _supervise(Supervisor([worker, watch, hooks, stages, backups, *boot, *jobs]))
+        manager.ready(
+            f"bty {__version__} serves port {port}",
+            proof=lambda: self_test(app, config, has_moved=bool(why)),
+        )
+        _supervise(Supervisor([worker, *schedulers, *boot, *jobs]), manager)
         with contextlib.suppress(StorageError, MovedError):
             services.tokens.note_uses()
     return 0
+
+
+def _schedulers(services: Services) -> tuple[Scheduler, ...]:
+    """What is done now and then; backups are the last, since they are woken."""
+    serving = services.departure.serving
+    return (
+        Scheduler(tasks(services), seconds=SCHEDULER_SECONDS),
+        Scheduler(
+            {"webhooks": serving(services.webhooks.turn)},
+            seconds=WEBHOOK_SECONDS,
+            name="webhooks",
+        ),
+        Scheduler(
+            {"stages": serving(services.stages.flush)},
+            seconds=STAGES_SECONDS,
+            name="boot-stages",
+        ),
+        Scheduler(
+            {"backups": serving(services.backup_schedule.turn, "backups")},
+            seconds=BACKUP_SECONDS,
+            name="backups",
+        ),
+    )
 
 
 def tasks(services: Services) -> dict[str, Callable[[], object]]:
@@ -158,14 +168,24 @@ def _write_the_last(services: Services) -> None:
             logs.event(_log, logging.WARNING, name, error=error.message)
 
 
+def _opened(config: Config) -> Opening:
+    return open_state(
+        config.paths.state_dir,
+        version=__version__,
+        now=_now(),
+        backup=lambda old: _backed_up(old, config),
+    )
+
+
 def _backed_up(old: apsw.Connection, config: Config) -> str:
     """A backup of the database that is about to be archived; its id."""
     directory = config.paths.backup_dir
     return back_up_before_rotation(old, directory, version=__version__, now=_now())
 
 
-def _supervise(supervisor: Supervisor) -> None:
+def _supervise(supervisor: Supervisor, manager: notify.Manager) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
+        manager.stopping()
         supervisor.stop()
 
     signal.signal(signal.SIGTERM, stop)

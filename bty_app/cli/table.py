@@ -52,6 +52,16 @@ COMMANDS: Mapping[str, Command] = {
         "carry over what an old database still holds",
         instead="run it there, or POST /api/v1/archives/NAME/recover",
     ),
+    "upgrade": Command(
+        "bty_app.cli.upgrade",
+        "bring bty on this host to a newer release, or back",
+        instead="run it on that host",
+    ),
+    "rollback": Command(
+        "bty_app.cli.rollback",
+        "put the database from before an upgrade back",
+        instead="run it there while the server is stopped",
+    ),
     "doctor": Command(
         "bty_app.cli.doctor",
         "check the installation, each finding with its remedy",

@@ -33,8 +33,9 @@ one line each, and the exit status is then 1. An archive may be on a read-only m
 
 --drill restores a backup into a directory of its own under the state directory, starts the
 application on it, asks that for its health and the plan of a machine, and exports it again: the
-export has to be the bundle of the backup. Of a backup in the configured directory of backups, what
-was found is kept with it.
+export has to be the bundle of the backup. Of a backup of another release the first start of this
+one is rehearsed there as well: no machine's hardware may be lost. Of a backup in the configured
+directory of backups, what was found is kept with it.
 """
 
 

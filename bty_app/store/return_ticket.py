@@ -46,12 +46,15 @@ _LOOKING = (
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The archive of the running release that a newer database came from, and how many acts of
-    operators the newer one has seen since.
+    """The archive that a newer database came from, of the release `version`, and how many acts of
+    operators the newer one has seen since. `told`: the archive can be told what happened, since its
+    tables are ours.
     """
 
     archive: Path
     acts: int
+    version: str = ""
+    told: bool = True
 
     @property
     def is_valid(self) -> bool:
@@ -67,6 +70,20 @@ def find(newer: apsw.Connection, state_db: Path, found: str, running: Stamp) -> 
     """
     if running.version is None or not is_newer(found, running.version):
         return None
+    return _found(newer, state_db, running)
+
+
+def of_any_release(newer: apsw.Connection, state_db: Path) -> Ticket | None:
+    """The way back to whatever release the database came from; None when there is none.
+
+    Raises:
+        apsw.Error: the newer database cannot be read.
+        StorageError: the disk does not let the archive be read.
+    """
+    return _found(newer, state_db, None)
+
+
+def _found(newer: apsw.Connection, state_db: Path, running: Stamp | None) -> Ticket | None:
     name = carry_over.instance_value(newer, swap.PREDECESSOR)
     if name is None or not is_archive_name(name):
         return None
@@ -75,7 +92,21 @@ def find(newer: apsw.Connection, state_db: Path, found: str, running: Stamp) -> 
     # Twice: SQLite takes a read that the disk refused once for damage, too.
     if reset is None or not any(_is_it(archive, reset[1], running) for _ in range(2)):
         return None
-    return Ticket(archive, _acts(newer, reset[0]))
+    acts = _acts(newer, reset[0])
+    if running is not None:
+        return Ticket(archive, acts, running.version or "")
+    with hardware.opened_archive(archive) as connection:
+        found = version.stamp(connection)
+        return Ticket(archive, acts, found.version or "", _can_be_told(connection, found))
+
+
+def _can_be_told(archive: apsw.Connection, found: Stamp) -> bool:
+    """Whether this release may write an event into it: older tables stay as they are."""
+    ours = (found.application_id, found.schema_number) == (
+        sqlite.APPLICATION_ID,
+        sqlite.SCHEMA_NUMBER,
+    )
+    return ours and "chain" in old_rows.columns(archive, "events")
 
 
 def build(succession: Succession, ticket: Ticket, archived_as: Path) -> int:
@@ -88,12 +119,18 @@ def build(succession: Succession, ticket: Ticket, archived_as: Path) -> int:
     try:
         with hardware.opened_archive(ticket.archive) as source:
             snapshot.copy_from(source, new)
+            if not ticket.told:
+                return _counted(source)
         return _told(new, succession, ticket, archived_as)
     except BaseException as error:
         remove_unfinished(new)
         if isinstance(error, apsw.Error):
             raise sqlite.translated(error) from error
         raise
+
+
+def _counted(archive: apsw.Connection) -> int:
+    return carry_over.row_counts(archive).get("machines", 0)
 
 
 def _told(new: Path, succession: Succession, ticket: Ticket, archived_as: Path) -> int:
@@ -120,12 +157,16 @@ def _told(new: Path, succession: Succession, ticket: Ticket, archived_as: Path) 
 
 
 def _returned(succession: Succession, ticket: Ticket, archived_as: Path, machines: int) -> Event:
+    acts = (
+        f"{ticket.acts} acts of operators stay behind"
+        if ticket.acts
+        else "nobody had done anything"
+    )
     return Event(
         Kind.SCHEMA_RETURNED,
         Actor.SYSTEM,
         f"The database of {succession.to_version} is back as it was before the upgrade to"
-        f" {succession.from_version}, in which nobody had done anything; that one is archived as"
-        f" {archived_as.name}",
+        f" {succession.from_version}, in which {acts}; that one is archived as {archived_as.name}",
         details={
             "from_version": succession.from_version,
             "to_version": succession.to_version,
@@ -153,8 +194,8 @@ def _reset_event(newer: apsw.Connection) -> tuple[int, dict[str, object]] | None
     return None
 
 
-def _is_it(archive: Path, told: dict[str, object], running: Stamp) -> bool:
-    """Is this the file that the event tells of, sound, and of the running release?
+def _is_it(archive: Path, told: dict[str, object], running: Stamp | None) -> bool:
+    """Is this the file that the event tells of, sound, and of the running release, if one is asked?
 
     Raises:
         StorageError: the disk does not let it be read: nobody knows, and nothing was changed.
@@ -174,19 +215,25 @@ def _is_it(archive: Path, told: dict[str, object], running: Stamp) -> bool:
 
 
 def _is_told_of(archive: apsw.Connection, status: os.stat_result, told: dict[str, object]) -> bool:
-    """The same file; or a copy of it, which ends with the same link of the audit chain."""
+    """The same file; or a copy of it, which ends with the same link of the audit chain, or has as
+    many rows where it has no chain.
+    """
     chain = carry_over.last_chain_value(archive)
     same = told.get("archived_inode") == status.st_ino
-    same = same or (chain is not None and told.get("archived_chain") == chain)
+    if chain is None:
+        same = same or told.get("rows") == carry_over.row_counts(archive)
+    else:
+        same = same or told.get("archived_chain") == chain
     return same and told.get("archived_bytes") == status.st_size
 
 
-def _is_whole(archive: apsw.Connection, running: Stamp) -> bool:
-    if version.stamp(archive) != running:
+def _is_whole(archive: apsw.Connection, running: Stamp | None) -> bool:
+    stamp = version.stamp(archive)
+    if stamp.version is None or running not in {None, stamp}:
         return False
     found = " ".join(str(archive.pragma("quick_check")).split())
     if is_of_the_disk(found):
-        raise StorageError(f"the archive of {running.version} cannot be read: try again")
+        raise StorageError(f"the archive of {stamp.version} cannot be read: try again")
     return found == "ok"
 
 

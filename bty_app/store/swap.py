@@ -20,6 +20,7 @@ from bty_app.store import sqlite
 from bty_app.store.creation import exists, publish, unfinished
 from bty_app.store.place import sync_directory
 from bty_app.store.publish import publish_file
+from bty_app.store.version import stored_version
 
 PREDECESSOR = "predecessor"  # the key in bty_instance under which a database names its archive
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EXDEV})
@@ -53,8 +54,9 @@ def drop_second_names(state_db: Path) -> None:
         sync_directory(state_db.parent)
 
 
-def swap(state_db: Path, archive: Path) -> None:
-    """Give the old file the name `archive` and the finished new one the name `state_db`.
+def swap(state_db: Path, archive: Path, *, version: str = "") -> None:
+    """Give the old file the name `archive` and the finished new one the name `state_db`. The new
+    one names `archive` as its predecessor, or else is of the release `version`, and the old is not.
 
     Raises:
         StorageError: cut off; the next start finishes it or begins anew.
@@ -65,7 +67,7 @@ def swap(state_db: Path, archive: Path) -> None:
         sync_directory(state_db.parent)
     except OSError as error:
         if error.errno in _NO_LINKS:
-            _swap_by_plan(state_db, archive)
+            _swap_by_plan(state_db, archive, version)
             return
         raise StorageError(
             f"{archive}: the old database cannot be given this name: {error.strerror};"
@@ -82,13 +84,13 @@ def finish_swap(state_db: Path) -> None:
     """
     plan = plan_file(state_db)
     try:
-        archive = state_db.with_name(_archive_of(plan.read_bytes()))
+        name, version = _plan_of(plan.read_bytes())
     except FileNotFoundError:
         return
     except OSError as error:
         raise StorageError(f"{plan}: cannot be read: {error.strerror}") from error
     try:
-        _finish(state_db, archive)
+        _finish(state_db, state_db.with_name(name), version)
         sync_directory(state_db.parent)
         plan.unlink()
         sync_directory(state_db.parent)
@@ -96,24 +98,24 @@ def finish_swap(state_db: Path) -> None:
         raise StorageError(f"{plan}: cannot be carried out: {error.strerror}") from error
 
 
-def _finish(state_db: Path, archive: Path) -> None:
+def _finish(state_db: Path, archive: Path, version: str) -> None:
     new = unfinished(state_db)
-    if exists(state_db) and _follows(state_db, archive):
+    if exists(state_db) and _follows(state_db, archive, version):
         if exists(new) and not exists(archive):  # exchanged: the old one stands where the new was
             new.rename(archive)
     elif not exists(state_db) and exists(archive):
-        if exists(new) and _follows(new, archive):
+        if exists(new) and _follows(new, archive, version):
             new.rename(state_db)
         else:
             archive.rename(state_db)
     # Else nothing was moved yet: the start goes on as if there were no plan.
 
 
-def _swap_by_plan(state_db: Path, archive: Path) -> None:
+def _swap_by_plan(state_db: Path, archive: Path, version: str) -> None:
     if exists(archive):
         raise ConflictError(f"{archive}: exists already, and is left as it is; try again")
     new, folder, plan = unfinished(state_db), state_db.parent, plan_file(state_db)
-    publish_file(plan, json.dumps({"archive": archive.name}).encode())
+    publish_file(plan, json.dumps({"archive": archive.name, "version": version}).encode())
     try:
         if _exchange(new, state_db):
             sync_directory(folder)
@@ -132,21 +134,25 @@ def _swap_by_plan(state_db: Path, archive: Path) -> None:
         ) from error
 
 
-def _archive_of(content: bytes) -> str:
+def _plan_of(content: bytes) -> tuple[str, str]:
+    """The name of the archive, and the release of the new database where that is what tells it."""
     try:
-        name = str(json.loads(content)["archive"])
-    except (ValueError, KeyError, TypeError):
-        name = ""
+        data = json.loads(content)
+        name, version = str(data["archive"]), str(data.get("version", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        name, version = "", ""
     if not is_archive_name(name):
         raise StorageError("rotate.plan: is not a plan of ours; look at it, then remove it")
-    return name
+    return name, version
 
 
-def _follows(path: Path, archive: Path) -> bool:
+def _follows(path: Path, archive: Path, version: str) -> bool:
     """Is the database at `path` the successor of `archive`?"""
     try:
         connection = sqlite.connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
+            if version and stored_version(connection) == version:
+                return True
             sql = "SELECT 1 FROM bty_instance WHERE key = ? AND value = ?"
             return bool(connection.execute(sql, (PREDECESSOR, archive.name)).fetchall())
         finally:

@@ -158,14 +158,14 @@ class Machine:
 
 def _start(box: Box, network: int | Tap) -> subprocess.Popen[bytes]:
     arm64 = box.firmware is Firmware.ARM64
-    program, accelerator = (QEMU_ARM64, "tcg") if arm64 else (QEMU, _accelerator())
+    program, by = (QEMU_ARM64, "tcg") if arm64 else (QEMU, accelerator())
     if shutil.which(program) is None:
         packages = "qemu-system-arm" if arm64 else "qemu-system-x86 and ipxe-qemu"
         raise RigError(f"there is no {program} here: install Debian's {packages}")
     firmware = _bios if box.firmware is Firmware.BIOS else _uefi
     return subprocess.Popen(
         [
-            *(program, "-nodefaults", "-accel", accelerator, "-m", str(box.memory_mib)),
+            *(program, "-nodefaults", "-accel", by, "-m", str(box.memory_mib)),
             *("-display", "none", "-vga", "none", "-serial", "stdio", "-monitor", "none"),
             *("-netdev", _netdev(box, network)),
             *firmware(box),
@@ -240,8 +240,8 @@ def _tftp(box: Box, bootstrap: str) -> Path:
     return directory
 
 
-def _accelerator() -> str:
-    """KVM only where the processor has it: a /dev/kvm alone may be one that cannot run this."""
+def accelerator() -> str:
+    """How QEMU runs a guest here: KVM needs more than a /dev/kvm, which may be one that cannot."""
     words = Path("/proc/cpuinfo").read_text("ascii", "replace").split()
     usable = os.access("/dev/kvm", os.R_OK | os.W_OK)
     return "kvm" if usable and ("vmx" in words or "svm" in words) else "tcg"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -16,21 +13,19 @@ import pytest
 
 from bty_app import __version__
 from tests.container import lab
-from tests.container.lab import Host
+from tests.container.images import (
+    CONTAINER,
+    arg,
+    build,
+    build_pyz,
+    download_withcache,
+    import_base,
+    wheels,
+)
+from tests.container.lab import Host, programs_path
 from tests.pyz import tools
 
-CONTAINER = tools.ROOT / "container"
-# Debian's release that the base in the Containerfiles is of, and its Python.
-DEBIAN, PYTHON = "trixie", "3.13"
 OLD = "0.1.2"  # a release that never was
-MEMORY = Path("/dev/shm")  # noqa: S108 - mmdebstrap makes a directory of its own there
-
-
-def arg(containerfile: Path, name: str) -> str:
-    """The default of an ARG."""
-    found = re.search(rf"^ARG {name}=(\S+)$", containerfile.read_text("utf-8"), re.MULTILINE)
-    assert found, f"{containerfile} has no ARG {name}"
-    return found[1]
 
 
 @pytest.fixture(scope="session")
@@ -52,22 +47,15 @@ def host(bare_host: Host, context: Path) -> Host:
     directory = context
     with ThreadPoolExecutor() as pool:
         waiting = [
-            pool.submit(_import_base, bare_host, directory / "base.tar"),
-            pool.submit(_build_pyz, directory),
-            pool.submit(_download_withcache, directory / "wheels"),
+            pool.submit(import_base, bare_host, directory / "base.tar"),
+            pool.submit(build_pyz, directory),
+            pool.submit(download_withcache, directory / "wheels"),
         ]
         for task in waiting:
             task.result()
-    _build(bare_host, "bty", "-f", CONTAINER / "Containerfile", directory)
-    _build(bare_host, "withcache", *wheels(directory), CONTAINER / "withcache")
+    build(bare_host, "bty", "-f", CONTAINER / "Containerfile", directory)
+    build(bare_host, "withcache", *wheels(directory), CONTAINER / "withcache")
     return bare_host
-
-
-def wheels(directory: Path) -> list[str]:
-    """The wheels are here already: the build itself needs no index, and its file does not know."""
-    pip = directory / "pip.conf"
-    pip.write_text("[global]\nno-index = true\nfind-links = /wheels\n")
-    return [f"--volume={directory}/wheels:/wheels:ro", f"--volume={pip}:/etc/pip.conf:ro"]
 
 
 @pytest.fixture(scope="session")
@@ -103,46 +91,15 @@ def old_pyz(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, tree / "build_zipapp.py"], capture_output=True, text=True, check=False
     )
     assert built.returncode == 0, built.stderr
-    _build(host, f"bty:{OLD}", "-f", CONTAINER / "Containerfile", tree / "dist")
+    build(host, f"bty:{OLD}", "-f", CONTAINER / "Containerfile", tree / "dist")
     return tree / "dist/bty.pyz"
 
 
-def _import_base(host: Host, tar: Path) -> None:
-    """The base under its name: Debian and its Python, since a registry may be out of reach."""
-    memory = {"TMPDIR": str(MEMORY)} if MEMORY.is_dir() else {}
-    options = ["--quiet", "--variant=apt", "--dpkgopt=force-unsafe-io"]
-    options += ["--aptopt=Acquire::Languages none"]
-    packages = "--include=python3,python3-venv,ca-certificates,passwd"
-    made = subprocess.run(
-        ["mmdebstrap", *options, packages, DEBIAN, str(tar)],
-        env=dict(os.environ) | memory,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=150,
-    )
-    assert made.returncode == 0, made.stderr[-3000:]
-    name = arg(CONTAINER / "Containerfile", "BASE")
-    host.run("podman", "import", "--quiet", tar, name, network=False)
-    tar.unlink()
-
-
-def _build_pyz(directory: Path) -> None:
-    built = tools.build(directory / "bty.pyz")
-    assert built.returncode == 0, built.stderr
-
-
-def _download_withcache(directory: Path) -> None:
-    version = arg(CONTAINER / "withcache/Containerfile", "WITHCACHE_VERSION")
-    command = [sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:"]
-    command += ["--python-version", PYTHON, "--dest", str(directory), f"withcache=={version}"]
-    for tag in ("manylinux_2_28", "manylinux_2_17", "manylinux2014"):
-        command += ["--platform", f"{tag}_{platform.machine()}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-def _build(host: Host, name: str, *words: str | Path) -> None:
-    """Build an image; packages come over the network of this machine."""
-    options = ["--pull=never", "--network=host", "--format", "docker", "-t", f"localhost/{name}"]
-    host.run("podman", "build", *options, *words, network=False)
+@pytest.fixture
+def deployed(host: Host, pyz: Path, old_pyz: Path, tmp_path: Path) -> Iterator[Path]:
+    """A deployment that the older release made, and runs."""
+    directory = tmp_path / "srv"
+    words = ("deploy", "--host-addr", host.address, directory)
+    host.run(*programs_path(), sys.executable, old_pyz, *words)
+    yield directory
+    host.clear()

@@ -122,6 +122,12 @@ def podman_compose() -> str:
     return found
 
 
+def programs_path() -> tuple[str, ...]:
+    """In front of a command: a PATH that has podman-compose in it."""
+    beside = Path(podman_compose()).parent
+    return ("env", f"PATH={beside}:/usr/bin:/bin:/usr/sbin:/sbin")
+
+
 @contextmanager
 def host(directory: Path) -> Iterator[Host]:
     """Such a host, until the block ends; `directory` is its /etc/containers."""

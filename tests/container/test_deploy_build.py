@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bty_app import __version__
-from tests.container import conftest, lab
-from tests.container.conftest import CONTAINER, arg
+from tests.container import images, lab
+from tests.container.images import CONTAINER, arg
 from tests.container.lab import Host
 
 pytestmark = pytest.mark.system
@@ -25,7 +25,7 @@ def test_missing_images_are_built_and_the_next_deploy_builds_nothing(
     directory = tmp_path / "srv"
     directory.mkdir()
     # Packages come over the network of this machine, and those of Python are here already.
-    options = ["--network=host", "--pull=never", *conftest.wheels(context)]
+    options = ["--network=host", "--pull=never", *images.wheels(context)]
     (directory / "envvars").write_text(
         f"HOST_ADDR={host.address}\nBTY_BUILD_OPTIONS='{' '.join(options)}'\n"
     )

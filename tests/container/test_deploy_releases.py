@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bty_app import __version__
-from tests.container import lab
 from tests.container.conftest import OLD
-from tests.container.lab import Host
+from tests.container.lab import Host, programs_path
 from tests.container.operator import at
 
 pytestmark = pytest.mark.system
@@ -33,24 +31,9 @@ print(json.dumps(told, default=str))
 """
 
 
-@pytest.fixture
-def deployed(host: Host, pyz: Path, old_pyz: Path, tmp_path: Path) -> Iterator[Path]:
-    """A deployment that the older release made, and runs."""
-    directory = tmp_path / "srv"
-    words = ("deploy", "--host-addr", host.address, directory)
-    host.run(*_path(), sys.executable, old_pyz, *words)
-    yield directory
-    host.clear()
-
-
-def _path() -> tuple[str, ...]:
-    beside = Path(lab.podman_compose()).parent
-    return ("env", f"PATH={beside}:/usr/bin:/bin:/usr/sbin:/sbin")
-
-
 def _steps(host: Host, pyz: Path, directory: Path, steps: str) -> dict[str, Any]:
     """What the stack says and does there, `NAME = expression` a line, by the program of `pyz`."""
-    done = host.run(*_path(), sys.executable, "-c", STEPS, pyz, directory, steps)
+    done = host.run(*programs_path(), sys.executable, "-c", STEPS, pyz, directory, steps)
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
 
@@ -125,7 +108,7 @@ def test_another_release_is_fetched_tried_installed_and_put_back(
 def test_a_deploy_of_another_release_leaves_what_runs(
     host: Host, pyz: Path, deployed: Path
 ) -> None:
-    done = host.run(*_path(), sys.executable, pyz, "deploy", deployed, check=False)
+    done = host.run(*programs_path(), sys.executable, pyz, "deploy", deployed, check=False)
 
     assert done.returncode == 75
     assert "bty upgrade" in done.stderr
@@ -139,7 +122,9 @@ def test_a_file_that_somebody_changed_stops_it_before_anything_does(
     compose.write_text(compose.read_text() + "# mine\n")
     steps = f"new = found.fetch({__version__!r})"
 
-    done = host.run(*_path(), sys.executable, "-c", STEPS, pyz, deployed, steps, check=False)
+    done = host.run(
+        *programs_path(), sys.executable, "-c", STEPS, pyz, deployed, steps, check=False
+    )
 
     assert "ChangedFileError" in done.stderr
     assert "changed since" in done.stderr

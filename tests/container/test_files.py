@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.container.conftest import CONTAINER, arg
+from tests.container.images import CONTAINER, arg
 from tests.pyz import tools
 
 CONTAINERFILES = (CONTAINER / "Containerfile", CONTAINER / "withcache/Containerfile")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.container import lab
-from tests.container.conftest import CONTAINER
+from tests.container.images import CONTAINER
 from tests.container.lab import Host
 from tests.container.operator import Client, at, wait_for
 from tests.file_host import FileHost, file_host

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bty_app.deploy import choices, files
-from tests.container.conftest import CONTAINER
+from tests.container.images import CONTAINER
 from tests.container.lab import podman_compose
 from tests.pyz import tools
 

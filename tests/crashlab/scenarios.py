@@ -16,6 +16,7 @@ from tests.crashlab import (
     netboot,
     publications,
     restorations,
+    rollbacks,
 )
 from tests.crashlab.originals import (
     OLD_VERSION,
@@ -162,6 +163,14 @@ SCENARIOS = (
         "restorations:go_back",
         restorations.upgraded,
         restorations.returned,
+        standing=(_NO_LINKS,),
+    ),
+    Scenario("rollback", "rollbacks:roll_back", rollbacks.upgraded, rollbacks.rolled_back),
+    Scenario(
+        "rollback without hard links",
+        "rollbacks:roll_back",
+        rollbacks.upgraded,
+        rollbacks.rolled_back,
         standing=(_NO_LINKS,),
     ),
     Scenario("copy of a backup elsewhere", "copies:push", copies.taken, copies.pushed),

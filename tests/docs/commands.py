@@ -68,7 +68,8 @@ def _options(parser: argparse.ArgumentParser, head: str) -> str:
 
 
 def _is_shown(action: argparse.Action) -> bool:
-    return action.dest not in _SKIPPED and not isinstance(action, argparse._SubParsersAction)
+    is_hidden = action.dest in _SKIPPED or action.help == argparse.SUPPRESS
+    return not is_hidden and not isinstance(action, argparse._SubParsersAction)
 
 
 def _row(action: argparse.Action) -> tuple[str, str]:

@@ -11,9 +11,10 @@ from pathlib import Path
 import apsw
 import pytest
 
+from bty_app import __version__
 from bty_app.domain.image_source import image_ref
 from tests.crashlab.originals import make_original
-from tests.how_to.host import ROOT, Block, Host, blocks
+from tests.how_to.host import ORIGINAL, ROOT, Block, Host, blocks
 from tests.original_state import AT
 
 pytestmark = pytest.mark.system
@@ -56,6 +57,12 @@ def of_the_original(host: Host) -> None:
     )
     connection.close()
     host.install("0.65.18")
+
+
+def beside_the_original(host: Host) -> None:
+    """The same, and it is installed: it knows no command of ours."""
+    of_the_original(host)
+    host.install("0.65.18", ORIGINAL)
 
 
 def of_a_release_before(host: Host) -> None:
@@ -206,7 +213,7 @@ bty machine forget {OTHERS[0]}
     ),
     Walk(
         "upgrade",
-        of_the_original,
+        beside_the_original,
         "",
         """
 sqlite3 -readonly /var/lib/bty/state.db "SELECT version, boot_mode FROM bty_version, machines"
@@ -217,9 +224,9 @@ jq -r '.machines | length' /srv/before-the-upgrade/inventory.json
             "Upgrade",
             "Which machine was bound to what",
             "Before you upgrade, if you want more",
-            "Go back to the original, or to 0.92",
+            "Go back to the original, or to 0.91",
         ),
-        ahead=(("put-aside", f"{IS_THERE}bty machine show {MAC} | grep {REF}\n"),),
+        ahead=(("rollback", f"{IS_THERE}bty machine show {MAC} | grep {REF}\n"),),
     ),
     Walk(
         "upgrade",
@@ -228,6 +235,14 @@ jq -r '.machines | length' /srv/before-the-upgrade/inventory.json
         f"bty --version\n{IS_THERE}",
         said=("this release's own database is back", "bty 0.91.0"),
         parts=("Upgrade", "Go back"),
+    ),
+    Walk(
+        "upgrade",
+        of_a_release_before,
+        MADE,
+        "bty --version\n",
+        said=("a fresh one holds the hardware of 2 machines", f"bty {__version__}"),
+        parts=("By hand",),
     ),
     Walk(
         "move-to-another-host",

@@ -9,7 +9,7 @@ from pathlib import Path
 from bty_app.cli.backup_parts import backups_of
 from bty_app.cli.reach.backups import Data
 from bty_app.config import Config
-from bty_app.domain.backups import MANUAL
+from bty_app.domain.backups import MANUAL, PRE_UPGRADE
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.jobs import Teller
@@ -36,9 +36,13 @@ class Here:
     def place(self) -> str:
         return str(self._backups.shelf.directory)
 
-    def create(self, teller: Teller, *, bundle_alone: bool, wait_seconds: float) -> Data:
+    def create(
+        self, teller: Teller, *, bundle_alone: bool, wait_seconds: float, trigger: str = MANUAL
+    ) -> Data:
         include = False if bundle_alone else None
-        return self.ordered(Order(MANUAL, include_state=include, wait_seconds=wait_seconds), teller)
+        include = True if trigger == PRE_UPGRADE else include  # a way back needs all of it
+        order = Order(trigger, include_state=include, wait_seconds=wait_seconds)
+        return self.ordered(order, teller)
 
     def ordered(self, order: Order, teller: Teller) -> dict[str, object]:
         """Make the one that is wanted."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bty_app.cli.reach.server import reached
 from bty_app.config import Config
-from bty_app.domain.backups import JOB_KIND
+from bty_app.domain.backups import JOB_KIND, MANUAL
 from bty_app.domain.jobs import State, Teller
 from bty_app.errors import ConflictError
 from bty_app.upstream.operator_api import Call, OperatorApi, segment
@@ -24,7 +24,9 @@ class BackupReach(Protocol):
     def place(self) -> str:
         """Where they are, for people."""
 
-    def create(self, teller: Teller, *, bundle_alone: bool, wait_seconds: float) -> Data:
+    def create(
+        self, teller: Teller, *, bundle_alone: bool, wait_seconds: float, trigger: str = MANUAL
+    ) -> Data:
         """Make one, of the bundle alone or as it is set; one under way is waited for so long."""
 
     def every(self) -> list[Data]:
@@ -55,7 +57,14 @@ class There:
     def place(self) -> str:
         return self._api.url
 
-    def create(self, teller: Teller, *, bundle_alone: bool, wait_seconds: float) -> Data:
+    def create(
+        self,
+        teller: Teller,
+        *,
+        bundle_alone: bool,
+        wait_seconds: float,
+        trigger: str = MANUAL,  # noqa: ARG002 - a server takes them by hand
+    ) -> Data:
         """One under way is not another's here: what comes of it is the answer."""
         if not wait_seconds:
             self._check_idle()

@@ -1,0 +1,86 @@
+"""Waiting until bty is ready, and watching that it stays so; the clock is the caller's."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from bty_app.deploy.stack import Condition, Stack
+from bty_app.errors import BtyError
+
+MOST_RESTARTS = 3  # one that finds the port or the database still in use tries again
+ENDED_LOOKS = 3  # what has just been started may not be seen yet
+PATIENCE_SECONDS = 10.0  # one busy moment is no failure
+LOOK_SECONDS = 1.0
+
+
+class Pace(Protocol):
+    """How time passes, in seconds."""
+
+    def now(self) -> float:
+        """Steady."""
+
+    def wait(self, seconds: float) -> None:
+        """Let them pass."""
+
+
+class RealPace:
+    """The clock of this host."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    condition: Condition
+    problem: str  # why it is not ready
+
+
+def wait_until_ready(stack: Stack, pace: Pace, limit: float) -> str:
+    """Empty once it is ready; or why it is not, once it has ended or `limit` seconds are over."""
+    until, ended = pace.now() + limit, 0
+    while True:
+        found = _look(stack)
+        if not found.problem:
+            return ""
+        ended = 0 if found.condition.running else ended + 1
+        if ended >= ENDED_LOOKS:
+            return f"it ended before it was ready ({found.problem})"
+        if found.condition.restarts > MOST_RESTARTS:
+            return f"it ended {found.condition.restarts} times before it was ready"
+        if pace.now() >= until:
+            return f"it was not ready within {limit:.0f} seconds ({found.problem})"
+        pace.wait(LOOK_SECONDS)
+
+
+def watch(stack: Stack, pace: Pace, seconds: float) -> str:
+    """Empty when it was ready for so long and still is; or what happened instead."""
+    begun = pace.now()
+    first = _look(stack)
+    bad_since: float | None = None
+    while pace.now() - begun < seconds or bad_since is not None:
+        found = _look(stack)
+        if not found.condition.running:
+            return "it ended after it had been ready"
+        if found.condition.restarts > first.condition.restarts:
+            return "it ended after it had been ready, and was started again"
+        if not found.problem:
+            bad_since = None
+        elif bad_since is None:
+            bad_since = pace.now()
+        elif pace.now() - bad_since >= PATIENCE_SECONDS:
+            return f"it had been ready, and is not any more ({found.problem})"
+        pace.wait(LOOK_SECONDS)
+    return ""
+
+
+def _look(stack: Stack) -> _Look:
+    try:
+        return _Look(stack.condition(), stack.ready())
+    except BtyError as error:
+        return _Look(Condition(running=True, restarts=0), error.message)

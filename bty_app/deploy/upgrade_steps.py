@@ -1,0 +1,154 @@
+"""The steps of an upgrade, carried out: each may be done twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bty_app.deploy import readiness
+from bty_app.deploy.readiness import Pace
+from bty_app.deploy.stack import Done, Release, Stack
+from bty_app.deploy.upgrade_journal import Going
+from bty_app.domain.upgrading import Step, facts_of, hindrance
+from bty_app.errors import BtyError
+
+LOOK = ("upgrade", "--look", "--json")
+_USAGE = 2  # a release that does not know the command, or the option
+_BACKUPS: tuple[tuple[bool, tuple[str, ...]], ...] = (  # by the new release?, and how
+    (False, ("backup", "--json", "--trigger", "pre-upgrade")),
+    (False, ("backup", "--json")),
+    (True, ("backup", "--json", "--trigger", "pre-upgrade")),
+)
+
+Tell = Callable[[str], None]
+
+
+class StepFailedError(BtyError):
+    """A step of an upgrade did not succeed."""
+
+
+@dataclass(slots=True)
+class Steps:
+    """What each step does to `stack`. `acts`: how many acts of operators stayed behind in the
+    database of the new release.
+    """
+
+    stack: Stack
+    tell: Tell
+    pace: Pace
+    watch_seconds: float
+    wait_seconds: float | None = None  # None: by the size of the database
+    acts: int = 0
+
+    def do(self, step: Step, going: Going) -> Going:
+        """Carry one out; what is known then.
+
+        Raises:
+            BtyError: it failed, and why.
+        """
+        by_step: dict[Step, Callable[[Going], Going | None]] = {
+            Step.FETCH: self._fetch,
+            Step.LOOK: self._look,
+            Step.BACK_UP: self._back_up,
+            Step.DRILL: self._drill,
+            Step.STOP: lambda going: self._stop(going.old),
+            Step.INSTALL: lambda going: self.stack.install(going.new),
+            Step.START: lambda going: self._start(going.new),
+            Step.WAIT: self._wait,
+            Step.WATCH: self._watch,
+            Step.STOP_NEW: lambda going: self._stop(going.new),
+            Step.PUT_BACK_DATA: self._put_back,
+            Step.PUT_BACK_PROGRAM: lambda going: self.stack.install(going.old),
+            Step.START_OLD: lambda going: self._start(going.old),
+            Step.WAIT_OLD: self._wait,
+        }
+        return by_step[step](going) or going
+
+    def _fetch(self, going: Going) -> Going:
+        self.tell(f"fetching bty {going.new.version}")
+        return replace(going, new=self.stack.fetch(going.new.version))
+
+    def _look(self, going: Going) -> Going:
+        done = self.stack.run(going.new, LOOK)
+        _require(_failure(done))
+        try:
+            facts = facts_of(json_of(done))
+        except ValueError as error:
+            sentence = f"bty {going.new.version} does not say how the state is"
+            raise StepFailedError(sentence) from error
+        _require(hindrance(facts))
+        return replace(going, facts=facts)
+
+    def _back_up(self, going: Going) -> Going:
+        """The old release's own command comes first: it serves, and tells of it."""
+        self.tell("taking a backup, and reading it back")
+        for by_new, words in _BACKUPS:
+            done = self.stack.run(going.new if by_new else going.old, words)
+            if done.status == _USAGE:
+                continue
+            _require(_failure(done))
+            try:
+                backup = str(json_of(done)["path"])
+            except (ValueError, KeyError) as error:
+                raise StepFailedError("the backup does not say where it is") from error
+            self.tell(f"the backup is {backup}")
+            return replace(going, backup=backup)
+        raise StepFailedError("neither release can take a backup")
+
+    def _drill(self, going: Going) -> None:
+        self.tell(f"rehearsing with bty {going.new.version} on that backup")
+        done = self.stack.run(going.new, ("verify", "--drill", going.backup))
+        if done.status:
+            problem = done.stdout.strip() or f"{_failure(done)} (status {done.status})"
+            raise StepFailedError(f"bty {going.new.version} cannot live on that backup: {problem}")
+
+    def _stop(self, release: Release) -> None:
+        self.tell(f"stopping bty {release.version}")
+        self.stack.stop()
+
+    def _start(self, release: Release) -> None:
+        self.tell(f"starting bty {release.version}")
+        self.stack.start()
+
+    def _wait(self, going: Going) -> None:
+        limit = going.facts.ready_seconds if self.wait_seconds is None else self.wait_seconds
+        _require(readiness.wait_until_ready(self.stack, self.pace, limit))
+
+    def _watch(self, going: Going) -> None:
+        words = (
+            f"bty {going.new.version} is ready; watching it for {self.watch_seconds:.0f} seconds"
+        )
+        self.tell(words)
+        _require(readiness.watch(self.stack, self.pace, self.watch_seconds))
+
+    def _put_back(self, going: Going) -> None:
+        wanted = going.facts.version
+        self.tell(f"putting the database of {wanted} back")
+        done = self.stack.run(going.new, ("rollback", "--to", wanted, "--yes", "--json"))
+        _require(_failure(done))
+        with contextlib.suppress(ValueError):
+            acts = json_of(done).get("acts")
+            self.acts = acts if isinstance(acts, int) else 0
+
+
+def json_of(done: Done) -> dict[str, Any]:
+    """The JSON object that a command printed; raises ValueError where it is none."""
+    found = json.loads(done.stdout)
+    if isinstance(found, dict):
+        return found
+    raise ValueError("no object")
+
+
+def _require(problem: str) -> None:
+    if problem:
+        raise StepFailedError(problem)
+
+
+def _failure(done: Done) -> str:
+    if done.status == 0:
+        return ""
+    said = done.stderr.strip().splitlines()
+    return said[-1].removeprefix("bty: ") if said else f"it ended with status {done.status}"

@@ -1,0 +1,230 @@
+"""The database from before an upgrade takes its place again, of whatever release it is."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import apsw
+import pytest
+
+from bty_app import __version__
+from bty_app.errors import ConflictError, NotFoundError
+from bty_app.services.verify import verify_live
+from bty_app.store import going_back, locks, swap
+from bty_app.store.going_back import WentBack
+from bty_app.store.rotation import Outcome, open_state
+from tests.fleet_state import REF, Fleet, bind, mac, rows
+from tests.original_state import make_original
+
+NEW = "9.9.9"
+
+
+def upgraded(place: Path, version: str) -> Fleet:
+    """A fleet of an older release of ours with this release's tables, then upgraded."""
+    fleet = Fleet(place).make()
+    fleet.write(bind(1, labels=["a"]), bind(2))
+    fleet.sql("UPDATE bty_version SET version = ?", version)
+    return started(fleet)
+
+
+def original(place: Path) -> Fleet:
+    """The same, of the original."""
+    hardware = ('[{"path": "/dev/sda"}]', None, None, None)
+    make_original(place, [(mac(n), *hardware) for n in (1, 2)], "0.65.18")
+    connection = apsw.Connection(str(place / "state.db"))
+    connection.execute("UPDATE machines SET bty_image_ref = ?", (REF,))
+    connection.execute("INSERT INTO machine_labels VALUES (?, 'a')", (mac(1),))
+    connection.execute("INSERT INTO events (ts, kind, actor, summary) VALUES ('t', 'k', 'o', 's')")
+    connection.close()
+    return started(Fleet(place))
+
+
+def started(fleet: Fleet) -> Fleet:
+    opening = open_state(fleet.place, version=NEW, now=fleet.clock(), backup=None)
+    assert opening.outcome is Outcome.ROTATED
+    return fleet
+
+
+def back(fleet: Fleet, wanted: str = "", *, anyway: bool = False) -> WentBack:
+    fleet.clock.moment += timedelta(minutes=1)
+    return going_back.go_back(
+        fleet.place, wanted, running=NEW, now=fleet.clock.moment, anyway=anyway
+    )
+
+
+def content(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    names = [str(n) for (n,) in rows(path, "SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    return {name: rows(path, f"SELECT * FROM {name}") for name in names}
+
+
+def test_the_originals_database_is_back_row_by_row(quick_dir: Path) -> None:
+    fleet = original(quick_dir / "state")
+    [archive] = fleet.place.glob("*.bak")
+    before = content(archive)
+
+    done = back(fleet, "0.65.18")
+
+    assert content(fleet.state_db) == before
+    assert fleet.rows("SELECT version FROM bty_version") == [("0.65.18",)]
+    assert (done.machines, done.way.acts) == (2, 0)
+    assert sorted(p.name for p in fleet.place.glob("*.bak")) == sorted(
+        [archive.name, done.archived_as]
+    )
+    assert rows(fleet.place / done.archived_as, "SELECT version FROM bty_version") == [(NEW,)]
+    assert "start bty 0.65.18" in done.sentence
+
+
+def test_ours_comes_back_with_one_event_more(quick_dir: Path) -> None:
+    fleet = upgraded(quick_dir / "state", "0.92.0")
+    [archive] = fleet.place.glob("*.bak")
+    before = content(archive)
+
+    back(fleet)
+
+    after = content(fleet.state_db)
+    assert after["events"][:-1] == before["events"]
+    assert after["events"][-1][2] == "system.schema.returned"
+    assert {n: r for n, r in after.items() if n not in {"events", "bty_instance", "sqlite_sequence"}
+            } == {n: r for n, r in before.items()
+                  if n not in {"events", "bty_instance", "sqlite_sequence"}}  # fmt: skip
+    assert verify_live(fleet.place, version="0.92.0").sound
+
+
+def test_the_old_program_has_nothing_left_to_do(quick_dir: Path) -> None:
+    fleet = upgraded(quick_dir / "state", "0.93.0")
+    back(fleet)
+
+    opening = open_state(fleet.place, version="0.93.0", now=fleet.clock(), backup=None)
+
+    assert opening.outcome is Outcome.OPENED
+
+
+def test_it_gives_what_the_old_program_would_have_given(quick_dir: Path) -> None:
+    one, other = (upgraded(quick_dir / name, "0.93.0") for name in ("one", "other"))
+
+    back(one)
+    other.clock.moment = one.clock.moment
+    open_state(other.place, version="0.93.0", now=other.clock.moment, backup=None)
+
+    assert content(one.state_db)["machines"] == content(other.state_db)["machines"]
+    kinds = [fleet.rows("SELECT kind, summary FROM events") for fleet in (one, other)]
+    assert kinds[0] == kinds[1]
+
+
+def test_twice_changes_nothing_more(quick_dir: Path) -> None:
+    fleet = upgraded(quick_dir / "state", "0.92.0")
+    back(fleet)
+    before = {path.name: path.read_bytes() for path in fleet.place.iterdir() if path.is_file()}
+
+    assert back(fleet).way.is_done
+    assert back(fleet, "0.92.0").way.is_done
+
+    after = {path.name: path.read_bytes() for path in fleet.place.iterdir() if path.is_file()}
+    assert after | {"serve.lock": b""} == before | {"serve.lock": b""}
+
+
+def test_acts_of_operators_are_counted_and_left_only_when_it_is_said(quick_dir: Path) -> None:
+    fleet = original(quick_dir / "state")
+    connection = apsw.Connection(str(fleet.state_db))
+    connection.execute("UPDATE bty_version SET version = ?", (__version__,))
+    connection.close()
+    fleet.write(bind(3), bind(4))
+
+    def again(*, anyway: bool) -> WentBack:
+        return going_back.go_back(
+            fleet.place, running=__version__, now=fleet.clock(), anyway=anyway
+        )
+
+    with pytest.raises(ConflictError, match="have done 2 things"):
+        again(anyway=False)
+    assert fleet.rows("SELECT count(*) FROM machines") == [(4,)]
+
+    done = again(anyway=True)
+    assert "2 acts of operators" in done.sentence
+    assert rows(fleet.place / done.archived_as, "SELECT count(*) FROM machines") == [(4,)]
+
+
+def test_a_look_changes_nothing_and_says_what_would_be(quick_dir: Path) -> None:
+    fleet = original(quick_dir / "state")
+    before = fleet.state_db.read_bytes()
+
+    way = going_back.look(fleet.place, running=NEW)
+
+    assert (way.newer, way.older, way.acts) == (NEW, "0.65.18", 0)
+    assert fleet.state_db.read_bytes() == before
+
+
+def test_beside_a_server_it_is_refused(quick_dir: Path) -> None:
+    fleet = original(quick_dir / "state")
+
+    with locks.serving(fleet.place, about="pid 1"), pytest.raises(ConflictError, match="stop it"):
+        back(fleet)
+
+    assert fleet.rows("SELECT version FROM bty_version") == [(NEW,)]
+
+
+def test_another_release_than_the_one_it_came_from_is_refused(quick_dir: Path) -> None:
+    fleet = original(quick_dir / "state")
+
+    with pytest.raises(NotFoundError, match=r"came from that of 0\.65\.18"):
+        back(fleet, "0.64.0")
+
+
+@pytest.mark.parametrize("spoil", ["gone", "another", "longer"])
+def test_only_the_very_archive_comes_back(quick_dir: Path, spoil: str) -> None:
+    fleet = original(quick_dir / "state")
+    [archive] = fleet.place.glob("*.bak")
+    if spoil == "another":
+        make_original(fleet.place / "other", [], "0.65.18")
+        (fleet.place / "other" / "state.db").replace(archive)
+    elif spoil == "gone":
+        archive.unlink()
+    else:
+        with archive.open("ab") as file:
+            file.write(b"x" * 4096)
+
+    with pytest.raises(NotFoundError, match="no way back"):
+        back(fleet)
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+@pytest.mark.parametrize("cut", range(4))
+def test_without_hard_links_a_cut_off_swap_is_finished(
+    quick_dir: Path, monkeypatch: pytest.MonkeyPatch, cut: int, exchanges: bool
+) -> None:
+    fleet = original(quick_dir / "state")
+    before = content(next(fleet.place.glob("*.bak")))
+    left = [cut]
+
+    def no_links(*_args: object, **_more: object) -> None:
+        raise PermissionError(1, "no links here")
+
+    def counted(_path: Path) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.link", no_links)
+    monkeypatch.setattr(swap, "sync_directory", counted)
+    if not exchanges:
+        monkeypatch.setattr(swap, "_exchange", lambda _one, _other: False)
+    try:
+        back(fleet)
+    except KeyboardInterrupt:
+        left[0] = 10
+        back(fleet, "0.65.18")
+
+    assert content(fleet.state_db) == before
+    assert len(list(fleet.place.glob("*.bak"))) == 2
+    assert not list(fleet.place.glob("*.plan"))
+
+
+def test_an_archive_that_was_copied_with_its_directory_comes_back(quick_dir: Path) -> None:
+    fleet = original(quick_dir / "state")
+    [archive] = fleet.place.glob("*.bak")
+    shutil.copy(archive, archive.with_name("copy"))
+    archive.with_name("copy").replace(archive)
+
+    assert back(fleet).machines == 2
