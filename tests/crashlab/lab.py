@@ -30,8 +30,10 @@ CHANGING = (
     *("symlink", "symlinkat", "mkdir", "mkdirat", "chmod", "fchmod"),
 )
 READING = ("pread64",)
+NAMING = frozenset(CHANGING) - {"write", "pwrite64", "fsync", "fdatasync", "ftruncate", "fallocate"}
 MARK = "rmdir"
-FAULTS = ("KILL", "EIO", "ENOSPC", "EINTR")
+FAULTS = ("KILL", "EIO", "ENOSPC", "EINTR", "EACCES", "EROFS")
+NAMING_FAULTS = ("EACCES", "EROFS")  # what has been opened is not refused any more
 READING_FAULTS = ("EIO",)  # to die before a read is to die before the next change
 WORKERS = 2
 _ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
@@ -85,6 +87,8 @@ class Lab:
         """The points at which this fault makes sense."""
         if fault in READING_FAULTS:
             return self.points
+        if fault in NAMING_FAULTS:
+            return [point for point in self.points if point.call in NAMING]
         return [point for point in self.points if point.call not in READING]
 
     def undisturbed(self) -> Tally:
