@@ -98,7 +98,9 @@ def measure(place: Path, size: int, events: int, commits: int) -> dict[str, obje
         busy, busy_same = _timed(lambda: unchanged.same(state_db, copy))
         log = state_db.with_name("state.db-wal").stat().st_size
     connection = sqlite.writable(state_db)
-    connection.execute("UPDATE machines SET last_seen_ip = 'x' WHERE mac = ?", (_mac(MACHINES - 1),))
+    connection.execute(
+        "UPDATE machines SET last_seen_ip = 'x' WHERE mac = ?", (_mac(MACHINES - 1),)
+    )
     connection.close()
     changed, changed_same = _timed(lambda: unchanged.same(state_db, copy))
     return {
