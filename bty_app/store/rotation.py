@@ -31,8 +31,8 @@ from bty_app.store.creation import (
     unfinished,
 )
 from bty_app.store.database import Tx
-from bty_app.store.holders import openers
-from bty_app.store.old_database import DamagedError, OldDatabase
+from bty_app.store.holders import is_open_elsewhere, openers
+from bty_app.store.old_database import DamagedError, OldDatabase, wait_for_others
 from bty_app.store.place import check_file_system, size_of
 from bty_app.store.publish import sweep
 from bty_app.store.succession import Succession
@@ -144,18 +144,18 @@ class _Start:
         with OldDatabase.opened(self.state_db) as old:
             found = old.stamp()
             running = Stamp(self.version, sqlite.APPLICATION_ID, sqlite.SCHEMA_NUMBER)
-            match verdict(found, running):
-                case Verdict.KEEP:
-                    with _disk_errors(self.state_db):
-                        swap.drop_second_names(self.state_db)
-                    return Opening(Outcome.OPENED)
-                case Verdict.REPLACE:
-                    old.take_alone()
-                    self._fresh()
-                    return Opening(Outcome.CREATED)
-                case Verdict.ROTATE:
-                    old.take_alone()
-                    return self._rotate(old, found.version or "")
+            wanted = verdict(found, running)
+        if wanted is Verdict.KEEP:
+            with _disk_errors(self.state_db):
+                swap.drop_second_names(self.state_db)
+            return Opening(Outcome.OPENED)
+        wait_for_others(self.state_db)
+        with OldDatabase.opened(self.state_db) as old:
+            old.take_alone()
+            if wanted is Verdict.ROTATE:
+                return self._rotate(old, found.version or "")
+            self._fresh()
+            return Opening(Outcome.CREATED)
 
     def _rotate(self, old: OldDatabase, from_version: str) -> Opening:
         old.check()
@@ -225,11 +225,13 @@ class _Start:
         return self._set_aside(files, reason, problem)
 
     def _set_aside(self, files: Sequence[Path], reason: str, problem: str) -> quarantine.Plan:
-        others = openers(*files)
+        others = ", ".join(openers(*files))
+        if not others and any(is_open_elsewhere(path) for path in files):
+            others = "another program, perhaps in a container,"
         if others:  # it would go on, with a journal under the name of the fresh one's
             raise ConflictError(
-                f"{problem}, and {', '.join(others)} has it open: stop that first, then start"
-                " again; nothing was changed"
+                f"{problem}, and {others} has it open: stop that first, then start again;"
+                " nothing was changed"
             )
         return quarantine.set_aside(self.state_db, files, now=self.now, why=(reason, problem))
 
