@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -252,7 +252,9 @@ class Restore:
         with locks.shared(self._state_dir):
             check_version(self._state_db, self._version)
             with restoration.looking(self._state_db, proven.copy) as tx:
-                order.planned(tx, proven)  # before a backup is made for nothing
+                effect = order.planned(tx, proven)  # before a backup is made for nothing
+            # What is saved while that is made would be neither here nor in it.
+            order = replace(order, digest=effect.digest)
             way_back = WayBack(self._safety_copy(), undoes=order.undoes)
             with restoration.restoring(self._state_db, proven.copy) as tx:
                 effect = order.carried_out(tx, proven, way_back, at=stamp(self._clock()))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.services.test_backups import site_at
 
 
 @pytest.fixture
-def watch(quick_dir: Path) -> Watch:
+def watch(quick_dir: Path) -> Iterator[Watch]:
     """A server with a machine, up for long, which has a good backup of each of ten days."""
     with site_at(quick_dir) as site:
         made = Watch(site)
