@@ -213,6 +213,8 @@ def make_directories(path: Path) -> None:
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(missing):
+        if folder.is_symlink():
+            raise StorageError(f"{folder}: is a link that leads nowhere: make what it leads to")
         with disk_failures(folder):
             folder.mkdir(exist_ok=True)
             with opened_directory(folder.parent) as parent:
