@@ -40,7 +40,7 @@ from bty_app.store import (
     swap,
 )
 from bty_app.store.backup_shelf import Shelf
-from bty_app.store.holders import openers
+from bty_app.store.holders import in_use
 from bty_app.store.old_database import DamagedError, OldDatabase
 from bty_app.store.place import size_of
 
@@ -286,11 +286,9 @@ class Restore:
         files = quarantine.present(self._state_db)
         if not files:
             return plan.folder if plan else None
-        others = openers(*files)
-        if others:
+        if others := in_use(*files):
             raise ConflictError(
-                f"{problem}, and {', '.join(others)} has it open: stop that first;"
-                " nothing was changed"
+                f"{problem}, and {others} has it open: stop that first; nothing was changed"
             )
         why = ("damaged", problem)
         return quarantine.set_aside(self._state_db, files, now=self._clock(), why=why).folder

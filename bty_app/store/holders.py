@@ -31,6 +31,16 @@ def openers(*paths: Path) -> list[str]:
     return [_named(pid) for pid in sorted(set(_openers(files)) - {os.getpid()})]
 
 
+def in_use(*paths: Path) -> str:
+    """Who else has one of `paths` open, for a sentence; empty when nobody has. As
+    `is_open_elsewhere`, it is not to be asked while a database is open there.
+    """
+    named = ", ".join(openers(*paths))
+    if not named and any(is_open_elsewhere(path) for path in paths):
+        return "another program, perhaps in a container,"
+    return named
+
+
 def is_open_elsewhere(path: Path) -> bool:
     """Has anybody `path` open, be it in another container, whose processes /proc does not show?
 

@@ -32,7 +32,7 @@ from bty_app.store.creation import (
     unfinished,
 )
 from bty_app.store.database import Tx
-from bty_app.store.holders import is_open_elsewhere, openers
+from bty_app.store.holders import in_use
 from bty_app.store.old_database import DamagedError, OldDatabase, wait_for_others
 from bty_app.store.place import check_file_system, size_of
 from bty_app.store.publish import sweep
@@ -234,10 +234,9 @@ class _Start:
         return self._set_aside(files, reason, problem)
 
     def _set_aside(self, files: Sequence[Path], reason: str, problem: str) -> quarantine.Plan:
-        others = ", ".join(openers(*files))
-        if not others and any(is_open_elsewhere(path) for path in files):
-            others = "another program, perhaps in a container,"
-        if others:  # it would go on, with a journal under the name of the fresh one's
+        if others := in_use(
+            *files
+        ):  # it would go on, with a journal under the name of the fresh one's
             raise ConflictError(
                 f"{problem}, and {others} has it open: stop that first, then start again;"
                 " nothing was changed"

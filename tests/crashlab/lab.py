@@ -34,6 +34,7 @@ NAMING = frozenset(CHANGING) - {"write", "pwrite64", "fsync", "fdatasync", "ftru
 MARK = "rmdir"
 FAULTS = ("KILL", "EIO", "ENOSPC", "EINTR", "EACCES", "EROFS")
 NAMING_FAULTS = ("EACCES", "EROFS")  # what has been opened is not refused any more
+TALKING_FAULTS = ("KILL", "ECONNRESET", "ETIMEDOUT")
 READING_FAULTS = ("EIO",)  # to die before a read is to die before the next change
 WORKERS = 2
 _ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
@@ -85,6 +86,11 @@ class Lab:
 
     def faults(self, fault: str) -> list[Point]:
         """The points at which this fault makes sense."""
+        talks = self.scenario.talks
+        if talks and fault in TALKING_FAULTS:
+            # Of a connection that is not really lost, an answer would be waited for.
+            never = set() if fault == "KILL" else {"sendto"}
+            return [point for point in self.points if point.call in set(talks) - never]
         if fault in READING_FAULTS:
             return self.points
         if fault in NAMING_FAULTS:
@@ -174,7 +180,7 @@ class Lab:
     def _trace(
         self, state_dir: Path, inject: Iterable[str], trace: Path
     ) -> subprocess.CompletedProcess[str]:
-        traced = ",".join((*CHANGING, *READING, MARK))
+        traced = ",".join((*CHANGING, *READING, *self.scenario.talks, MARK))
         command = ["strace", "-f", "-qqq", "-o", str(trace), "-s", "64"]
         command += ["-e", f"trace={traced}", *(part for one in inject for part in ("-e", one))]
         command += self._program(state_dir)
