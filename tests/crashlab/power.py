@@ -6,12 +6,14 @@ import fcntl
 import os
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NOLOGFLUSH = 2
+_FREE_SECONDS = 60
 _SIZE = 400 * 1024 * 1024  # a hole: moves keep a reserve free
 
 
@@ -40,6 +42,16 @@ class Disk:
             except subprocess.CalledProcessError:  # a failed check still holds a file
                 _run("umount", "--lazy", str(self.root))
                 raise
+            self._wait_until_free()
+
+    def _wait_until_free(self) -> None:
+        """A mount namespace that another program made meanwhile has the disk as well, for as long
+        as it lives: the next mount would find it without power.
+        """
+        until = time.monotonic() + _FREE_SECONDS
+        while _run("losetup", "-j", str(self._image)):
+            assert time.monotonic() < until, f"another mount namespace keeps {self._image}"
+            time.sleep(0.1)
 
     def sync(self) -> None:
         """Bring everything to the disk."""
@@ -66,5 +78,5 @@ def reason_against(place: Path) -> str:
     return "no loop device, or no ext4"
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+def _run(*command: str) -> bytes:
+    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
