@@ -25,6 +25,7 @@ from bty_app.store import sqlite, unchanged
 from tests.bench import figures, programs
 from tests.bench.backup import _AT, _MIB, MACHINES, _mac, fill
 
+QUIET_SECONDS = 5.0
 _UPSERT = (
     "INSERT INTO settings VALUES ('backup.last_attempt_at', ?, ?)"
     " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -93,7 +94,7 @@ def measure(place: Path, size: int, events: int, commits: int) -> dict[str, obje
     read_back, _verdict = _timed(lambda: verify(result))
     quiet, same = _timed(lambda: unchanged.same(state_db, copy))
     with committing(state_db, commits) as alone:
-        time.sleep(5)
+        time.sleep(QUIET_SECONDS)
     with committing(state_db, commits) as beside:
         busy, busy_same = _timed(lambda: unchanged.same(state_db, copy))
         log = state_db.with_name("state.db-wal").stat().st_size
