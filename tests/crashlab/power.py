@@ -6,14 +6,12 @@ import fcntl
 import os
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NOLOGFLUSH = 2
-_FREE_SECONDS = 60
 _SIZE = 400 * 1024 * 1024  # a hole: moves keep a reserve free
 
 
@@ -32,26 +30,28 @@ class Disk:
     @contextmanager
     def on(self) -> Iterator[Path]:
         """Mount it for the block."""
+        self._take_what_is_free()
         options = "loop,data=writeback,noauto_da_alloc"
         _run("mount", "-t", "ext4", "-o", options, str(self._image), str(self.root))
         try:
             yield self.root
         finally:
+            with suppress(subprocess.CalledProcessError):  # not where the power was cut
+                self.sync()
             try:
                 _run("umount", str(self.root))
             except subprocess.CalledProcessError:  # a failed check still holds a file
                 _run("umount", "--lazy", str(self.root))
                 raise
-            self._wait_until_free()
 
-    def _wait_until_free(self) -> None:
+    def _take_what_is_free(self) -> None:
         """A mount namespace that another program made meanwhile has the disk as well, for as long
-        as it lives: the next mount would find it without power.
+        as it lives, and would give us the one without power: go on with a copy of what is on it.
         """
-        until = time.monotonic() + _FREE_SECONDS
-        while _run("losetup", "-j", str(self._image)):
-            assert time.monotonic() < until, f"another mount namespace keeps {self._image}"
-            time.sleep(0.1)
+        if _run("losetup", "-j", str(self._image)):
+            copy = self._image.with_name(f"{self._image.name}.copy")
+            _run("cp", "--sparse=always", str(self._image), str(copy))
+            self._image = copy
 
     def sync(self) -> None:
         """Bring everything to the disk."""
