@@ -83,11 +83,17 @@ def prepare_state_dir(path: Path) -> str:
         raise StorageError(f"{path}: cannot be created: {error.strerror}; {_REMEDY}") from error
     note = _tightened(path, found) if found.st_mode & _OTHERS_WRITE else ""
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise StorageError(f"{path}: cannot be written by uid {os.geteuid()}; {_REMEDY}")
+        is_read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+        why = "is on a read-only file system" if is_read_only else f"cannot be written by {_us()}"
+        raise StorageError(f"{path}: {why}; {_REMEDY}")
     return note
 
 
 _REMEDY: Final = "make it writable, or name another directory with --state-dir"
+
+
+def _us() -> str:
+    return f"uid {os.geteuid()}"
 
 
 def _tightened(path: Path, found: os.stat_result) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bty_app import __version__
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config
+from bty_app.errors import BtyError
 from bty_app.services import bundles
 from bty_app.services.backups import Backups
 from bty_app.store import hardware
@@ -37,3 +38,21 @@ def backups_of(config: Config, directory: Path | None = None) -> Iterator[Backup
     else:
         with bundles.reading(place):
             yield Backups(state_db, shelf, None)
+
+
+@contextmanager
+def looked_through(
+    config: Config, directory: Path | None = None
+) -> Iterator[tuple[Backups, BtyError | None]]:
+    """The same to look at: where the database cannot be read they are wanted all the more. What
+    keeps it from being read comes with them.
+    """
+    with ExitStack() as stack:
+        problem: BtyError | None = None
+        try:
+            backups = stack.enter_context(backups_of(config, directory))
+        except BtyError as error:
+            problem = error
+            shelf = Shelf(directory.absolute() if directory else config.paths.backup_dir)
+            backups = Backups(config.paths.state_dir / "state.db", shelf, None)
+        yield backups, problem

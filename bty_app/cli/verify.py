@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bty_app import __version__
-from bty_app.cli.backup_parts import backups_of
+from bty_app.cli.backup_parts import looked_through
 from bty_app.cli.child import as_child
 from bty_app.cli.drilling import drill
 from bty_app.cli.telling import Terminal
@@ -73,7 +73,7 @@ def _looked_at(path: Path, args: argparse.Namespace, config: Config, teller: Tel
     is_ours = path.parent == config.paths.backup_dir and path.is_dir()
     if not is_ours or not (config.paths.state_dir / "state.db").exists():
         return _drilled(path, config, teller)[0] if args.drill else verify(path)
-    with backups_of(config) as backups:
+    with looked_through(config) as (backups, _problem):
         if not args.drill:
             return backups.check(path.name)
         verdict, facts = _drilled(path, config, teller)

@@ -27,6 +27,12 @@ _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+", re.ASCII)
 _NAMES = frozenset({"inventory.json", "state.db", "manifest.json", "SHA256SUMS"})
 
 
+class CutShortError(InvalidInputError):
+    """What makes a copy of files is there in part: a server took what came before the end of a
+    connection for the whole. It is no copy, and can be completed.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class DirectoryTarget:
     """A directory of this host, maybe of another file system. It has to be there."""
@@ -174,7 +180,7 @@ def parse_copy(data: bytes, backup_id: str) -> Copy:
     try:
         told = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{backup_id}/{COPY} is not JSON") from error
+        raise CutShortError(f"{backup_id}/{COPY} is not JSON: it was cut short") from error
     if not isinstance(told, dict) or told.get("bty_offsite_version") != COPY_VERSION:
         raise InvalidInputError(f"{backup_id}/{COPY} is of a kind that this release cannot read")
     try:

@@ -96,7 +96,7 @@ class Offsite:
     def _known(self, backup_id: str) -> Copy | None:
         try:
             return self.reading.copy(backup_id)
-        except NotFoundError:
+        except (NotFoundError, rules.CutShortError):
             return None
 
     def _publish(self, copy: Copy) -> None:

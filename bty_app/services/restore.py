@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from bty_app.store import (
     swap,
 )
 from bty_app.store.backup_shelf import Shelf
-from bty_app.store.holders import openers
+from bty_app.store.holders import in_use
 from bty_app.store.old_database import DamagedError, OldDatabase
 from bty_app.store.place import size_of
 
@@ -252,7 +252,9 @@ class Restore:
         with locks.shared(self._state_dir):
             check_version(self._state_db, self._version)
             with restoration.looking(self._state_db, proven.copy) as tx:
-                order.planned(tx, proven)  # before a backup is made for nothing
+                effect = order.planned(tx, proven)  # before a backup is made for nothing
+            # What is saved while that is made would be neither here nor in it.
+            order = replace(order, digest=effect.digest)
             way_back = WayBack(self._safety_copy(), undoes=order.undoes)
             with restoration.restoring(self._state_db, proven.copy) as tx:
                 effect = order.carried_out(tx, proven, way_back, at=stamp(self._clock()))
@@ -284,11 +286,9 @@ class Restore:
         files = quarantine.present(self._state_db)
         if not files:
             return plan.folder if plan else None
-        others = openers(*files)
-        if others:
+        if others := in_use(*files):
             raise ConflictError(
-                f"{problem}, and {', '.join(others)} has it open: stop that first;"
-                " nothing was changed"
+                f"{problem}, and {others} has it open: stop that first; nothing was changed"
             )
         why = ("damaged", problem)
         return quarantine.set_aside(self._state_db, files, now=self._clock(), why=why).folder

@@ -21,6 +21,7 @@ from bty_app.domain.events import Event
 from bty_app.domain.tokens import Asker
 from bty_app.errors import ConflictError, MovedError, StorageError
 from bty_app.store.acting import acting
+from bty_app.store.in_place import InPlace
 from bty_app.store.sqlite import bound_log, is_replicated, readable, translated, writable
 
 T = TypeVar("T")
@@ -141,6 +142,7 @@ class Database:
         self._refusal: Callable[[], str] = lambda: ""
         try:
             self._writer = writable(path)
+            self._in_place = InPlace(path)
             self._seen_version = self._writer.pragma("data_version")
         except apsw.Error as error:
             raise translated(error) from error
@@ -229,6 +231,7 @@ class Database:
     def _reader(self) -> apsw.Connection:
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
+            self._in_place.check()  # SQLite would read another file with the log of this one
             try:
                 connection = readable(self.path)
             except apsw.Error as error:
@@ -281,13 +284,15 @@ class Database:
                 if self._apply(job, tx):
                     topics |= tx.topics
                     told += tx.told
+            self._in_place.check()
             self._writer.execute("COMMIT")
-        except apsw.Error as error:
+        except (apsw.Error, StorageError) as error:
             self._roll_back()
             topics.clear()
             told.clear()
+            said = translated(error) if isinstance(error, apsw.Error) else error
             for job in batch:
-                job.error = job.error or translated(error)
+                job.error = job.error or said
         try:
             if topics:
                 self._on_commit(frozenset(topics))

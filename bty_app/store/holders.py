@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -26,6 +29,39 @@ def openers(*paths: Path) -> list[str]:
     """Other processes that have one of `paths` open."""
     files = {identity for path in paths if (identity := _identity(path))}
     return [_named(pid) for pid in sorted(set(_openers(files)) - {os.getpid()})]
+
+
+def in_use(*paths: Path) -> str:
+    """Who else has one of `paths` open, for a sentence; empty when nobody has. As
+    `is_open_elsewhere`, it is not to be asked while a database is open there.
+    """
+    named = ", ".join(openers(*paths))
+    if not named and any(is_open_elsewhere(path) for path in paths):
+        return "another program, perhaps in a container,"
+    return named
+
+
+def is_open_elsewhere(path: Path) -> bool:
+    """Has anybody `path` open, be it in another container, whose processes /proc does not show?
+
+    The kernel grants a lease for writing to the only opener of a file. Not to be asked while this
+    process has a database open there: closing the descriptor would drop its locks. False where it
+    cannot be told: another owner's file, a file system without leases.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        # Whoever opens it this very moment must not end this process: SIGIO would.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def lock_owners(locks: str, files: Iterable[tuple[int, int]]) -> Iterator[int]:

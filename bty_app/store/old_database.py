@@ -16,7 +16,7 @@ from bty_app.domain.rotation import Stamp
 from bty_app.errors import BtyError, ConflictError, StorageError
 from bty_app.store import sqlite, version
 from bty_app.store.creation import exists, sidecar
-from bty_app.store.holders import holders, openers
+from bty_app.store.holders import holders, is_open_elsewhere, openers
 from bty_app.store.place import free_bytes, size_of
 
 _BUSY_SECONDS = 5.0
@@ -122,6 +122,19 @@ class OldDatabase:
             time.sleep(_POLL_SECONDS)
 
 
+def wait_for_others(path: Path) -> None:
+    """Wait a little until no other program has `path` open, wherever it runs. This one must not.
+
+    Raises:
+        ConflictError: one still has.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while is_open_elsewhere(path):
+        if time.monotonic() > deadline:
+            raise ConflictError(_busy(path))
+        time.sleep(_POLL_SECONDS)
+
+
 def is_of_the_disk(found: str) -> bool:
     """Does what a check of a database says come from the disk, and not from the file?"""
     code = _PAGE_ERROR.search(found)
@@ -157,5 +170,5 @@ def full_disk(path: Path) -> str:
 
 def _busy(path: Path) -> str:
     names = holders(path, sidecar(path, "-wal"), sidecar(path, "-shm"))
-    who = ", ".join(names) or "another program"
+    who = ", ".join(names) or "another program, perhaps in a container"
     return f"{path} is in use by {who}: stop it first, then start again; nothing was changed"

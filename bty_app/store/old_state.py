@@ -104,7 +104,8 @@ def read(source: Path, scratch: Path, *, salvage: bool) -> Findings:
         salvage: read on behind what is damaged.
 
     Raises:
-        InvalidInputError: it is no database of bty; or, without `salvage`, it is damaged.
+        InvalidInputError: it is no database of bty; or it is damaged, and `salvage` is not wanted,
+            or finds not even which tables there were.
         StorageError: the disk refused.
     """
     findings = Findings()
@@ -114,7 +115,7 @@ def read(source: Path, scratch: Path, *, salvage: bool) -> Findings:
             new.pragma("journal_mode", "memory")
             new.pragma("synchronous", 0)
             new.execute(SCHEMA)
-            with _opened(source) as old:
+            with _opened(source, salvage=salvage) as old:
                 _Reading(old, new, findings, salvage=salvage).run()
     except apsw.Error as error:
         raise sqlite.translated(error) from error
@@ -122,7 +123,7 @@ def read(source: Path, scratch: Path, *, salvage: bool) -> Findings:
 
 
 @contextmanager
-def _opened(source: Path) -> Iterator[apsw.Connection]:
+def _opened(source: Path, *, salvage: bool) -> Iterator[apsw.Connection]:
     try:
         old = sqlite.connect(source, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
@@ -131,9 +132,12 @@ def _opened(source: Path) -> Iterator[apsw.Connection]:
         finally:
             old.close()
     except (apsw.NotADBError, apsw.CorruptError, apsw.SQLError) as error:
-        raise InvalidInputError(
-            f"{source.name} is damaged ({error}): bty recover --salvage reads what is left"
-        ) from error
+        remedy = (
+            "where its tables are cannot be read any more: use a backup, or an archive"
+            if salvage
+            else "bty recover --salvage reads what is left"
+        )
+        raise InvalidInputError(f"{source.name} is damaged ({error}): {remedy}") from error
 
 
 class _Reading:

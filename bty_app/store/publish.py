@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from bty_app.errors import ConflictError
+from bty_app.errors import ConflictError, StorageError
 from bty_app.store.directories import (
     DIRECTORY,
     RENAME_EXCHANGE,
@@ -57,7 +57,7 @@ def publishing_file(path: Path, *, mode: int = 0o600, replace: bool = True) -> I
         with open(descriptor, "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - a descriptor
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-                os.fchmod(descriptor, mode)  # whatever the umask is
+                _give_mode(descriptor, mode, path)
                 yield file
                 file.flush()
                 os.fsync(descriptor)
@@ -70,6 +70,18 @@ def publishing_file(path: Path, *, mode: int = 0o600, replace: bool = True) -> I
                     os.unlink(temporary, dir_fd=folder)
                 raise
         os.fsync(folder)
+
+
+def _give_mode(descriptor: int, mode: int, path: Path) -> None:
+    """Whatever the umask is."""
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) == mode:
+        return
+    try:
+        os.fchmod(descriptor, mode)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be given the mode {mode:04o}: {error.strerror}"
+        ) from error
 
 
 def publish_directory(
@@ -201,6 +213,8 @@ def make_directories(path: Path) -> None:
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(missing):
+        if folder.is_symlink():
+            raise StorageError(f"{folder}: is a link that leads nowhere: make what it leads to")
         with disk_failures(folder):
             folder.mkdir(exist_ok=True)
             with opened_directory(folder.parent) as parent:

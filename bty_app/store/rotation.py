@@ -8,6 +8,7 @@ itself has not emptied. Every step may be cut off: the next start does it again,
 from __future__ import annotations
 
 import contextlib
+import errno
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,8 +32,8 @@ from bty_app.store.creation import (
     unfinished,
 )
 from bty_app.store.database import Tx
-from bty_app.store.holders import openers
-from bty_app.store.old_database import DamagedError, OldDatabase
+from bty_app.store.holders import in_use
+from bty_app.store.old_database import DamagedError, OldDatabase, wait_for_others
 from bty_app.store.place import check_file_system, size_of
 from bty_app.store.publish import sweep
 from bty_app.store.succession import Succession
@@ -144,18 +145,18 @@ class _Start:
         with OldDatabase.opened(self.state_db) as old:
             found = old.stamp()
             running = Stamp(self.version, sqlite.APPLICATION_ID, sqlite.SCHEMA_NUMBER)
-            match verdict(found, running):
-                case Verdict.KEEP:
-                    with _disk_errors(self.state_db):
-                        swap.drop_second_names(self.state_db)
-                    return Opening(Outcome.OPENED)
-                case Verdict.REPLACE:
-                    old.take_alone()
-                    self._fresh()
-                    return Opening(Outcome.CREATED)
-                case Verdict.ROTATE:
-                    old.take_alone()
-                    return self._rotate(old, found.version or "")
+            wanted = verdict(found, running)
+        if wanted is Verdict.KEEP:
+            with _disk_errors(self.state_db):
+                swap.drop_second_names(self.state_db)
+            return Opening(Outcome.OPENED)
+        wait_for_others(self.state_db)
+        with OldDatabase.opened(self.state_db) as old:
+            old.take_alone()
+            if wanted is Verdict.ROTATE:
+                return self._rotate(old, found.version or "")
+            self._fresh()
+            return Opening(Outcome.CREATED)
 
     def _rotate(self, old: OldDatabase, from_version: str) -> Opening:
         old.check()
@@ -176,8 +177,7 @@ class _Start:
             machines, outcome = return_ticket.build(succession, ticket, archive), Outcome.RETURNED
         else:
             machines, outcome = succession.build(archive).machines, Outcome.ROTATED
-        with _disk_errors(self.state_db), contextlib.suppress(PermissionError):  # another's file
-            self.state_db.chmod(0o600)  # the archive is this very file
+        self._make_private()
         swap.swap(self.state_db, archive)
         return Opening(
             outcome,
@@ -186,6 +186,15 @@ class _Start:
             machines=machines,
             backup_id=backup_id,
         )
+
+    def _make_private(self) -> None:
+        """The archive is this very file."""
+        with _disk_errors(self.state_db):
+            try:
+                self.state_db.chmod(0o600)
+            except OSError as error:
+                if error.errno != errno.EPERM:  # another's file stays as it is
+                    raise
 
     def _back_up(self, old: OldDatabase) -> str | None:
         if self.backup is None:
@@ -225,11 +234,12 @@ class _Start:
         return self._set_aside(files, reason, problem)
 
     def _set_aside(self, files: Sequence[Path], reason: str, problem: str) -> quarantine.Plan:
-        others = openers(*files)
-        if others:  # it would go on, with a journal under the name of the fresh one's
+        if others := in_use(
+            *files
+        ):  # it would go on, with a journal under the name of the fresh one's
             raise ConflictError(
-                f"{problem}, and {', '.join(others)} has it open: stop that first, then start"
-                " again; nothing was changed"
+                f"{problem}, and {others} has it open: stop that first, then start again;"
+                " nothing was changed"
             )
         return quarantine.set_aside(self.state_db, files, now=self.now, why=(reason, problem))
 

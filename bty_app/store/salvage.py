@@ -89,11 +89,14 @@ class Salvage:
             for row_id, row in self._scan(low, high, "ASC"):
                 low = row_id + 1
                 yield row
-            if not self._failed:
-                continue
+            is_damaged = self._failed
+            # A row id that is noise ends a scan as well, and without an error.
             for row_id, row in self._scan(low, high, "DESC"):
                 high = row_id - 1
+                is_damaged = True
                 yield row
+            if not is_damaged:
+                continue
             if low == high:
                 yield from self._partly(low)
             elif low < high:
@@ -155,13 +158,15 @@ class Salvage:
         return min(self._asked(f"SELECT min(rowid) FROM {self.table} NOT INDEXED", 1), 1)
 
     def _last(self) -> int:
-        """The largest row id there can be: as the table says, an index, or the size of the file."""
-        found = self._asked(f"SELECT max(rowid) FROM {self.table} NOT INDEXED", 0)
-        if not found:
-            index = f"INDEXED BY sqlite_autoindex_{self.table}_1"
-            found = self._asked(f"SELECT max(rowid) FROM {self.table} {index}", 0)
-        if not found:
-            found = self._asked(f"SELECT seq FROM sqlite_sequence WHERE name = '{self.table}'", 0)
+        """The largest row id there can be: as the table says or an index, one of which may be
+        noise; else as the size of the file allows.
+        """
+        index = f"INDEXED BY sqlite_autoindex_{self.table}_1"
+        found = max(
+            self._asked(f"SELECT max(rowid) FROM {self.table} NOT INDEXED", 0),
+            self._asked(f"SELECT max(rowid) FROM {self.table} {index}", 0),
+            self._asked(f"SELECT seq FROM sqlite_sequence WHERE name = '{self.table}'", 0),
+        )
         pages = self._asked("SELECT page_count FROM pragma_page_count", 1)
         size = self._asked("SELECT page_size FROM pragma_page_size", 4096)
         return found or pages * size // _LEAST_ROW_BYTES

@@ -133,9 +133,9 @@ def _log_size(connection: apsw.Connection) -> int:
 
 
 def _copy_pages(connection: apsw.Connection, destination: Path, run: _Run) -> None:
-    target = sqlite.connect(
-        destination, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW
-    )
+    # SQLite refuses links in all of the path: an operator's directory may well be reached by one.
+    real = destination.parent.resolve() / destination.name
+    target = sqlite.connect(real, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW)
     try:
         target.pragma("synchronous", 3)
         backup = target.backup("main", connection, "main")

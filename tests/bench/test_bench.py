@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import flash, load
+from tests.bench import backup, flash, load, unchanged
 from tests.bench.__main__ import measure
 from tests.bench.figures import percentile
 from tests.bench.load import Step
@@ -138,3 +138,17 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
     assert percentile(values, 0.99) == 99.0
     assert percentile([7.0], 0.99) == 7.0
     assert percentile([], 0.5) == 0.0
+
+
+def test_what_it_costs_to_find_that_nothing_changed_is_measured(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "MACHINES", 1000)
+    monkeypatch.setattr(unchanged, "MACHINES", 1000)
+    monkeypatch.setattr(unchanged, "QUIET_SECONDS", 0.2)
+    (scratch / "unchanged").mkdir()
+
+    found = unchanged.measure(scratch / "unchanged", 0, 100, 50)
+
+    assert found["said_the_same"] == [True, True, False]
+    assert all(float(str(found[f"{name}_seconds"])) > 0 for name in ("backup", "compared"))

@@ -251,3 +251,29 @@ def test_a_drill_asks_what_a_restore_would_ask(
     assert run(state, "verify", "--drill", state / "backups" / name) == 1
 
     assert "its tables are not those" in capsys.readouterr().out
+
+
+def test_backups_can_be_looked_at_where_the_database_cannot_be_read(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That is when somebody wants one."""
+    assert run(state, "backup") == 0
+    (name,) = names(state)
+    for path in state.glob("state.db*"):
+        path.write_bytes(b"noise" * 5000)
+    capsys.readouterr()
+
+    assert run(state, "backups", "list", "--json") == 0
+    out, err = capsys.readouterr()
+    assert [row["id"] for row in json.loads(out)] == [name]
+    assert err == f"without the database: {state}/state.db: this is not an SQLite database\n"
+    assert run(state, "backups", "show", name) == 0
+    assert run(state, "verify", state / "backups" / name) == 0
+    assert run(state, "verify", "--drill", state / "backups" / name) == 0
+    for act in (["backup"], ["backups", "pin", name], ["backups", "remove", name]):
+        assert run(state, *act) == 74
+    assert run(state, "restore", name, "--yes") == 0
+    assert run(state, "verify") == 0
+    assert names(state) == [name]
+    (state / "state.db").unlink()
+    assert run(state, "backups", "list") == 0

@@ -30,16 +30,28 @@ class Disk:
     @contextmanager
     def on(self) -> Iterator[Path]:
         """Mount it for the block."""
+        self._take_what_is_free()
         options = "loop,data=writeback,noauto_da_alloc"
         _run("mount", "-t", "ext4", "-o", options, str(self._image), str(self.root))
         try:
             yield self.root
         finally:
+            with suppress(subprocess.CalledProcessError):  # not where the power was cut
+                self.sync()
             try:
                 _run("umount", str(self.root))
             except subprocess.CalledProcessError:  # a failed check still holds a file
                 _run("umount", "--lazy", str(self.root))
                 raise
+
+    def _take_what_is_free(self) -> None:
+        """A mount namespace that another program made meanwhile has the disk as well, for as long
+        as it lives, and would give us the one without power: go on with a copy of what is on it.
+        """
+        if _run("losetup", "-j", str(self._image)):
+            copy = self._image.with_name(f"{self._image.name}.copy")
+            _run("cp", "--sparse=always", str(self._image), str(copy))
+            self._image = copy
 
     def sync(self) -> None:
         """Bring everything to the disk."""
@@ -66,5 +78,5 @@ def reason_against(place: Path) -> str:
     return "no loop device, or no ext4"
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+def _run(*command: str) -> bytes:
+    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout

@@ -31,7 +31,7 @@ Check = Callable[[Path], None]
 @dataclass(frozen=True)
 class Scenario:
     """`always_whole` is about the database. `standing` are strace injections for the whole run:
-    what this file system cannot do.
+    what this file system cannot do. `talks` are the calls to another program that are cut off.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Scenario:
     check: Check
     always_whole: bool = True  # it is there, and sound, at every moment
     standing: tuple[str, ...] = ()
+    talks: tuple[str, ...] = ()
 
 
 def hot_wal(state_dir: Path) -> None:

@@ -27,6 +27,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "settings": tables.settings,
     "statuses": tables.statuses,
     "schema": tables.schema,
+    "failures": tables.failures,
     "carried-settings": tables.carried_settings,
     "events": events.vocabulary,
     "modes": boot.modes,

@@ -7,6 +7,7 @@ from bty_app.domain import rotation
 from bty_app.domain.settings import SETTINGS
 from bty_app.store.creation import schema as schema_text
 from bty_app.web.errors import STATUS
+from tests.failure_matrix import ROWS
 
 
 def table(*rows: tuple[str, ...]) -> str:
@@ -65,6 +66,21 @@ def statuses() -> str:
 def schema() -> str:
     """The schema as it is executed."""
     return f"```sql\n{schema_text().strip()}\n```\n"
+
+
+def failures() -> str:
+    """What may go wrong with the state, and how many tests prove that it does no harm."""
+    rows = [
+        (row.fault, row.brought_about, row.must_hold, _tests(row.tests) or f"NONE: {row.missing}")
+        for row in ROWS
+    ]
+    return table(("what happens", "brought about by", "what must hold", "tests"), *rows)
+
+
+def _tests(tests: dict[str, tuple[str, ...]]) -> str:
+    return ", ".join(
+        f"{code(file.removeprefix('tests/'))} {len(names)}" for file, names in tests.items()
+    )
 
 
 def _cell(text: str) -> str:

@@ -434,3 +434,43 @@ def test_what_is_refused_is_refused_before_it_is_begun_but_what_is_always_done(
         db.write(lambda tx: tx.run("INSERT INTO settings VALUES ('d', 'e', 'f')"), always=True)
 
         assert db.read(lambda tx: tx.value("SELECT group_concat(key) FROM settings")) == "d"
+
+
+@pytest.mark.parametrize("how", ["moved away", "removed", "replaced", "with its directory"])
+def test_what_would_be_in_no_file_is_not_acknowledged(path: Path, tmp_path: Path, how: str) -> None:
+    """An operator puts a file back under a server: SQLite would go on with the one that is gone."""
+    elsewhere = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
+    restored = b""
+    db = Database(path)
+    db.write(_put("before"))
+    assert _keys(db) == ["before"]
+    if how == "with its directory":
+        path.parent.rename(elsewhere)
+    elif how == "removed":
+        path.unlink()
+    else:
+        path.rename(tmp_path / "away.db")
+        if how == "replaced":
+            create(tmp_path / "backup.db", version="1", at=AT)
+            restored = (tmp_path / "backup.db").read_bytes()
+            (tmp_path / "backup.db").rename(path)
+
+    for _ in range(2):
+        with pytest.raises(StorageError, match="was removed or replaced while it was in use"):
+            db.write(_put("meanwhile"))
+    assert _keys(db) == ["before"], "what was stored is still read"
+    with ThreadPoolExecutor(1) as pool, pytest.raises(StorageError, match="was removed or repl"):
+        pool.submit(_keys, db).result()
+
+    if how == "moved away":
+        (tmp_path / "away.db").rename(path)
+        db.write(_put("after"))
+        assert _keys(db) == ["after", "before"]
+    db.close()
+    if how == "replaced":
+        assert path.read_bytes() == restored
+    if how == "moved away":
+        with Database(path) as again:
+            assert _keys(again) == ["after", "before"]
+    if how == "with its directory":
+        elsewhere.rename(path.parent)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -186,3 +188,22 @@ def test_everything_is_durable_before_it_has_its_name(tmp_path: Path) -> None:
         ("rename", ""),
         ("fsync", ""),
     ]
+
+
+def test_a_file_system_without_modes_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_descriptor: int, _mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refused)
+    publish.publish_file(tmp_path / "a", b"one")  # it has its mode already
+
+    before = os.umask(0o277)
+    try:
+        with pytest.raises(StorageError, match=r"a: cannot be given the mode 0600"):
+            publish.publish_file(tmp_path / "a", b"two")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").read_bytes() == b"one"
+    assert names(tmp_path) == ["a"]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bty_app.cli.backup_parts import backups_of
+from bty_app.cli.backup_parts import looked_through
 from bty_app.cli.reach.backups import Data
 from bty_app.config import Config
 from bty_app.domain.backups import MANUAL, PRE_UPGRADE
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
 from bty_app.domain.jobs import Teller
+from bty_app.errors import BtyError
 from bty_app.services.backup_data import backup_data
 from bty_app.services.backups import Backups, Created, Order
 
@@ -22,15 +24,24 @@ _OPERATOR = By(Actor.OPERATOR, None)
 @contextmanager
 def opened(config: Config, directory: Path | None = None) -> Iterator[Here]:
     """The backups, in `directory` where that is given, for as long as the block lasts."""
-    with backups_of(config, directory) as backups:
-        yield Here(backups)
+    with looked_through(config, directory) as (backups, problem):
+        yield Here(backups, problem)
 
 
 class Here:
-    """Through the service."""
+    """Through the service. With a `problem` the database cannot be read: they are only shown."""
 
-    def __init__(self, backups: Backups) -> None:
+    def __init__(self, backups: Backups, problem: BtyError | None = None) -> None:
         self._backups = backups
+        self._problem = problem
+
+    def _check(self) -> None:
+        if self._problem is not None:
+            raise self._problem
+
+    def _note(self) -> None:
+        if self._problem is not None:
+            sys.stderr.write(f"without the database: {self._problem.message}\n")
 
     @property
     def place(self) -> str:
@@ -46,22 +57,27 @@ class Here:
 
     def ordered(self, order: Order, teller: Teller) -> dict[str, object]:
         """Make the one that is wanted."""
+        self._check()
         return _created(self._backups.create(order, teller))
 
     def every(self) -> list[Data]:
+        self._note()
         return [
             self._data(row.backup.id) | {"stays": row.stays, "reason": row.reason}
             for row in self._backups.listed()
         ]
 
     def find(self, backup_id: str) -> Data:
+        self._note()
         return self._data(backup_id)
 
     def pin(self, backup_id: str, *, is_pinned: bool) -> Data:
+        self._check()
         self._backups.pin(backup_id, _OPERATOR, is_pinned=is_pinned)
         return self._data(backup_id)
 
     def remove(self, backup_id: str) -> Data:
+        self._check()
         data = self._data(backup_id)
         self._backups.remove(backup_id, _OPERATOR)
         return data

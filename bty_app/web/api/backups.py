@@ -10,7 +10,7 @@ from bty_app.domain.tokens import Scope
 from bty_app.services.backup_data import backup_data
 from bty_app.services.backup_jobs import BackupJobs
 from bty_app.services.backup_schedule import BackupSchedule
-from bty_app.services.backup_tar import tar_of, tar_size
+from bty_app.services.backup_tar import Tar
 from bty_app.services.backups import Backups
 from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api.values import BYTES, MAYBE_MOMENT, MAYBE_TEXT
@@ -177,7 +177,8 @@ class BackupArchive:
         resp.content_type = TAR
         resp.downloadable_as = f"{found.id}.tar"
         resp.set_header("Cache-Control", "no-store")
-        resp.set_stream(tar_of(path), tar_size(path))
+        archive = Tar(path)
+        resp.set_stream(archive, archive.size)
 
 
 def _data(backups: Backups, backup_id: str) -> dict[str, object]:
