@@ -287,8 +287,24 @@ ROWS = (
         " rotation",
         "scripted",
         "the old version and the old data are back",
-        {},
-        missing="the return of the data alone is proven: tests/store/test_return_ticket.py",
+        {
+            "tests/deploy/test_host_upgrade.py": (
+                "test_a_bad_release_costs_nothing",
+                "test_an_old_release_that_would_rotate_again_has_its_data",
+                "test_an_upgrade_killed_at_a_stop_or_start_is_gone_on_with",
+                "test_an_upgrade_killed_at_a_rename_is_gone_on_with",
+            ),
+            "tests/deploy/test_upgrade.py": (
+                "test_in_the_end_it_is_the_new_release_or_the_old_one_with_its_data",
+            ),
+            "tests/container/test_upgrade.py": (
+                "test_a_release_that_does_not_serve_is_taken_back_with_the_data",
+            ),
+            "tests/boot/test_systemd_host.py": (
+                "test_a_release_that_does_not_serve_is_taken_back_on_a_host",
+                "test_quadlet_units_run_bty_through_upgrades_and_a_power_cut",
+            ),
+        },
     ),
     Row(
         "old formats",
