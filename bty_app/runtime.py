@@ -49,6 +49,7 @@ from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Account, Sessions
 from bty_app.services.tokens import Tokens
+from bty_app.services.upkeep import Upkeep
 from bty_app.services.warm_jobs import WarmJobs
 from bty_app.store import locks
 from bty_app.store.database import Database
@@ -205,6 +206,7 @@ def services(
         settings=settings,
         tokens=Tokens(database, clock),
         event_trimming=EventTrimming(database, settings, clock),
+        upkeep=Upkeep(database),
         webhooks=parts.webhooks(config, database, settings, clock),
         departure=departure,
         restore=parts.restore(config, revisions, departure, clock),

@@ -149,6 +149,7 @@ def tasks(services: Services) -> dict[str, Callable[[], object]]:
         "cache": services.keeper.turn,
         "tokens": services.tokens.note_uses,
         "event-trimming": services.event_trimming.turn,
+        "upkeep": services.upkeep.turn,
         "offsite": services.offsite.turn,
         "late-events": services.late.flush,
     }

@@ -41,6 +41,7 @@ from bty_app.services.revisions import Revisions
 from bty_app.services.sessions import Sessions
 from bty_app.services.settings import Settings
 from bty_app.services.tokens import Tokens
+from bty_app.services.upkeep import Upkeep
 from bty_app.services.webhooks import Webhooks
 from bty_app.web.middleware import Network
 
@@ -81,6 +82,7 @@ class Services:
     settings: Settings
     tokens: Tokens
     event_trimming: EventTrimming
+    upkeep: Upkeep
     account: AccountKeeper
     webhooks: Webhooks
     restore: Restore
