@@ -179,15 +179,15 @@ def test_a_unit_of_somebody_else_is_never_written_over(operator: Operator) -> No
 
 
 def test_a_service_that_does_not_start_is_told_with_its_journal(operator: Operator) -> None:
-    held = "import socket, time; s = socket.create_server(('', 8081)); print(1, flush=True);"
-    taken = (sys.executable, "-c", f"{held} time.sleep(120)")
-    enter = ("nsenter", "--target", str(operator.host.process), "--mount", "--net", "--pid")
-    with subprocess.Popen([*enter, *taken], stdout=subprocess.PIPE) as holder:
+    holds = "import socket, sys; s = socket.create_server(('', 8081)); print(1, flush=True)"
+    taken = (sys.executable, "-c", f"{holds}; sys.stdin.read()")  # until we close the other end
+    enter = ("nsenter", "--target", str(operator.host.process), "--mount", "--net")
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*enter, *taken], stdin=pipe, stdout=pipe) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         words = ("--systemd", "--host-addr", operator.host.address)
         done = operator.deploy(*words, check=False)
-        holder.kill()
 
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 69
