@@ -135,6 +135,7 @@ def test_commands_are_run_as_the_owner_of_the_state(quick_dir: Path) -> None:
         folder.chmod(0o755)
     text = "import os, sys; print(os.getuid(), os.getgid(), os.getgroups(), sys.argv[1:])"
     (quick_dir / "lib" / "bty.pyz").write_text(text)
+    (quick_dir / "lib" / "bty.pyz").chmod(0o755)  # whatever the umask is
     os.chown(quick_dir / "state", 65534, 65533)
     wanted = Wanted(quick_dir / "state", "http://127.0.0.1:8080")
     stack = HostStack(
