@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bty_app import __version__
-from bty_app.cli.own_file import own_file
 from bty_app.config import Config
 from bty_app.deploy import stacks, upgrade_journal, upgrade_plan
 from bty_app.deploy.host_files import HostFiles
+from bty_app.deploy.own_file import own_file
 from bty_app.deploy.upgrade import WATCH_SECONDS, Report, Upgrade, by_hand
 from bty_app.domain.upgrading import End
 from bty_app.errors import InvalidInputError, NotFoundError

@@ -17,15 +17,16 @@ from bty_app.deploy.envvars import Envvars
 from bty_app.deploy.files import ENVVARS, File
 from bty_app.deploy.generations import Generations, example_of
 from bty_app.deploy.opening import ContainerStack
-from bty_app.deploy.programs import Programs
+from bty_app.deploy.programs import Programs, last_lines
 from bty_app.deploy.quadlet import QuadletStack
+from bty_app.deploy.readiness import RealPace, wait_until_ready
 from bty_app.deploy.stack import Release
 from bty_app.deploy.steps import Steps
-from bty_app.deploy.waiting import until_ready
 from bty_app.deploy.writing import Change
-from bty_app.errors import ConfigError, ConflictError, NotFoundError
+from bty_app.errors import ConfigError, ConflictError, NotFoundError, UnavailableError
 
 PASSWORD = "WITHCACHE_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
+READY_SECONDS = 180.0
 _STEPS = (
     "look at this host",
     "the files of the deployment",
@@ -144,7 +145,7 @@ def deploy(order: Order, programs: Programs, *, shown: Callable[[str], object]) 
     if order.starts:
         steps.next()
         if not programs.dry:
-            until_ready(stack)
+            _wait(stack)
     return plan.choices
 
 
@@ -226,3 +227,10 @@ def _twice(runner: str, directory: Path) -> str:
         f"{runner} runs {directory} now: `bty purge {directory}` first, which keeps the state"
         f" (while its envvars says BTY_SYSTEMD={so})"
     )
+
+
+def _wait(stack: ContainerStack) -> None:
+    why = wait_until_ready(stack, RealPace(), READY_SECONDS)
+    if why:
+        said = last_lines(stack.condition().said)
+        raise UnavailableError(f"bty was started, but {why}; its last lines: {said}")

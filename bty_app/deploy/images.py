@@ -13,6 +13,7 @@ from bty_app import __version__
 from bty_app.deploy.choices import LOCAL, Choices
 from bty_app.deploy.engines import Engine
 from bty_app.deploy.files import template
+from bty_app.deploy.own_file import own_file
 from bty_app.deploy.programs import Programs, last_lines
 from bty_app.deploy.stack import Release
 from bty_app.errors import ConfigError, NotFoundError
@@ -129,8 +130,3 @@ class Images:
         bare = name[0] + name[1] + name[2].partition(":")[0]
         digests = [line for line in done.stdout.split() if line.startswith(f"{bare}@")]
         return digests[0] if done.status == 0 and digests else identity
-
-
-def own_file() -> Path | None:
-    """The single file that this program runs from; None when it does not."""
-    return next((path for path in Path(__file__).parents if path.is_file()), None)

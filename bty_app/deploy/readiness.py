@@ -10,7 +10,7 @@ from bty_app.deploy.stack import Condition, Stack
 from bty_app.errors import BtyError
 
 MOST_RESTARTS = 3  # one that finds the port or the database still in use tries again
-ENDED_LOOKS = 3  # what has just been started may not be seen yet
+DOWN_SECONDS = 10.0  # longer than the pause of our units before they start it again
 PATIENCE_SECONDS = 10.0  # one busy moment is no failure
 LOOK_SECONDS = 1.0
 
@@ -43,13 +43,14 @@ class _Look:
 
 def wait_until_ready(stack: Stack, pace: Pace, limit: float) -> str:
     """Empty once it is ready; or why it is not, once it has ended or `limit` seconds are over."""
-    until, ended = pace.now() + limit, 0
+    up = pace.now()
+    until = up + limit
     while True:
         found = _look(stack)
         if not found.problem:
             return ""
-        ended = 0 if found.condition.running else ended + 1
-        if ended >= ENDED_LOOKS:
+        up = pace.now() if found.condition.running else up
+        if pace.now() - up >= DOWN_SECONDS:
             return f"it ended before it was ready ({found.problem})"
         if found.condition.restarts > MOST_RESTARTS:
             return f"it ended {found.condition.restarts} times before it was ready"

@@ -20,7 +20,7 @@ STEPS = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from bty_app.deploy import opening, stack, waiting
+from bty_app.deploy import opening, readiness, stack
 found = opening.open_stack(Path(sys.argv[2]))
 told = {}
 for line in sys.argv[3].splitlines():
@@ -67,7 +67,7 @@ def test_another_release_is_fetched_tried_installed_and_put_back(
         "_ = found.install(told['new'])\n"
         "_ = found.install(told['new'])\n"
         "_ = found.start()\n"
-        "_ = waiting.until_ready(found)\n"
+        "_ = readiness.wait_until_ready(found, readiness.RealPace(), 180)\n"
         "current = found.current().version\n"
         "restarts = found.condition().restarts",
     )
@@ -81,7 +81,7 @@ def test_another_release_is_fetched_tried_installed_and_put_back(
         "_ = found.stop()\n"
         "_ = found.install(told['old'])\n"
         "_ = found.start()\n"
-        "_ = waiting.until_ready(found)\n"
+        "_ = readiness.wait_until_ready(found, readiness.RealPace(), 180)\n"
         "current = found.current().version",
     )
     after = {path.name: path.read_text() for path in deployed.iterdir() if path.is_file()}

@@ -250,7 +250,7 @@ def test_another_release_takes_its_place_in_the_unit_and_gives_it_back(
         "stopped = not found.condition().running\n"
         "_ = found.install(told['new'])\n"
         "_ = found.start()\n"
-        "_ = waiting.until_ready(found)\n"
+        "_ = readiness.wait_until_ready(found, readiness.RealPace(), 180)\n"
         "now = found.current().version"
     )
     unit = operator.unit("bty.container")
@@ -259,7 +259,7 @@ def test_another_release_takes_its_place_in_the_unit_and_gives_it_back(
         "_ = found.stop()\n"
         "_ = found.install(told['old'])\n"
         "_ = found.start()\n"
-        "_ = waiting.until_ready(found)\n"
+        "_ = readiness.wait_until_ready(found, readiness.RealPace(), 180)\n"
         "now = found.current().version"
     )
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bty_app.cli.own_file import own_file
 from bty_app.deploy import host_files
 from bty_app.deploy.host_files import HostFiles
 from bty_app.deploy.host_service import HostService
 from bty_app.deploy.host_stack import HostStack
+from bty_app.deploy.own_file import own_file
 from bty_app.deploy.stack import Release
 from bty_app.deploy.stacks import Wanted, of
 from bty_app.errors import InvalidInputError, NotFoundError, StorageError
