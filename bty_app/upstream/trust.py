@@ -29,7 +29,7 @@ def authorities(file: Path) -> str:
     try:
         context_with(None, text)
         is_any = bool(text)
-    except (ValueError, ssl.SSLError):
+    except (TypeError, ValueError, ssl.SSLError):
         is_any = False
     if not is_any:
         raise ConfigError(f"{file}: has no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
