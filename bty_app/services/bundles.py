@@ -15,7 +15,16 @@ from bty_app.domain.events import Actor, Event, Kind
 from bty_app.domain.moments import stamp
 from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from bty_app.services.clock import Clock
-from bty_app.store import bundle_file, creation, events, hardware, locks, publish, staging
+from bty_app.store import (
+    bundle_file,
+    creation,
+    events,
+    hardware,
+    locks,
+    publish,
+    staging,
+    stale_log,
+)
 from bty_app.store.version import stored_version
 
 KEPT_REASONS = 1000  # more are counted, not kept
@@ -97,6 +106,7 @@ def reading(state_dir: Path) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(StorageError):  # the lock file cannot be made
             stack.enter_context(locks.shared(state_dir))
+        stale_log.check_unserved(state_dir / "state.db")
         yield
 
 
@@ -239,6 +249,7 @@ def _take_over(
             if not state_db.exists():
                 creation.create(state_db, version=version, at=at)
     with locks.shared(state_dir):
+        stale_log.check_unserved(state_db)
         check_version(state_db, version)
         with staging.importing(state_db, scratch) as tx:
             effect = staging.take_over(tx, at=at, reset_existing=reset_existing)

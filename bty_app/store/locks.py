@@ -60,6 +60,21 @@ def serving(state_dir: Path, *, about: str, wait_seconds: float = 0.0) -> Iterat
         yield
 
 
+def is_served(state_dir: Path) -> bool:
+    """Whether a server owns `state_dir` now, as far as this user can see."""
+    try:
+        descriptor = os.open(state_dir / "serve.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
 def alone(path: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
     """Hold the lock file `path` alone, waiting up to `wait_seconds` for the others to leave.
