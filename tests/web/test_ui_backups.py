@@ -71,6 +71,16 @@ def test_back_up_now_makes_one_in_a_process_of_its_own(house: Site) -> None:
     assert job.error == ""
 
 
+def test_the_newest_events_stand_at_the_bottom(house: Site) -> None:
+    back_up(house)
+    text = page(house)
+
+    *_, last = re.findall(r'<div class="card">\s*<h2>.*?</div>', text)
+    assert "What happened" in last
+    assert f"backup {FIRST}" in last
+    assert 'href="/ui/events?subject_kind=backup"' in last
+
+
 def test_pin_unpin_and_remove(house: Site) -> None:
     back_up(house)
     visit = house.visit()
