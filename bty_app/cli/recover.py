@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from bty_app import __version__
+from bty_app.cli import old_databases
 from bty_app.cli.changes import told_changes
 from bty_app.config import Config
 from bty_app.domain.catalog_events import By
@@ -15,6 +16,7 @@ from bty_app.domain.events import Actor
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.recovering import Choice, Part
 from bty_app.domain.rotation import counted, is_archive_name
+from bty_app.errors import ValidationError
 from bty_app.logs import one_line
 from bty_app.services.recover import Offer, Reading, Recover
 from bty_app.state_dir import prepare_state_dir
@@ -23,6 +25,8 @@ _EPILOG = """examples:
   bty recover state.db.0.91.0.20261122T190718Z.bak                     what is in it
   bty recover --bindings --labels --yes state.db.0.91.0.20261122T190718Z.bak
   bty recover --all --only 52:54:00:12:34:56 --yes OLD.bak             all of one machine
+  bty recover --list                                                   which there are
+  bty recover --remove state.db.0.58.0.20250122T190718Z.bak --yes      for good
   bty recover --salvage --all /var/lib/bty/quarantine/20261122T190718Z/state.db
 
 FILE is a database of any version, ours or the original's; a plain name is looked for in the state
@@ -44,7 +48,20 @@ _HELP = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.epilog = _EPILOG
-    parser.add_argument("file", type=Path, metavar="FILE", help="the old database, or a backup")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", nargs="?", help="the old database, or a backup"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list the archives of the state directory"
+    )
+    parser.add_argument(
+        "--remove",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="remove these archives; without --yes only show what would be lost",
+    )
     for part, text in _HELP.items():
         parser.add_argument(f"--{part.value}", action="store_true", help=text)
     parser.add_argument("--all", action="store_true", help="all of that")
@@ -74,6 +91,10 @@ def run(args: argparse.Namespace, config: Config) -> int:
     if note:
         sys.stderr.write(f"{note}\n")
     recover = Recover(config.paths.state_dir, version=__version__)
+    if args.list or args.remove:
+        return old_databases.run(args, config, recover)
+    if args.file is None:
+        raise ValidationError("name the old database, or --list what there is")
     path: Path = args.file
     if not path.exists() and is_archive_name(str(path)):
         path = config.paths.state_dir / path

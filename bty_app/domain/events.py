@@ -82,6 +82,7 @@ class Kind(StrEnum):
     BACKUP_RESTORED = "backup.restored"
     BACKUP_RESTORE_FAILED = "backup.restore.failed"
     STATE_RECOVERED = "state.recovered"
+    ARCHIVES_REMOVED = "state.archives.removed"
     OFFSITE_PUSHED = "offsite.pushed"
     OFFSITE_FAILED = "offsite.failed"
     OFFSITE_PRUNED = "offsite.pruned"

@@ -33,6 +33,7 @@ from bty_app.services.late_events import LateEvents
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.offsite_jobs import OffsiteJobs
+from bty_app.services.old_databases import OldDatabases
 from bty_app.services.plans import Plans
 from bty_app.services.recover import Recover
 from bty_app.services.reports import Reports
@@ -52,6 +53,7 @@ class Services:
     jobs: Jobs
     backup_jobs: BackupJobs
     backup_schedule: BackupSchedule
+    old_databases: OldDatabases
     contacts: Contacts
     stages: BootStages
     boot_servers: BootServers

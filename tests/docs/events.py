@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bty_app
 from bty_app.domain import (
+    archive_events,
     artifact_events,
     audit_events,
     auth_events,
@@ -268,6 +269,10 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
                 _BY,
             ),
             "Rows of an old database were carried over.",
+        ),
+        (
+            archive_events.removed(["state.db.0.91.0.20261122T190718Z.bak"], 4096, _BY),
+            "Old databases were removed by hand.",
         ),
         (
             Event(

@@ -14,6 +14,7 @@ from bty_app.errors import FlashIntegrityError
 from tests.docs.pages import DOCS
 from tests.guide import operations
 from tests.guide.operations import NO_STATEMENT, STATEMENTS, TO_FILL, Said
+from tests.guide.pitfalls import CLAUSES, Clause
 from tests.how_to.test_pages import WALKS
 
 TESTS = Path(__file__).parents[1]
@@ -57,6 +58,12 @@ def test_a_statement_of_the_guide_is_shown_by_tests_that_there_are(said: Said) -
 )
 def test_what_differs_is_said_in_the_reference(said: Said) -> None:
     assert f"| {said.differs}" in DIFFERENCES
+
+
+@pytest.mark.parametrize("clause", CLAUSES, ids=lambda row: f"{row.pitfall}: {row.clause[:40]}")
+def test_a_clause_of_a_pitfall_is_shown_by_tests_that_there_are(clause: Clause) -> None:
+    for test in clause.shown:
+        assert test == TO_FILL or is_there(test), test
 
 
 def test_only_the_deploy_of_containers_is_still_to_be_filled_in() -> None:

@@ -440,6 +440,9 @@ DOORS: dict[str, Door] = {
     ),
     "archive": _act("POST", "/api/v1/archives/", "/recover", parts=["labels"]),
     "archive form": _act_form("/ui/recover/", "", digest="x", sure="1"),
+    "archives removed": _form("/ui/recover/remove", "name", sure="1"),
+    "archive removed": _act("DELETE", "/api/v1/archives/"),
+    "query of archives": _query("/ui/recover/remove", "name"),
     "restore machine": _form(f"{_PAST}/restore", "mac", digest="x", sure="1"),
     "restore digest": _form(f"{_PAST}/restore", "digest", sure="1"),
     "undo digest": _form("/ui/restore/undo", "digest", sure="1"),
@@ -489,5 +492,6 @@ REFUSE = frozenset(
         *("path of a backup", "path of a boot file", "path of a copy", "path of a machine then"),
         *("path of a tar", "path of an archive", "query of a restore", "recover digest"),
         *("recover part", "restore digest", "restore machine", "undo digest"),
+        *("archives removed", "archive removed", "query of archives"),
     }
 )

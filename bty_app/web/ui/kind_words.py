@@ -65,6 +65,7 @@ KIND_NAMES = {
     Kind.BACKUP_RESTORED: "backup restored",
     Kind.BACKUP_RESTORE_FAILED: "restore failed",
     Kind.STATE_RECOVERED: "old database carried over",
+    Kind.ARCHIVES_REMOVED: "old databases removed",
     Kind.OFFSITE_PUSHED: "backup copied elsewhere",
     Kind.OFFSITE_FAILED: "backup not copied elsewhere",
     Kind.OFFSITE_PRUNED: "old copies removed elsewhere",

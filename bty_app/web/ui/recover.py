@@ -18,29 +18,13 @@ from bty_app.services.recover import Reading, Recover
 from bty_app.web.errors import status_of
 from bty_app.web.forms import form_of
 from bty_app.web.operator import by_of
-from bty_app.web.pages import Answer, Pages, see_other
+from bty_app.web.pages import Answer, see_other
 from bty_app.web.ui.change_words import TABLES, lines
 from bty_app.web.ui.restore import RestoreView, confirmed
 
 SHOWN = 100
 # What a first look picks: what an upgrade leaves behind, and an operator misses.
 FIRST = frozenset({Part.BINDINGS, Part.LABELS, Part.CATALOG})
-
-
-class RecoverList:
-    """`/ui/recover`."""
-
-    def __init__(self, pages: Pages, recover: Recover) -> None:
-        self._pages = pages
-        self._recover = recover
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The archives that upgrades have left, and damaged databases that were set aside."""
-        values: dict[str, object] = {
-            "archives": self._recover.archives(),
-            "damaged": self._recover.damaged(),
-        }
-        self._pages.render(req, resp, Answer("recover_list.html", values))
 
 
 class RecoverPage:
