@@ -81,6 +81,16 @@ def test_the_newest_events_stand_at_the_bottom(house: Site) -> None:
     assert 'href="/ui/events?subject_kind=backup"' in last
 
 
+def test_every_column_says_something(house: Site) -> None:
+    back_up(house)
+    [row] = re.findall(r'<tr role="row">\s*<th scope="row".*?</tr>', page(house))
+    cells = dict(re.findall(r'data-label="([^"]*)">(.*?)</td>', row))
+
+    assert set(cells) == {"Why", "Size", "Machines", "Proven", "Kept", "Do"}
+    for name, cell in cells.items():
+        assert re.sub(r"<[^>]*>", "", cell).strip(), name
+
+
 def test_pin_unpin_and_remove(house: Site) -> None:
     back_up(house)
     visit = house.visit()
