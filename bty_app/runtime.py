@@ -150,6 +150,7 @@ def services(
     recover = parts.recover(config, revisions, departure, clock)
     return Services(
         old_databases=OldDatabases(recover, database, clock),
+        salvage=parts.salvage(config, jobs, recover, revisions),
         jobs=jobs,
         backup_jobs=backing_up.jobs,
         backup_schedule=backing_up.schedule,

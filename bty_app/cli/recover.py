@@ -10,9 +10,12 @@ from pathlib import Path
 from bty_app import __version__
 from bty_app.cli import old_databases
 from bty_app.cli.changes import told_changes
+from bty_app.cli.child import as_child
+from bty_app.cli.telling import Terminal
 from bty_app.config import Config
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
+from bty_app.domain.jobs import Teller
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.recovering import Choice, Part
 from bty_app.domain.rotation import counted, is_archive_name
@@ -83,6 +86,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only show it, as without --yes")
     parser.add_argument("--rows", type=int, default=40, metavar="N", help="show so many rows (40)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    # For the server, which runs this command as its child.
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--digest", default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--ip", default=None, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
@@ -105,12 +112,22 @@ def run(args: argparse.Namespace, config: Config) -> int:
         keep_boot_modes=args.keep_boot_modes,
         prefer_archive=args.prefer_archive,
     )
-    reading = Reading(args.salvage, limit=max(0, args.rows))
     is_done = bool(picked and args.yes and not args.dry_run)
-    if is_done:
-        offer = recover.apply(path, choice, reading, by=By(Actor.OPERATOR, None))
-    else:
-        offer = recover.preview(path, choice, reading)
+
+    def made(teller: Teller) -> Offer:
+        reading = Reading(args.salvage, limit=max(0, args.rows), teller=teller)
+        if not is_done:
+            return recover.preview(path, choice, reading)
+        by = By(Actor.OPERATOR, args.ip)
+        return recover.apply(path, choice, reading, by=by, digest=args.digest)
+
+    if args.child:
+        return as_child(lambda parent: as_json(made(parent), done=is_done))
+    terminal = Terminal()
+    try:
+        offer = made(terminal)
+    finally:
+        terminal.done()
     if args.json:
         sys.stdout.write(json.dumps(as_json(offer, done=is_done)) + "\n")
     else:
@@ -123,6 +140,8 @@ def as_json(offer: Offer, *, done: bool) -> dict[str, object]:
     return {
         "done": done,
         **offer.as_data(),
+        "there": {part.value: count for part, count in offer.findings.counts.items()},
+        "found": offer.found,
         "reasons": offer.findings.reasons,
         "losses": [loss.as_data() for loss in offer.findings.losses],
     }

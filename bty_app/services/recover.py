@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from bty_app.domain import recovering
 from bty_app.domain.catalog_events import By
+from bty_app.domain.jobs import Quiet, Teller
 from bty_app.domain.moments import stamp
 from bty_app.domain.recovering import Choice, Part, PartCounts
 from bty_app.domain.restoring import RowChange
@@ -85,11 +86,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How the file is read, and which of the rows are shown."""
+    """How the file is read, which of the rows are shown, and who hears how far it is."""
 
     salvage: bool = False
     limit: int = SHOWN
     offset: int = 0
+    teller: Teller = field(default_factory=Quiet)
 
 
 _PLAIN = Reading()
@@ -170,6 +172,15 @@ class Recover:
             (found,) = archive.execute(sql).fetchall()[0]
         return int(str(found))
 
+    def check(self) -> None:
+        """See that something may be changed.
+
+        Raises:
+            MovedError: this appliance is being moved, or has moved.
+        """
+        if why := self._refusal():
+            raise MovedError(why)
+
     def preview(self, path: Path, choice: Choice, reading: Reading = _PLAIN) -> Offer:
         """What would come over from the database at `path`. Nothing does.
 
@@ -204,8 +215,7 @@ class Recover:
         """
         if not choice.parts:
             raise InvalidInputError("name what to carry over: hardware, labels, bindings, …")
-        if why := self._refusal():
-            raise MovedError(why)
+        self.check()
         with (
             locks.alone(self._state_dir / _LOCK),
             self._read(path, reading) as (scratch, findings),
@@ -237,7 +247,9 @@ class Recover:
         ) as copy, publish.scratch_directory(self._state_dir, _SCRATCH) as place:  # fmt: skip
             scratch = place / "found.db"
             try:
-                findings = old_state.read(copy.path, scratch, salvage=reading.salvage)
+                findings = old_state.read(
+                    copy.path, scratch, salvage=reading.salvage, teller=reading.teller
+                )
             except InvalidInputError as error:
                 why = error.message.replace(copy.path.name, path.name)
                 raise InvalidInputError(f"{path}: {why}") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 import apsw
 
 from bty_app.domain import recovering
+from bty_app.domain.jobs import Quiet, Step, Teller
 from bty_app.domain.machine import BootMode
 from bty_app.domain.recovering import OldRow, Part
 from bty_app.errors import BtyError, InvalidInputError
@@ -20,6 +21,8 @@ from bty_app.store.own_settings import OWN_KEYS
 from bty_app.store.salvage import Loss, Salvage
 from bty_app.store.version import stored_version
 
+_QUIET = Quiet()
+_TOLD_EVERY = 1000  # rows
 KEPT_REASONS = 100  # more are counted, not kept
 _JSON = 16 * 1024 * 1024
 _SHORT, _LONG = 256, 8192
@@ -95,15 +98,17 @@ class Findings:
             self.reasons.append(why)
 
 
-def read(source: Path, scratch: Path, *, salvage: bool) -> Findings:
+def read(source: Path, scratch: Path, *, salvage: bool, teller: Teller = _QUIET) -> Findings:
     """Read the database `source`, a copy that is ours, into the new file `scratch`.
 
     Args:
         source: of any release; with its log beside it, if it had one.
         scratch: must not exist.
         salvage: read on behind what is damaged.
+        teller: hears how far it is, and may end it.
 
     Raises:
+        CancelledError: the teller ended it.
         InvalidInputError: it is no database of bty; or, without `salvage`, it is damaged.
         StorageError: the disk refused.
     """
@@ -115,7 +120,7 @@ def read(source: Path, scratch: Path, *, salvage: bool) -> Findings:
             new.pragma("synchronous", 0)
             new.execute(SCHEMA)
             with _opened(source) as old:
-                _Reading(old, new, findings, salvage=salvage).run()
+                _Reading(old, new, findings, teller, salvage=salvage).run()
     except apsw.Error as error:
         raise sqlite.translated(error) from error
     return findings
@@ -138,9 +143,16 @@ def _opened(source: Path) -> Iterator[apsw.Connection]:
 
 class _Reading:
     def __init__(
-        self, old: apsw.Connection, new: apsw.Connection, findings: Findings, *, salvage: bool
+        self,
+        old: apsw.Connection,
+        new: apsw.Connection,
+        findings: Findings,
+        teller: Teller,
+        *,
+        salvage: bool,
     ) -> None:
         self._old, self._new, self._findings, self._salvage = old, new, findings, salvage
+        self._teller = teller
 
     def run(self) -> None:
         try:
@@ -174,7 +186,11 @@ class _Reading:
         read: set[object] = set()
         first = next(iter(wanted))
         salvage = self._salvage_of(table, present, wanted)
+        about = f"reading {_SAID.get(table, table)}"
+        self._teller.tell(Step(about))
         for position, values in enumerate(self._rows(table, present, wanted, salvage), 1):
+            if position % _TOLD_EVERY == 0:
+                self._teller.tell(Step(f"{about}: {position:,} rows"))
             row = {
                 name: value if isinstance(value, int) else old_rows.text(value)
                 for name, value in zip(wanted, values, strict=True)
@@ -215,6 +231,7 @@ class _Reading:
             old_rows.selected(present, wanted),
             old_rows.selected(small, wanted),
             Loss(table),
+            tick=lambda: self._teller.tell(Step(f"reading {_SAID.get(table, table)}")),
         )
 
     # -- rows ------------------------------------------------------------------------------------

@@ -134,6 +134,7 @@ def _backup_routes(routes: Routes, services: Services) -> None:
     old = services.old_databases
     routes.add("/api/v1/archives", archives_api.ArchiveList(old))
     routes.add("/api/v1/archives/{archive}", archives_api.ArchiveByName(old))
+    routes.add("/api/v1/archives/{archive}/salvage", restore_v1.ArchiveSalvage(services.salvage))
     routes.add("/api/v1/archives/{archive}/recover", restore_v1.ArchiveRecover(services.recover))
 
 

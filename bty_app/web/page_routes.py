@@ -39,6 +39,7 @@ from bty_app.web.ui.machine_hardware import HardwarePage, HardwareReport
 from bty_app.web.ui.machine_view import Knowledge, MachineView
 from bty_app.web.ui.old_databases import OldDatabasesPage, OldDatabasesRemove
 from bty_app.web.ui.polled import Polled
+from bty_app.web.ui.salvage import SalvagePage, SalvageState
 
 
 def add_pages(
@@ -65,6 +66,9 @@ def _restore_routes(app: falcon.App[Any, Any], services: Services, pages: Pages)
     old = services.old_databases
     app.add_route("/ui/recover", OldDatabasesPage(pages, services.recover, old))
     app.add_route("/ui/recover/remove", OldDatabasesRemove(pages, old))
+    salvage = SalvagePage(view, services.recover, services.salvage)
+    app.add_route("/ui/recover/{name}/salvage", salvage)
+    app.add_route("/ui/recover/{name}/salvage/state", SalvageState(services.salvage))
     app.add_route("/ui/recover/{name}", recover_page.RecoverPage(view, services.recover))
 
 

@@ -39,6 +39,7 @@ from bty_app.services.recover import Recover
 from bty_app.services.reports import Reports
 from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
+from bty_app.services.salvage_jobs import SalvageJobs
 from bty_app.services.sessions import Sessions
 from bty_app.services.settings import Settings
 from bty_app.services.tokens import Tokens
@@ -54,6 +55,7 @@ class Services:
     backup_jobs: BackupJobs
     backup_schedule: BackupSchedule
     old_databases: OldDatabases
+    salvage: SalvageJobs
     contacts: Contacts
     stages: BootStages
     boot_servers: BootServers

@@ -37,12 +37,9 @@ class RecoverPage:
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """What would come over of the parts that are picked, with the form that confirms it."""
         choice = choice_of(lambda field: tuple(req.get_param_as_list(field) or ()))
-        reading = Reading(salvage=bool(req.get_param("salvage")), limit=SHOWN)
         try:
-            self._show(req, resp, name, choice, reading)
+            self._show(req, resp, name, choice)
         except (InvalidInputError, StorageError) as error:
-            if reading.salvage:
-                raise
             values: dict[str, object] = {"name": name, "why": error.message}
             status = status_of(error)
             self._view.pages.render(req, resp, Answer("recover_damaged.html", values, status))
@@ -51,15 +48,13 @@ class RecoverPage:
         """Carry it over, if that still is what was shown: 303 to the page."""
         form = form_of(req)
         choice = choice_of(form.every)
-        reading = Reading(salvage=bool(form.text("salvage")), limit=SHOWN)
         try:
             path = self._recover.path_of(name)
-            self._recover.apply(path, choice, reading, by=by_of(req), digest=confirmed(form))
+            self._recover.apply(path, choice, by=by_of(req), digest=confirmed(form))
         except (ConflictError, ValidationError) as error:
-            self._show(req, resp, name, choice, reading, error)
+            self._show(req, resp, name, choice, error)
             return
-        more = "&salvage=1" if reading.salvage else ""
-        see_other(resp, f"/ui/recover/{name}?done=1{more}")
+        see_other(resp, f"/ui/recover/{name}?done=1")
 
     def _show(
         self,
@@ -67,15 +62,13 @@ class RecoverPage:
         resp: falcon.Response,
         name: str,
         choice: Choice,
-        reading: Reading,
         problem: BtyError | None = None,
     ) -> None:
+        reading = Reading(limit=SHOWN)
         offer = self._recover.preview(self._recover.path_of(name), choice, reading)
         values: dict[str, object] = {
             "name": name,
             "offer": offer,
-            "salvage": reading.salvage,
-            "losses": offer.findings.losses,
             "choice": choice,
             "parts": [
                 (part, TABLES[part.value], offer.findings.counts[part], offer.counts.get(part))
