@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from bty_app.domain import recovering
+from bty_app.domain.bundle import FILE_NAME
+from bty_app.domain.bundle_reader import BundleReader
 from bty_app.domain.catalog_events import By
 from bty_app.domain.jobs import Quiet, Teller
 from bty_app.domain.moments import stamp
@@ -25,6 +27,7 @@ from bty_app.errors import (
 from bty_app.services.bundles import check_version
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import (
+    bundle_file,
     creation,
     events,
     hardware,
@@ -241,6 +244,10 @@ class Recover:
     @contextmanager
     def _read(self, path: Path, reading: Reading) -> Iterator[tuple[Path, Findings]]:
         if path.is_dir():
+            if not size_of(path / STATE) and size_of(path / FILE_NAME):
+                with self._read_bundle(path) as found:
+                    yield found
+                return
             path = path / STATE
         with restore_source.staged(
             self._state_dir, path, with_logs=reading.salvage
@@ -254,6 +261,18 @@ class Recover:
                 why = error.message.replace(copy.path.name, path.name)
                 raise InvalidInputError(f"{path}: {why}") from error
             yield scratch, findings
+
+    @contextmanager
+    def _read_bundle(self, path: Path) -> Iterator[tuple[Path, Findings]]:
+        with (
+            publish.scratch_directory(self._state_dir, _SCRATCH) as place,
+            bundle_file.opened(path) as chunks,
+        ):
+            scratch = place / "found.db"
+            try:
+                yield scratch, old_state.read_bundle(BundleReader(chunks), scratch)
+            except InvalidInputError as error:
+                raise InvalidInputError(f"{path}: {error.message}") from error
 
     def _make_database(self) -> None:
         if size_of(self._state_db):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import apsw
 
 from bty_app.domain import recovering
+from bty_app.domain.bundle import Rejected
+from bty_app.domain.bundle_reader import BundleReader
 from bty_app.domain.jobs import Quiet, Step, Teller
 from bty_app.domain.machine import BootMode
 from bty_app.domain.recovering import OldRow, Part
@@ -113,17 +115,45 @@ def read(source: Path, scratch: Path, *, salvage: bool, teller: Teller = _QUIET)
         StorageError: the disk refused.
     """
     findings = Findings()
+    with _building(scratch) as new, _opened(source) as old:
+        _Reading(old, new, findings, teller, salvage=salvage).run()
+    return findings
+
+
+def read_bundle(reader: BundleReader, scratch: Path) -> Findings:
+    """Read a bundle into the new file `scratch`: it knows the hardware of machines alone.
+
+    Raises:
+        InvalidInputError: it is no bundle.
+        StorageError: the disk refused.
+    """
+    findings = Findings(counts=dict.fromkeys(Part, 0))
+    with _building(scratch) as new:
+        for machine in reader.machines():
+            if isinstance(machine, Rejected):
+                findings.reject(str(machine))
+                continue
+            new.execute(
+                "INSERT INTO old_hardware VALUES (?, ?, ?, ?, ?)",
+                astuple(machine),
+            )
+            findings.counts[Part.HARDWARE] += 1
+    findings.version = reader.exported_by or findings.version
+    return findings
+
+
+@contextmanager
+def _building(scratch: Path) -> Iterator[apsw.Connection]:
     publish.write_file(scratch, b"")
     try:
         with closing(sqlite.connect(scratch, flags=apsw.SQLITE_OPEN_READWRITE)) as new:
             new.pragma("journal_mode", "memory")
             new.pragma("synchronous", 0)
             new.execute(SCHEMA)
-            with _opened(source) as old:
-                _Reading(old, new, findings, teller, salvage=salvage).run()
+            with new:
+                yield new
     except apsw.Error as error:
         raise sqlite.translated(error) from error
-    return findings
 
 
 @contextmanager
@@ -160,12 +190,11 @@ class _Reading:
         except apsw.CorruptError:
             if not self._salvage:
                 raise
-        with self._new:
-            self._machines()
-            self._table("machine_labels", _LABELS, self._label)
-            self._table("catalog_entries", _IMAGES, self._image)
-            self._table("settings", _SETTINGS, self._setting)
-            self._table("events", _EVENTS, self._event)
+        self._machines()
+        self._table("machine_labels", _LABELS, self._label)
+        self._table("catalog_entries", _IMAGES, self._image)
+        self._table("settings", _SETTINGS, self._setting)
+        self._table("events", _EVENTS, self._event)
         tx = Tx(self._new)
         for part in Part:
             table = "images" if part is Part.CATALOG else part.value

@@ -56,7 +56,7 @@ def add_pages(
 
 def _restore_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
     """Behind a session: backups compared and put back, old databases."""
-    view = restore_page.RestoreView(pages, services.restore, services.catalog)
+    view = restore_page.RestoreView(pages, services.restore, services.catalog, services.backup_jobs)
     backup = "/ui/backups/{backup_id}"
     app.add_route(f"{backup}/compare", restore_page.ComparePage(view))
     app.add_route(f"{backup}/machines/{{mac}}", restore_page.BackupMachine(view))
@@ -66,6 +66,7 @@ def _restore_routes(app: falcon.App[Any, Any], services: Services, pages: Pages)
     old = services.old_databases
     app.add_route("/ui/recover", OldDatabasesPage(pages, services.recover, old))
     app.add_route("/ui/recover/remove", OldDatabasesRemove(pages, old))
+    app.add_route(f"{backup}/recover", recover_page.BackupRecoverPage(view, services.recover))
     salvage = SalvagePage(view, services.recover, services.salvage)
     app.add_route("/ui/recover/{name}/salvage", salvage)
     app.add_route("/ui/recover/{name}/salvage/state", SalvageState(services.salvage))

@@ -453,6 +453,9 @@ DOORS: dict[str, Door] = {
     "undo digest": _form("/ui/restore/undo", "digest", sure="1"),
     "recover part": _form(_OLD, "part", digest="x", sure="1"),
     "recover digest": _form(_OLD, "digest", sure="1"),
+    "recover machine": _form(_OLD, "mac", digest="x", sure="1"),
+    "backup recovered": _form(f"{_PAST}/recover", "part", digest="x", sure="1"),
+    "path of a backup to recover": _path("/ui/backups/", "/recover"),
     "backup schedule": lambda d, text: d.form(
         "/ui/settings/backup", **{row.key: text for row in BACKUP}
     ),
@@ -498,7 +501,8 @@ REFUSE = frozenset(
         *("path of a backup", "path of a boot file", "path of a copy", "path of a machine then"),
         *("path of a tar", "path of an archive", "query of a restore", "recover digest"),
         *("recover part", "restore digest", "restore machine", "undo digest"),
-        *("archives removed", "archive removed", "query of archives"),
+        *("archives removed", "archive removed", "query of archives", "recover machine"),
+        *("backup recovered", "path of a backup to recover"),
         *("archive salvaged", "salvage form", "salvage part", "salvage digest"),
     }
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -19,7 +20,7 @@ from bty_app.domain.machine import BootMode
 from bty_app.domain.tokens import Scope
 from bty_app.services.backup_files import BackupPlan, write_backup
 from bty_app.store import events, machines, rotation
-from tests.fleet_state import BEGIN, OTHER_REF, Fleet, bind, forget, image, setting
+from tests.fleet_state import BEGIN, OTHER_REF, Fleet, bind, forget, image, seen, setting
 from tests.fleet_state import mac as number
 from tests.services.test_recover import make_damaged
 from tests.web.site import REF, Site, Visit, site
@@ -258,6 +259,61 @@ def test_what_is_picked_is_what_comes_over(upgraded: Site) -> None:
     assert bound(upgraded, 1) is None
     assert visit.get("/ui/recover/state.db").status_code == 404
     assert visit.get("/ui/recover/..%2fstate.db").status_code == 404
+
+
+def other(house: Site, name: str, version: str) -> None:
+    """A backup of another release, in which machine 1 was bound."""
+    state = house.database.path.parent
+    elsewhere = Fleet(state / "elsewhere").make()
+    elsewhere.write(bind(1, labels=["a"]), bind(2, BootMode.FLASH_ALWAYS), seen(1, "[]"))
+    elsewhere.sql("UPDATE bty_version SET version = ?", version)
+    plan = BackupPlan(name, "pre-upgrade", version, BEGIN)
+    write_backup(elsewhere.state_db, state / "backups", plan)
+
+
+def test_a_backup_of_another_release_is_compared_and_one_machine_comes_back(house: Site) -> None:
+    other(house, "before", "0.1.0")
+    visit = house.visit()
+    path = "/ui/backups/before/recover"
+    assert f'href="{path}"' in visit.get("/ui/backups").text
+
+    shown = visit.get(path).text
+    assert "Of release <bdi>0.1.0</bdi>" in shown
+    assert number(1) in shown
+    assert number(2) in shown
+    assert "Last proven" in shown
+    one = f"{path}?mac={number(1)}"
+    assert number(2) not in visit.get(one).text
+    done = confirm(visit, f"{one}&part=bindings")
+
+    assert done.status_code == 303
+    assert bound(house, 1) == REF
+    assert house.database.read(lambda tx: machines.get(tx, number(2))) is None
+    assert visit.get(f"{path}?mac=x").status_code == 400
+
+
+def test_a_bundle_alone_is_compared_by_hardware(house: Site) -> None:
+    state = house.database.path.parent
+    bundle = state / "backups" / "2026-05-24T08-00-00Z"
+    shutil.copytree(Path(__file__).parents[1] / "data/bundles/two-machines", bundle)
+    visit = house.visit()
+    path = "/ui/backups/2026-05-24T08-00-00Z/recover"
+
+    shown = visit.get(path).text
+    assert "2 there: 2 come over" in shown
+    assert "bindings, labels, catalog and settings are not in it" in shown
+    assert confirm(visit, f"{path}?part=hardware").status_code == 303
+
+    assert house.database.read(lambda tx: tx.value("SELECT count(hw_lshw) FROM machines")) > 0
+    (bundle / "inventory.json").write_text("{}")
+    refused = visit.get(path)
+    assert (refused.status_code, "bty_export_version" in refused.text) == (400, True)
+
+
+def test_every_page_of_a_backup_says_when_it_was_proven(house: Site, backup: str) -> None:
+    for page in ("compare", "restore", f"machines/{number(1)}", "remove"):
+        text = house.visit().get(f"/ui/backups/{backup}/{page}").text
+        assert "Last proven" in text, page
 
 
 def salvaged(house: Site, **asked: str) -> str:
