@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from bty_app.domain.recovering import Choice, Part, PartCounts
 from bty_app.domain.restoring import RowChange
 from bty_app.domain.rotation import is_archive_name, is_quarantine_name, moment_in
 from bty_app.errors import (
+    BtyError,
     ConflictError,
     InvalidInputError,
     MovedError,
@@ -219,6 +220,17 @@ class Recover:
         if not choice.parts:
             raise InvalidInputError("name what to carry over: hardware, labels, bindings, …")
         self.check()
+        try:
+            return self._applied(path, choice, reading, by, digest)
+        except StorageError as error:
+            event = recovering.recover_failed(path.name, error.message, by)
+            with suppress(BtyError), restoration.writing(self._state_db) as tx:
+                events.record(tx, event, at=stamp(self._clock()))
+            raise
+
+    def _applied(
+        self, path: Path, choice: Choice, reading: Reading, by: By, digest: str | None
+    ) -> Offer:
         with (
             locks.alone(self._state_dir / _LOCK),
             self._read(path, reading) as (scratch, findings),

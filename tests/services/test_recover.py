@@ -23,7 +23,7 @@ from bty_app.errors import (
 )
 from bty_app.services.recover import Reading, Recover
 from bty_app.services.verify import verify_live
-from bty_app.store import rotation
+from bty_app.store import recovery, rotation
 from tests.crashlab.originals import make_original
 from tests.fleet_state import BEGIN, BY, OTHER_REF, REF, Fleet, bind, image, mac, setting, tables
 
@@ -341,6 +341,22 @@ def test_most_of_a_damaged_database_is_salvaged(
     assert set(loss.named) <= {mac(n) for n in range(MANY)}
     assert damaged.read_bytes() == before
     assert verify_live(fleet.place).sound
+
+
+def test_a_recovery_that_the_disk_refuses_is_told(
+    fleet: Fleet, recover: Recover, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_given: object, **_more: object) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    monkeypatch.setattr(recovery, "apply", refuses)
+
+    with pytest.raises(StorageError, match="full"):
+        recover.apply(original, EVERYTHING, by=BY)
+
+    assert fleet.rows("SELECT count(*) FROM machines") == [(0,)]
+    kinds = [kind for (kind,) in fleet.rows("SELECT kind FROM events ORDER BY id")]
+    assert kinds == ["state.recover.failed"]
 
 
 @pytest.mark.parametrize("at", [1, 2, 40])
