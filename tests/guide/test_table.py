@@ -15,6 +15,7 @@ from tests.docs.pages import DOCS
 from tests.guide import operations
 from tests.guide.operations import NO_STATEMENT, STATEMENTS, TO_FILL, Said
 from tests.guide.pitfalls import CLAUSES, Clause
+from tests.guide.promises import PROMISES, Promise
 from tests.how_to.test_pages import WALKS
 
 TESTS = Path(__file__).parents[1]
@@ -64,6 +65,13 @@ def test_what_differs_is_said_in_the_reference(said: Said) -> None:
 def test_a_clause_of_a_pitfall_is_shown_by_tests_that_there_are(clause: Clause) -> None:
     for test in clause.shown:
         assert test == TO_FILL or is_there(test), test
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda row: f"{row.what}: {row.sentence[:40]}")
+def test_a_promise_is_shown_by_tests_that_there_are(promise: Promise) -> None:
+    assert promise.shown
+    for test in promise.shown:
+        assert is_there(test), test
 
 
 def test_only_the_deploy_of_containers_is_still_to_be_filled_in() -> None:

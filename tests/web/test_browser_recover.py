@@ -53,7 +53,7 @@ def worked(house: Site) -> Iterator[None]:
 def enter(page: Page, base: str) -> None:
     log_in(page, base)
     page.goto(f"{base}/ui/recover")
-    page.get_by_role("link", name=ASIDE).click()
+    page.get_by_role("link", name=ASIDE, exact=True).click()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
