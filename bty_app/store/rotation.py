@@ -119,8 +119,9 @@ def open_state(state_dir: Path, *, version: str, now: datetime, backup: Backup |
     check_file_system(state_dir)
     with locks.exclusive(state_dir, wait_seconds=LOCK_WAIT_SECONDS):
         opening = _Start(state_dir / STATE_FILE, version, now, backup).run()
-        with contextlib.suppress(OSError):  # older than its log from now on: see `stale_log`
-            os.utime(state_dir / STATE_FILE)
+        for name in (STATE_FILE, locks.SERVE_LOCK):  # from now on older than the log
+            with contextlib.suppress(OSError):
+                os.utime(state_dir / name)
         return opening
 
 

@@ -3,11 +3,16 @@
 SQLite ties the two by their names alone: it would undo what was put back, or mix the two. A
 checkpoint is the only writer of a database that has a log, and it begins with the first page of the
 log. So a database that is younger than its log, and has another first page, was not written by one.
+
+A clock that was set back looks the same. The time of `serve.lock` is that of the last start that
+succeeded: where it is later than the log, or anything is later than now, nothing can be told.
 """
 
 from __future__ import annotations
 
 import struct
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -25,6 +30,30 @@ _FRAME = struct.Struct(">IIIIII")
 _MAGIC = 0x377F0682
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds since 1970: when the two were written and changed last, when a server last started
+    on them (0: not known), and now.
+    """
+
+    database: float
+    database_changed: float
+    log: float
+    log_changed: float
+    started: float
+    now: float
+
+
+def is_younger(at: Times) -> bool:
+    """Whether the database was put there after the log was written."""
+    # `cp -a` keeps the time of writing. Where the log was copied as well, both were changed then.
+    is_log_copied = at.log_changed > at.log + LATER_SECONDS
+    put = at.database if is_log_copied else max(at.database, at.database_changed)
+    if max(at.started, put) > at.now or at.started > at.log:
+        return False  # the clock went back
+    return put > at.log + LATER_SECONDS
+
+
 def check(state_db: Path) -> None:
     """See that the log beside `state_db` is its own, as far as one can tell.
 
@@ -35,14 +64,14 @@ def check(state_db: Path) -> None:
     wal = sidecar(state_db, "-wal")
     if not size_of(state_db) or not size_of(wal):
         return
-    if _last_change(state_db) <= _last_change(wal) + LATER_SECONDS or _has_its_page(state_db, wal):
+    if not is_younger(_times(state_db, wal)) or _has_its_page(state_db, wal):
         return
     place = state_db.parent
     raise ConfigError(
         f"{state_db} was put there after {wal.name} was written, and SQLite would undo that. If"
-        f" you put the database back: move {wal.name} and {state_db.name}-shm out of {place}. If"
-        f" you copied the whole directory of a killed server: touch {state_db} {wal}. Then start"
-        " again; nothing was changed"
+        f" you put the database alone back: move {wal.name} and {state_db.name}-shm out of"
+        f" {place}. If you moved or copied the whole directory, log included, the log belongs to"
+        f" it: touch {state_db} {wal}. Then start again; nothing was changed"
     )
 
 
@@ -57,9 +86,20 @@ def check_unserved(state_db: Path) -> None:
         check(state_db)
 
 
-def _last_change(path: Path) -> float:
-    found = path.stat()
-    return max(found.st_mtime, found.st_ctime)  # `cp -a` sets the first alone
+def _times(state_db: Path, wal: Path) -> Times:
+    database, log = state_db.stat(), wal.stat()
+    try:
+        started = state_db.with_name(locks.SERVE_LOCK).stat().st_mtime
+    except OSError:
+        started = 0.0
+    return Times(
+        database.st_mtime,
+        database.st_ctime,
+        log.st_mtime,
+        log.st_ctime,
+        started,
+        time.time(),
+    )
 
 
 def _has_its_page(state_db: Path, wal: Path) -> bool:

@@ -21,6 +21,7 @@ from bty_app.services.clock import utc_now
 from bty_app.services.verify import verify_live
 from bty_app.store import creation, locks, stale_log
 from bty_app.store.rotation import Outcome, open_state
+from bty_app.store.stale_log import Times, is_younger
 from tests.crashlab.originals import ROWS, killed_writer
 
 AT = "2026-11-22T19:07:18.570473+00:00"
@@ -52,9 +53,10 @@ def start(state_dir: Path) -> Outcome:
 
 
 def later(path: Path) -> None:
-    """As if it had been written an hour after everything else."""
-    at = time.time() + 3600
-    os.utime(path, (at, at))
+    """As if its log had been written an hour before it."""
+    now = time.time()
+    os.utime(path, (now, now))
+    os.utime(path.with_name("state.db-wal"), (now - 3600, now - 3600))
 
 
 @pytest.fixture
@@ -178,7 +180,8 @@ def test_a_start_leaves_a_database_that_is_older_than_its_next_log(tmp_path: Pat
     """A host whose clock goes back between two starts, and that is killed: no refusal."""
     state_db = tmp_path / "state.db"
     creation.build_fresh(state_db, version=__version__, at=AT)
-    later(state_db)
+    ahead = time.time() + 3600
+    os.utime(state_db, (ahead, ahead))
 
     start(tmp_path)
 
@@ -186,6 +189,64 @@ def test_a_start_leaves_a_database_that_is_older_than_its_next_log(tmp_path: Pat
     killed_writer(state_db, "wal")
     assert start(tmp_path) is Outcome.OPENED
     assert machines(state_db) == ROWS
+
+
+def times(**more: float) -> Times:
+    """A database that was put back a minute after its server was killed."""
+    known = {"database": 160.0, "database_changed": 160.0, "log": 100.0, "log_changed": 100.0}
+    return Times(**({**known, "started": 10.0, "now": 200.0} | more))
+
+
+@pytest.mark.parametrize(
+    ("is_put_back", "more"),
+    [
+        (True, {}),
+        (True, {"database": 5}),  # cp -a
+        (True, {"started": 0}),
+        (False, {"database": 50, "database_changed": 50}),  # killed: the log is the younger one
+        (False, {"database": 101.5, "database_changed": 101.5}),  # killed in a checkpoint
+        (False, {"started": 150}),  # the clock went back between the start and the last commit
+        (False, {"started": 250}),  # and has not come up to the start again
+        (False, {"database": 250, "database_changed": 250}),
+        (False, {"database_changed": 250}),
+        (False, {"database": 90, "log_changed": 158}),  # all of it unpacked, in any order
+        (True, {"log_changed": 158}),  # a database that is newer than the log that came with it
+    ],
+)
+def test_only_what_the_times_prove_is_refused(is_put_back: bool, more: dict[str, float]) -> None:
+    assert is_younger(times(**more)) is is_put_back
+
+
+def test_a_refused_start_is_refused_again(put_back: Path) -> None:
+    """It is the last start that succeeded that counts."""
+    at = time.time() - 7200
+    (put_back / "serve.lock").write_text("of the server that was killed")
+    os.utime(put_back / "serve.lock", (at, at))
+    later(put_back / "state.db")
+    for _ in range(2):
+        with (
+            locks.serving(put_back, about="the next one"),
+            pytest.raises(ConfigError, match="SQLite would undo that"),
+        ):
+            start(put_back)
+
+    assert (put_back / "serve.lock").stat().st_mtime == pytest.approx(at)
+    (put_back / "state.db-wal").unlink()
+    with locks.serving(put_back, about="the next one"):
+        start(put_back)
+    assert (put_back / "serve.lock").stat().st_mtime > at + 3600
+
+
+def test_a_clock_that_went_back_while_a_server_ran_stops_no_start(tmp_path: Path) -> None:
+    """It started at what it took for now, was set back an hour, and was killed."""
+    state_db = tmp_path / "state.db"
+    creation.build_fresh(state_db, version=__version__, at=AT)
+    died(state_db, "at once")
+    (tmp_path / "serve.lock").write_text("of the server that was killed")
+    later(state_db)
+
+    assert start(tmp_path) is Outcome.OPENED
+    assert machines(state_db) == 30
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
