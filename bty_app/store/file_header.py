@@ -55,17 +55,18 @@ def _first(path: Path, count: int) -> bytes:
 
 
 @contextmanager
-def file_read(
-    path: Path, kind: int = apsw.SQLITE_OPEN_MAIN_DB
-) -> Iterator[Callable[[int, int], bytes]]:
-    """A call that reads so many bytes at a place; fewer where the file ends.
+def file_read(path: Path) -> Iterator[Callable[[int, int], bytes]]:
+    """A call that reads so many bytes at a place; fewer where the file ends. A log is opened as a
+    database: as a log, SQLite would give it another owner, and with that another time.
 
     Raises:
         StorageError: it cannot be read.
     """
     size = size_of(path)
     try:
-        file = apsw.VFSFile("", str(path), [kind | apsw.SQLITE_OPEN_READONLY, 0])
+        file = apsw.VFSFile(
+            "", str(path), [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
+        )
         try:
 
             def read(at: int, count: int) -> bytes:

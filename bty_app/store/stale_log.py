@@ -15,8 +15,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import apsw
-
 from bty_app.errors import ConfigError
 from bty_app.store import locks
 from bty_app.store.creation import sidecar
@@ -104,7 +102,7 @@ def _times(state_db: Path, wal: Path) -> Times:
 
 def _has_its_page(state_db: Path, wal: Path) -> bool:
     """Whether the first page that a checkpoint would write is there; also when it writes none."""
-    with file_read(wal, apsw.SQLITE_OPEN_WAL) as log:
+    with file_read(wal) as log:
         head = log(0, _HEADER.size)
         if len(head) < _HEADER.size:
             return True
@@ -127,5 +125,5 @@ def _has_its_page(state_db: Path, wal: Path) -> bool:
             return True
         first = min(committed)
         wanted = log(committed[first], page)
-    with file_read(state_db, apsw.SQLITE_OPEN_MAIN_DB) as database:
+    with file_read(state_db) as database:
         return database((first - 1) * page, page) == wanted

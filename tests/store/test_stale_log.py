@@ -87,11 +87,13 @@ def test_a_start_refuses_and_names_both_ways_on(put_back: Path) -> None:
     state_db, wal = put_back / "state.db", put_back / "state.db-wal"
     later(state_db)
     before = state_db.read_bytes(), wal.read_bytes()
+    changed = [path.stat().st_ctime_ns for path in (state_db, wal)]
 
     with pytest.raises(ConfigError, match=r"SQLite would undo that.*move state\.db-wal .*touch "):
         start(put_back)
 
     assert (state_db.read_bytes(), wal.read_bytes()) == before
+    assert [path.stat().st_ctime_ns for path in (state_db, wal)] == changed, "the next look differs"
     for name in ("state.db-wal", "state.db-shm"):
         (put_back / name).rename(put_back / f"away-{name}")
     assert start(put_back) is Outcome.OPENED
