@@ -503,6 +503,6 @@ REFUSE = frozenset(
         *("recover part", "restore digest", "restore machine", "undo digest"),
         *("archives removed", "archive removed", "query of archives", "recover machine"),
         *("backup recovered", "path of a backup to recover"),
-        *("archive salvaged", "salvage form", "salvage part", "salvage digest"),
+        *("archive salvaged", "salvage form", "salvage digest"),
     }
 )
