@@ -51,6 +51,7 @@ ROUGHLY_DECLARED = (
     "PATCH /api/v1/settings",
     "POST /api/v1/backups/{backup_id}/restore",
     "POST /api/v1/archives/{archive}/recover",
+    "POST /api/v1/archives/{archive}/salvage",
     "GET /api/v1/migration/boot/{name}",
     "POST /pxe/{mac}/progress",
 )
