@@ -100,6 +100,13 @@ class Offsite:
     password_file: str = _key(
         "", values.file_name, "file", "A file with the password, read in place of it."
     )
+    ca_file: str = _key(
+        "",
+        values.file_name,
+        "file",
+        "Authorities in PEM form that are believed there beside those of the system, for a server"
+        " whose certificate one of your own has signed.",
+    )
     keep: int = _key(
         30,
         values.integer(0, 100_000),

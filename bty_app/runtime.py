@@ -44,6 +44,7 @@ from bty_app.services.last_checks import LastChecks
 from bty_app.services.late_events import LateEvents
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
+from bty_app.services.old_databases import OldDatabases
 from bty_app.services.plans import Plans
 from bty_app.services.reports import Reports
 from bty_app.services.revisions import Revisions
@@ -147,7 +148,10 @@ def services(
     # A password without a file is kept by the configuration, and cannot be changed here.
     fixed = "" if known.password.path else config.provenance["admin.password"]
     password_place = PasswordPlace(config.paths.state_dir, fixed)
+    recover = parts.recover(config, revisions, departure, clock)
     return Services(
+        old_databases=OldDatabases(recover, database, clock),
+        salvage=parts.salvage(config, jobs, recover, revisions),
         jobs=jobs,
         backup_jobs=backing_up.jobs,
         backup_schedule=backing_up.schedule,
@@ -210,7 +214,7 @@ def services(
         webhooks=parts.webhooks(config, database, settings, clock),
         departure=departure,
         restore=parts.restore(config, revisions, departure, clock),
-        recover=parts.recover(config, revisions, departure, clock),
+        recover=recover,
         account=AccountKeeper(database, sessions, password_place, clock),
     )
 

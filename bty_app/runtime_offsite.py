@@ -18,6 +18,7 @@ from bty_app.store.sealed import read_key
 from bty_app.upstream.http import Http
 from bty_app.upstream.s3 import Bucket
 from bty_app.upstream.sigv4 import Credentials, Scope
+from bty_app.upstream.trust import authorities
 from bty_app.upstream.webdav import WebFolder
 
 MAX_PASSWORD_BYTES = 4096
@@ -33,7 +34,7 @@ def offsite(config: Config, http: Http, clock: Clock = utc_now) -> Offsite | Non
     if not known.url:
         return None
     key = read_key(Path(known.key_file)) if known.key_file else None
-    place = _place(config, http, clock)
+    place = _place(config, _believing(http, known.ca_file), clock)
     return Offsite(place, config.paths.backup_dir, keep=known.keep, key=key, clock=clock)
 
 
@@ -43,6 +44,15 @@ def offsite_jobs(
     """What copies them in the background. A secret that cannot be read stops no server."""
     shown = config.offsite.url.partition("?")[0]
     return OffsiteJobs(jobs, shown, lambda: offsite(config, http, clock), database, clock)
+
+
+def _believing(http: Http, ca_file: str) -> Http:
+    if not ca_file:
+        return http
+    try:
+        return http.believing(authorities(Path(ca_file)))
+    except ConfigError as error:
+        raise ConfigError(f"offsite.ca_file: {error.message}") from error
 
 
 def _place(config: Config, http: Http, clock: Clock) -> Place:

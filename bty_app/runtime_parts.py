@@ -39,6 +39,7 @@ from bty_app.services.premises import AskLan, Network, Premises
 from bty_app.services.recover import Recover
 from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
+from bty_app.services.salvage_jobs import SalvageJobs
 from bty_app.services.settings import Settings
 from bty_app.services.webhooks import Webhooks
 from bty_app.store.artifact_sets import ArtifactSets
@@ -204,6 +205,13 @@ def recover(
         clock=clock,
         on_change=lambda: revisions.bump(ALL_TOPICS),
         refusal=departure.refusal,
+    )
+
+
+def salvage(config: Config, jobs: Jobs, recover: Recover, revisions: Revisions) -> SalvageJobs:
+    """What reads damaged databases."""
+    return SalvageJobs(
+        jobs, own_program(config), recover, on_change=lambda: revisions.bump(ALL_TOPICS)
     )
 
 

@@ -65,6 +65,7 @@ def test_nothing_configured_gives_the_defaults(host: Host) -> None:
     assert config.paths.boot_dir == host.default_state / "boot"
     assert config.paths.backup_dir == host.default_state / "backups"
     assert config.paths.catalog_file == host.default_state / "catalog.toml"
+    assert config.tuning.backup_max_parallel == 1
     assert set(config.provenance.values()) == {"default"}
     assert config.notes == ()
     assert config.state_dir_note == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bty_app import __version__
+from tests.original_state import AT, make_original
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,18 +45,37 @@ def test_each_command_says_its_version(installed: Path, command: str) -> None:
 
 
 def test_the_guides_own_commands_work(installed: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "BTY_PATHS_STATE_DIR": str(tmp_path / "state")}
-    refused = subprocess.run(
-        [installed / "bty-web", "export", tmp_path / "bundle"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """`bty-web export` on the old server, `bty-web import` on the new one, word for word."""
+    old, new, bundle = tmp_path / "old", tmp_path / "new", tmp_path / "bty-bundle"
 
+    def bty_web(state: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [installed / "bty-web", *words],
+            env={**os.environ, "BTY_PATHS_STATE_DIR": str(state)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    refused = bty_web(old, "export", bundle)
     assert refused.returncode == 66  # there is no database yet, and none is made
-    assert not (tmp_path / "state").exists()
-    assert not (tmp_path / "bundle").exists()
+    assert not old.exists()
+    assert not bundle.exists()
+
+    make_original(old, [("52:54:00:12:34:56", None, None, '{"id": "box"}', AT)], "0.65.18")
+    exported = bty_web(old, "export", bundle)
+    assert exported.returncode == 0, exported.stderr
+    imported = bty_web(new, "import", bundle)
+    assert imported.returncode == 0, imported.stderr
+    assert "1 new" in imported.stdout
+    again = bty_web(new, "export", tmp_path / "again")
+    assert again.returncode == 0, again.stderr
+    first, second = (
+        json.loads((path / "inventory.json").read_text())["machines"]
+        for path in (bundle, tmp_path / "again")
+    )
+    assert first == second
+    assert first[0]["hw_lshw"] == {"id": "box"}
 
 
 def test_the_files_of_a_deployment_are_installed_too(installed: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import apsw
 
 from bty_app import __version__
 from bty_app.errors import ConflictError, NotFoundError
-from bty_app.store import locks, move_mark
+from bty_app.store import locks, move_mark, stale_log
 from bty_app.store.database import Database
 from bty_app.store.sqlite import connect, translated
 from bty_app.store.version import stored_version
@@ -24,12 +24,14 @@ def live_database(state_dir: Path) -> Iterator[Database]:
     Raises:
         NotFoundError: there is no database yet.
         ConflictError: another version wrote it, or it is being replaced right now.
+        ConfigError: a log that is not its own was left beside it.
         StorageError: it cannot be opened.
     """
     path = state_dir / "state.db"
     if not path.exists():
         raise NotFoundError(f"{path}: there is no state yet; start `bty serve` once")
     with locks.shared(state_dir):
+        stale_log.check_unserved(path)
         _check_version(path)
         with Database(path) as database:
             database.refuse_when(partial(move_mark.refused, state_dir))

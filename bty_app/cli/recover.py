@@ -8,13 +8,18 @@ import sys
 from pathlib import Path
 
 from bty_app import __version__
+from bty_app.cli import old_databases
 from bty_app.cli.changes import told_changes
+from bty_app.cli.child import as_child
+from bty_app.cli.telling import Terminal
 from bty_app.config import Config
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor
+from bty_app.domain.jobs import Teller
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.recovering import Choice, Part
 from bty_app.domain.rotation import counted, is_archive_name
+from bty_app.errors import ValidationError
 from bty_app.logs import one_line
 from bty_app.services.recover import Offer, Reading, Recover
 from bty_app.state_dir import prepare_state_dir
@@ -23,6 +28,8 @@ _EPILOG = """examples:
   bty recover state.db.0.91.0.20261122T190718Z.bak                     what is in it
   bty recover --bindings --labels --yes state.db.0.91.0.20261122T190718Z.bak
   bty recover --all --only 52:54:00:12:34:56 --yes OLD.bak             all of one machine
+  bty recover --list                                                   which there are
+  bty recover --remove state.db.0.58.0.20250122T190718Z.bak --yes      for good
   bty recover --salvage --all /var/lib/bty/quarantine/20261122T190718Z/state.db
 
 FILE is a database of any version, ours or the original's; a plain name is looked for in the state
@@ -44,7 +51,20 @@ _HELP = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.epilog = _EPILOG
-    parser.add_argument("file", type=Path, metavar="FILE", help="the old database, or a backup")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", nargs="?", help="the old database, or a backup"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list the archives of the state directory"
+    )
+    parser.add_argument(
+        "--remove",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="remove these archives; without --yes only show what would be lost",
+    )
     for part, text in _HELP.items():
         parser.add_argument(f"--{part.value}", action="store_true", help=text)
     parser.add_argument("--all", action="store_true", help="all of that")
@@ -66,6 +86,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only show it, as without --yes")
     parser.add_argument("--rows", type=int, default=40, metavar="N", help="show so many rows (40)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    # For the server, which runs this command as its child.
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--digest", default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--ip", default=None, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
@@ -74,6 +98,10 @@ def run(args: argparse.Namespace, config: Config) -> int:
     if note:
         sys.stderr.write(f"{note}\n")
     recover = Recover(config.paths.state_dir, version=__version__)
+    if args.list or args.remove:
+        return old_databases.run(args, config, recover)
+    if args.file is None:
+        raise ValidationError("name the old database, or --list what there is")
     path: Path = args.file
     if not path.exists() and is_archive_name(str(path)):
         path = config.paths.state_dir / path
@@ -84,12 +112,22 @@ def run(args: argparse.Namespace, config: Config) -> int:
         keep_boot_modes=args.keep_boot_modes,
         prefer_archive=args.prefer_archive,
     )
-    reading = Reading(args.salvage, limit=max(0, args.rows))
     is_done = bool(picked and args.yes and not args.dry_run)
-    if is_done:
-        offer = recover.apply(path, choice, reading, by=By(Actor.OPERATOR, None))
-    else:
-        offer = recover.preview(path, choice, reading)
+
+    def made(teller: Teller) -> Offer:
+        reading = Reading(args.salvage, limit=max(0, args.rows), teller=teller)
+        if not is_done:
+            return recover.preview(path, choice, reading)
+        by = By(Actor.OPERATOR, args.ip)
+        return recover.apply(path, choice, reading, by=by, digest=args.digest)
+
+    if args.child:
+        return as_child(lambda parent: as_json(made(parent), done=is_done))
+    terminal = Terminal()
+    try:
+        offer = made(terminal)
+    finally:
+        terminal.done()
     if args.json:
         sys.stdout.write(json.dumps(as_json(offer, done=is_done)) + "\n")
     else:
@@ -102,6 +140,8 @@ def as_json(offer: Offer, *, done: bool) -> dict[str, object]:
     return {
         "done": done,
         **offer.as_data(),
+        "there": {part.value: count for part, count in offer.findings.counts.items()},
+        "found": offer.found,
         "reasons": offer.findings.reasons,
         "losses": [loss.as_data() for loss in offer.findings.losses],
     }

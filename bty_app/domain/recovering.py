@@ -254,6 +254,18 @@ def recovered(
     return Event(Kind.STATE_RECOVERED, by.actor, summary, Subject("archive", name), by.ip, details)
 
 
+def recover_failed(name: str, why: str, by: By) -> Event:
+    """Nothing came over: the disk refused."""
+    return Event(
+        Kind.STATE_RECOVER_FAILED,
+        by.actor,
+        f"nothing came over from {name}: {why}",
+        Subject("archive", name),
+        by.ip,
+        {"source": name, "problem": why},
+    )
+
+
 def _json(content: object) -> object:
     if not isinstance(content, str):
         return None

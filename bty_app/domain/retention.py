@@ -3,6 +3,8 @@
 What is never removed (STATE-SAFETY 3.7): the newest backup that was proven, what is pinned, what is
 dated in the future, what is not sound, and whatever this server did not write by itself. What it
 took before an upgrade or a restore stays for a month, and the newest of these as long as they are.
+Where the newest knows of less than half of the machines that an older one does, the newest such one
+stays: an empty fleet pushes no full one out, until somebody removes that by hand.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ TOO_OLD = "older than what is kept"
 class Kept:
     """A backup as retention sees it. `scheduled`: this server wrote it, on schedule; `sound`:
     nothing is known to be wrong with it; `proven`: it was read back and checked; `before`: what
-    this server took it before, such as "an upgrade".
+    this server took it before, such as "an upgrade"; `machines`: how many it knows of, if it says.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Kept:
     proven: bool = True
     pinned: bool = False
     before: str = ""
+    machines: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,9 @@ def plan(items: Iterable[Kept], policy: Policy, now: datetime) -> tuple[Fate, ..
     proven = next((item for item in ordered if _proves(item, now)), None)
     if proven is not None:
         reasons.setdefault(proven.id, NEWEST_PROVEN)
+    larger = _larger([item for item in ordered if _counts(item, now)])
+    if larger is not None:
+        reasons.setdefault(larger.id, f"knows {larger.machines:,} machines, the newest far fewer")
     return tuple(Fate(item, item.id in reasons, reasons.get(item.id, TOO_OLD)) for item in ordered)
 
 
@@ -92,6 +98,16 @@ def _exempt(item: Kept, now: datetime) -> str | None:
 
 def _proves(item: Kept, now: datetime) -> bool:
     return item.proven and item.sound and item.taken_at <= now
+
+
+def _counts(item: Kept, now: datetime) -> bool:
+    return item.sound and item.taken_at <= now and item.machines is not None
+
+
+def _larger(newest_first: list[Kept]) -> Kept | None:
+    """The newest that knows of more than twice as many machines as the newest of all."""
+    known = [(item.machines or 0, item) for item in newest_first]
+    return next((item for machines, item in known if machines > 2 * known[0][0]), None)
 
 
 def _safety(newest_first: list[Kept], before: str, now: datetime) -> dict[str, str]:

@@ -28,6 +28,7 @@ def _as_kept(item: Backup, instance_id: str) -> retention.Kept:
         proven=item.marks.proven_at is not None,
         pinned=item.marks.pinned_at is not None,
         before=_before(item, instance_id),
+        machines=item.manifest.machines,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -181,7 +182,7 @@ def free_name(backups_dir: Path, backup_id: str) -> str:
     """
     for number in range(1000):
         name = f"{backup_id}-{number}" if number else backup_id
-        if not (backups_dir / name).exists():
+        if not os.path.lexists(backups_dir / name):  # nor where that cannot be seen
             return name
     raise ConflictError(f"{backups_dir}: holds a thousand backups of the name {backup_id}")
 

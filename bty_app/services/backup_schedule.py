@@ -18,7 +18,7 @@ from bty_app.domain.backups import SCHEDULED, Backup
 from bty_app.domain.clock_doubt import Doubt
 from bty_app.domain.events import Event
 from bty_app.domain.moments import stamp
-from bty_app.errors import BtyError, ConflictError
+from bty_app.errors import BtyError, ConflictError, StorageError
 from bty_app.services.backup_jobs import KIND, PROOF, BackupJobs
 from bty_app.services.backup_standing import standing_of
 from bty_app.services.backups import Backups
@@ -76,9 +76,9 @@ class BackupSchedule:
             return  # what is due, and what is late, is not known
         if is_free:
             self._begin_backup(now)
+        self._look()
         self._begin_drill(now)
         self._begin_proof(now)
-        self._look()
 
     def state(self) -> ScheduleState:
         """How it stands now."""
@@ -116,6 +116,8 @@ class BackupSchedule:
             self._backups.tidy()
         except ConflictError:  # a command is making one: it tidies up as well
             return
+        except StorageError:  # the next backup fails of it, and tells
+            return
         self._is_tidy = True
 
     def _begin_backup(self, now: datetime) -> None:
@@ -142,7 +144,7 @@ class BackupSchedule:
             and self._drill_begun <= now < self._drill_begun + DRILL_AGAIN
         ):
             return
-        found = next(filter(_can_be_drilled, self._backups.shelf.items()), None)
+        found = next(filter(_can_be_drilled, self._backups.shelf.readable()), None)
         if found is not None:
             self._drill_begun = now
             self._jobs.prove(found.id, drill=True)
@@ -155,7 +157,7 @@ class BackupSchedule:
             return
         begun = {id_: at for id_, at in self._proof_begun.items() if at <= now < at + PROOF_AGAIN}
         self._proof_begun = begun
-        items = [item for item in self._backups.shelf.items() if item.id not in begun]
+        items = [item for item in self._backups.shelf.readable() if item.id not in begun]
         if (found := least_proven(items, now)) is not None:
             self._proof_begun[found.id] = now
             self._jobs.prove(found.id, drill=False)

@@ -9,13 +9,9 @@ from bty_app.store.backup_state import moment
 
 
 def standing_of(backups: Backups, clock: Clock) -> Standing:
-    """How they stand now.
-
-    Raises:
-        StorageError: they cannot be read.
-    """
+    """How they stand now. Where they cannot be read there is none that counts."""
     journal = backups.journal
     known = journal.history()
     unchanged = Unchanged(known.unchanged_id, moment(known.unchanged_at))
-    items, begun = backups.shelf.items(), moment(known.begun_at)
+    items, begun = backups.shelf.readable(), moment(known.begun_at)
     return standing(items, journal.settings(), begun, clock(), unchanged)

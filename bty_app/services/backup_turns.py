@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from bty_app.domain.jobs import Step, Teller
-from bty_app.errors import ConflictError
+from bty_app.errors import ConflictError, StorageError
 from bty_app.store.backup_shelf import Shelf
 
 EVERY_SECONDS = 0.25
@@ -14,9 +14,14 @@ EVERY_SECONDS = 0.25
 
 @contextmanager
 def alone_in_turn(
-    shelf: Shelf, seconds: float, about: Callable[[], str], teller: Teller
+    shelf: Shelf,
+    seconds: float,
+    about: Callable[[], str],
+    teller: Teller,
+    untaken: Callable[[StorageError], None],
 ) -> Iterator[None]:
     """Have the shelf alone; who has it is waited for so long, and `about` says what that is.
+    `untaken` hears of a directory that cannot be used.
 
     Raises:
         ConflictError: it is still not free.
@@ -31,6 +36,9 @@ def alone_in_turn(
             except ConflictError:
                 if not left:
                     raise
+            except StorageError as error:
+                untaken(error)
+                raise
             who = ", ".join(shelf.holders())
             words = (
                 f"waiting for {about() or 'another act on backups'}{f', by {who}' if who else ''}"

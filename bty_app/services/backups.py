@@ -13,6 +13,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from bty_app import __version__, logs
@@ -112,12 +113,8 @@ class Backups:
         return fates(items, policy, self.journal.instance_id(), now)
 
     def clock_doubt(self, besides: str = "") -> Doubt:
-        """Whether the clock can be believed; the backup `besides` has no say.
-
-        Raises:
-            StorageError: the directory cannot be read.
-        """
-        taken = (item.taken_at for item in self.shelf.items() if item.id != besides)
+        """Whether the clock can be believed; the backup `besides` has no say."""
+        taken = (item.taken_at for item in self.shelf.readable() if item.id != besides)
         return doubt(self._clock(), max(filter(None, taken), default=None), self._up())
 
     # -- making --------------------------------------------------------------------------------
@@ -131,7 +128,8 @@ class Backups:
             StorageError: it could not be made, or is not sound; what there was is as it was.
         """
         self.journal.check()
-        with alone_in_turn(self.shelf, order.wait_seconds, self.journal.under_way, teller):
+        about, untaken = self.journal.under_way, partial(self._untaken, order)
+        with alone_in_turn(self.shelf, order.wait_seconds, about, teller, untaken):
             self.journal.check()
             now = self._clock()
             self._tidy()
@@ -149,6 +147,10 @@ class Backups:
                 self._failed(order, name, error)
                 raise
             return self._proven(order, done, now, teller)
+
+    def _untaken(self, order: Order, error: StorageError) -> None:
+        self._attempted(order, now := self._clock())
+        self._failed(order, order.backup_id or name_of(now), error)
 
     def _same_as_now(self, order: Order, teller: Teller) -> Backup | None:
         """The one that makes another one of the schedule needless."""

@@ -13,9 +13,19 @@ from bty_app.domain.bundle import FILE_NAME, HardwareRecord, Rejected, bundle_te
 from bty_app.domain.bundle_reader import BundleReader
 from bty_app.domain.events import Actor, Event, Kind
 from bty_app.domain.moments import stamp
-from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
+from bty_app.errors import BtyError, ConflictError, InvalidInputError, NotFoundError, StorageError
 from bty_app.services.clock import Clock
-from bty_app.store import bundle_file, creation, events, hardware, locks, publish, staging
+from bty_app.store import (
+    bundle_file,
+    creation,
+    events,
+    hardware,
+    locks,
+    publish,
+    restoration,
+    staging,
+    stale_log,
+)
 from bty_app.store.version import stored_version
 
 KEPT_REASONS = 1000  # more are counted, not kept
@@ -97,6 +107,7 @@ def reading(state_dir: Path) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(StorageError):  # the lock file cannot be made
             stack.enter_context(locks.shared(state_dir))
+        stale_log.check_unserved(state_dir / "state.db")
         yield
 
 
@@ -223,6 +234,14 @@ class _About:
             },
         )
 
+    def failed(self, why: str) -> Event:
+        return Event(
+            kind=Kind.MACHINES_IMPORT_FAILED,
+            actor=Actor.OPERATOR,
+            summary=f"a bundle could not be imported: {why}",
+            details={"source": str(self.source), "problem": why},
+        )
+
 
 def _take_over(
     state_dir: Path,
@@ -239,10 +258,16 @@ def _take_over(
             if not state_db.exists():
                 creation.create(state_db, version=version, at=at)
     with locks.shared(state_dir):
+        stale_log.check_unserved(state_db)
         check_version(state_db, version)
-        with staging.importing(state_db, scratch) as tx:
-            effect = staging.take_over(tx, at=at, reset_existing=reset_existing)
-            events.record(tx, about.event(effect, reset=reset_existing), at=at)
+        try:
+            with staging.importing(state_db, scratch) as tx:
+                effect = staging.take_over(tx, at=at, reset_existing=reset_existing)
+                events.record(tx, about.event(effect, reset=reset_existing), at=at)
+        except StorageError as error:
+            with suppress(BtyError), restoration.writing(state_db) as tx:
+                events.record(tx, about.failed(error.message), at=at)
+            raise
     return effect
 
 

@@ -36,6 +36,7 @@ class Check:
 CHECKS = (
     Check("database", doctor_state.database),
     Check("directories", doctor_state.directories),
+    Check("old-databases", doctor_state.old_databases),
     Check("live-environment", doctor_boot.live_environment),
     Check("sets", doctor_boot.sets),
     Check("shadowed-files", doctor_boot.shadowed_files),

@@ -19,6 +19,7 @@ def recent(premises: Premises) -> Iterator[Finding]:
     backups = premises.backups
     if backups is None or move_mark.refused(premises.state_dir):
         return
+    backups.shelf.ids()  # that they cannot be read is a finding as well
     found = standing_of(backups, backups.journal.clock)
     if found.alarm is not Alarm.NONE:
         yield Finding(Level.WARNING, found.sentence, _REMEDY)

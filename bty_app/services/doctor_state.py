@@ -10,6 +10,7 @@ from bty_app.domain.findings import Finding, Level
 from bty_app.domain.rotation import counted
 from bty_app.errors import BtyError, ConflictError, NotFoundError
 from bty_app.services.health import MIN_FREE_BYTES
+from bty_app.services.old_databases import LARGE_BYTES, MANY, room_of
 from bty_app.services.premises import Premises
 from bty_app.store import catalog as images
 from bty_app.store import machines
@@ -63,6 +64,21 @@ def _directory(name: str, place: Path) -> Finding:
     if free < LOW_BYTES:
         return Finding(Level.WARNING, said, "make room")
     return Finding(Level.OK, said)
+
+
+def old_databases(premises: Premises) -> Iterator[Finding]:
+    """The archives of upgrades, which nobody but an operator removes."""
+    if not premises.state_dir.is_dir():
+        return
+    count, size = room_of(premises.state_dir)
+    if not count:
+        return
+    said = f"{count} old database{'' if count == 1 else 's'} of upgrades take {size // _MIB:,} MiB"
+    if count >= MANY or size >= LARGE_BYTES:
+        remedy = "`bty recover --list`, or the page Old databases: remove what you need no more"
+        yield Finding(Level.NOTE, said, remedy)
+    else:
+        yield Finding(Level.OK, said)
 
 
 def catalog(premises: Premises) -> Iterator[Finding]:

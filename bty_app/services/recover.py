@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from bty_app.domain import recovering
+from bty_app.domain.bundle import FILE_NAME
+from bty_app.domain.bundle_reader import BundleReader
 from bty_app.domain.catalog_events import By
+from bty_app.domain.jobs import Quiet, Teller
 from bty_app.domain.moments import stamp
 from bty_app.domain.recovering import Choice, Part, PartCounts
 from bty_app.domain.restoring import RowChange
 from bty_app.domain.rotation import is_archive_name, is_quarantine_name, moment_in
 from bty_app.errors import (
+    BtyError,
     ConflictError,
     InvalidInputError,
     MovedError,
@@ -24,6 +28,7 @@ from bty_app.errors import (
 from bty_app.services.bundles import check_version
 from bty_app.services.clock import Clock, utc_now
 from bty_app.store import (
+    bundle_file,
     creation,
     events,
     hardware,
@@ -85,11 +90,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How the file is read, and which of the rows are shown."""
+    """How the file is read, which of the rows are shown, and who hears how far it is."""
 
     salvage: bool = False
     limit: int = SHOWN
     offset: int = 0
+    teller: Teller = field(default_factory=Quiet)
 
 
 _PLAIN = Reading()
@@ -170,6 +176,15 @@ class Recover:
             (found,) = archive.execute(sql).fetchall()[0]
         return int(str(found))
 
+    def check(self) -> None:
+        """See that something may be changed.
+
+        Raises:
+            MovedError: this appliance is being moved, or has moved.
+        """
+        if why := self._refusal():
+            raise MovedError(why)
+
     def preview(self, path: Path, choice: Choice, reading: Reading = _PLAIN) -> Offer:
         """What would come over from the database at `path`. Nothing does.
 
@@ -204,8 +219,18 @@ class Recover:
         """
         if not choice.parts:
             raise InvalidInputError("name what to carry over: hardware, labels, bindings, …")
-        if why := self._refusal():
-            raise MovedError(why)
+        self.check()
+        try:
+            return self._applied(path, choice, reading, by, digest)
+        except StorageError as error:
+            event = recovering.recover_failed(path.name, error.message, by)
+            with suppress(BtyError), restoration.writing(self._state_db) as tx:
+                events.record(tx, event, at=stamp(self._clock()))
+            raise
+
+    def _applied(
+        self, path: Path, choice: Choice, reading: Reading, by: By, digest: str | None
+    ) -> Offer:
         with (
             locks.alone(self._state_dir / _LOCK),
             self._read(path, reading) as (scratch, findings),
@@ -231,17 +256,35 @@ class Recover:
     @contextmanager
     def _read(self, path: Path, reading: Reading) -> Iterator[tuple[Path, Findings]]:
         if path.is_dir():
+            if not size_of(path / STATE) and size_of(path / FILE_NAME):
+                with self._read_bundle(path) as found:
+                    yield found
+                return
             path = path / STATE
         with restore_source.staged(
             self._state_dir, path, with_logs=reading.salvage
         ) as copy, publish.scratch_directory(self._state_dir, _SCRATCH) as place:  # fmt: skip
             scratch = place / "found.db"
             try:
-                findings = old_state.read(copy.path, scratch, salvage=reading.salvage)
+                findings = old_state.read(
+                    copy.path, scratch, salvage=reading.salvage, teller=reading.teller
+                )
             except InvalidInputError as error:
                 why = error.message.replace(copy.path.name, path.name)
                 raise InvalidInputError(f"{path}: {why}") from error
             yield scratch, findings
+
+    @contextmanager
+    def _read_bundle(self, path: Path) -> Iterator[tuple[Path, Findings]]:
+        with (
+            publish.scratch_directory(self._state_dir, _SCRATCH) as place,
+            bundle_file.opened(path) as chunks,
+        ):
+            scratch = place / "found.db"
+            try:
+                yield scratch, old_state.read_bundle(BundleReader(chunks), scratch)
+            except InvalidInputError as error:
+                raise InvalidInputError(f"{path}: {error.message}") from error
 
     def _make_database(self) -> None:
         if size_of(self._state_db):

@@ -74,6 +74,13 @@ class Shelf:
         found = [self._read(name) for name in self.ids()]
         return sorted(found, key=lambda item: (item.taken_at or never, item.id), reverse=True)
 
+    def readable(self) -> list[Backup]:
+        """The same; none where the directory cannot be read."""
+        try:
+            return self.items()
+        except StorageError:
+            return []
+
     def find(self, backup_id: str) -> Backup:
         """One backup.
 

@@ -6,6 +6,8 @@ the locks that this process has on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -48,11 +50,30 @@ def is_without_log_mode(state_db: Path) -> bool:
 def _first(path: Path, count: int) -> bytes:
     if size_of(path) < count:
         return b""
+    with file_read(path) as read:
+        return read(0, count)
+
+
+@contextmanager
+def file_read(path: Path) -> Iterator[Callable[[int, int], bytes]]:
+    """A call that reads so many bytes at a place; fewer where the file ends. A log is opened as a
+    database: as a log, SQLite would give it another owner, and with that another time.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    size = size_of(path)
     try:
-        flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
-        file = apsw.VFSFile("", str(path), flags)
+        file = apsw.VFSFile(
+            "", str(path), [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
+        )
         try:
-            return bytes(file.xRead(count, 0))
+
+            def read(at: int, count: int) -> bytes:
+                count = min(count, size - at)
+                return bytes(file.xRead(count, at)) if count > 0 else b""
+
+            yield read
         finally:
             file.xClose()
     except apsw.Error as error:

@@ -17,6 +17,7 @@ from pathlib import Path
 from bty_app.errors import ConflictError, StorageError
 from bty_app.store.holders import holders
 
+SERVE_LOCK = "serve.lock"
 _POLL_SECONDS = 0.05
 
 
@@ -52,12 +53,30 @@ def serving(state_dir: Path, *, about: str, wait_seconds: float = 0.0) -> Iterat
         ConflictError: another server owns the directory; the sentence says which.
         StorageError: the lock file cannot be made.
     """
-    path = state_dir / "serve.lock"
+    path = state_dir / SERVE_LOCK
     with _held(path, fcntl.LOCK_EX, wait_seconds=wait_seconds) as descriptor:
         with contextlib.suppress(OSError):  # a full disk: a second one is told less
+            before = os.fstat(descriptor)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, about.encode(), 0)
+            # Its time is that of the last start that succeeded: see `stale_log`.
+            os.utime(descriptor, ns=(0, before.st_mtime_ns if before.st_size else 0))
         yield
+
+
+def is_served(state_dir: Path) -> bool:
+    """Whether a server owns `state_dir` now, as far as this user can see."""
+    try:
+        descriptor = os.open(state_dir / SERVE_LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextmanager

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import apsw
 
 from bty_app.domain import recovering
+from bty_app.domain.bundle import Rejected
+from bty_app.domain.bundle_reader import BundleReader
+from bty_app.domain.jobs import Quiet, Step, Teller
 from bty_app.domain.machine import BootMode
 from bty_app.domain.recovering import OldRow, Part
 from bty_app.errors import BtyError, InvalidInputError
@@ -20,6 +23,8 @@ from bty_app.store.own_settings import OWN_KEYS
 from bty_app.store.salvage import Loss, Salvage
 from bty_app.store.version import stored_version
 
+_QUIET = Quiet()
+_TOLD_EVERY = 1000  # rows
 KEPT_REASONS = 100  # more are counted, not kept
 _JSON = 16 * 1024 * 1024
 _SHORT, _LONG = 256, 8192
@@ -95,31 +100,61 @@ class Findings:
             self.reasons.append(why)
 
 
-def read(source: Path, scratch: Path, *, salvage: bool) -> Findings:
+def read(source: Path, scratch: Path, *, salvage: bool, teller: Teller = _QUIET) -> Findings:
     """Read the database `source`, a copy that is ours, into the new file `scratch`.
 
     Args:
         source: of any release; with its log beside it, if it had one.
         scratch: must not exist.
         salvage: read on behind what is damaged.
+        teller: hears how far it is, and may end it.
 
     Raises:
+        CancelledError: the teller ended it.
         InvalidInputError: it is no database of bty; or it is damaged, and `salvage` is not wanted,
             or finds not even which tables there were.
         StorageError: the disk refused.
     """
     findings = Findings()
+    with _building(scratch) as new, _opened(source, salvage=salvage) as old:
+        _Reading(old, new, findings, teller, salvage=salvage).run()
+    return findings
+
+
+def read_bundle(reader: BundleReader, scratch: Path) -> Findings:
+    """Read a bundle into the new file `scratch`: it knows the hardware of machines alone.
+
+    Raises:
+        InvalidInputError: it is no bundle.
+        StorageError: the disk refused.
+    """
+    findings = Findings(counts=dict.fromkeys(Part, 0))
+    with _building(scratch) as new:
+        for machine in reader.machines():
+            if isinstance(machine, Rejected):
+                findings.reject(str(machine))
+                continue
+            new.execute(
+                "INSERT INTO old_hardware VALUES (?, ?, ?, ?, ?)",
+                astuple(machine),
+            )
+            findings.counts[Part.HARDWARE] += 1
+    findings.version = reader.exported_by or findings.version
+    return findings
+
+
+@contextmanager
+def _building(scratch: Path) -> Iterator[apsw.Connection]:
     publish.write_file(scratch, b"")
     try:
         with closing(sqlite.connect(scratch, flags=apsw.SQLITE_OPEN_READWRITE)) as new:
             new.pragma("journal_mode", "memory")
             new.pragma("synchronous", 0)
             new.execute(SCHEMA)
-            with _opened(source, salvage=salvage) as old:
-                _Reading(old, new, findings, salvage=salvage).run()
+            with new:
+                yield new
     except apsw.Error as error:
         raise sqlite.translated(error) from error
-    return findings
 
 
 @contextmanager
@@ -142,9 +177,16 @@ def _opened(source: Path, *, salvage: bool) -> Iterator[apsw.Connection]:
 
 class _Reading:
     def __init__(
-        self, old: apsw.Connection, new: apsw.Connection, findings: Findings, *, salvage: bool
+        self,
+        old: apsw.Connection,
+        new: apsw.Connection,
+        findings: Findings,
+        teller: Teller,
+        *,
+        salvage: bool,
     ) -> None:
         self._old, self._new, self._findings, self._salvage = old, new, findings, salvage
+        self._teller = teller
 
     def run(self) -> None:
         try:
@@ -152,12 +194,11 @@ class _Reading:
         except apsw.CorruptError:
             if not self._salvage:
                 raise
-        with self._new:
-            self._machines()
-            self._table("machine_labels", _LABELS, self._label)
-            self._table("catalog_entries", _IMAGES, self._image)
-            self._table("settings", _SETTINGS, self._setting)
-            self._table("events", _EVENTS, self._event)
+        self._machines()
+        self._table("machine_labels", _LABELS, self._label)
+        self._table("catalog_entries", _IMAGES, self._image)
+        self._table("settings", _SETTINGS, self._setting)
+        self._table("events", _EVENTS, self._event)
         tx = Tx(self._new)
         for part in Part:
             table = "images" if part is Part.CATALOG else part.value
@@ -178,7 +219,11 @@ class _Reading:
         read: set[object] = set()
         first = next(iter(wanted))
         salvage = self._salvage_of(table, present, wanted)
+        about = f"reading {_SAID.get(table, table)}"
+        self._teller.tell(Step(about))
         for position, values in enumerate(self._rows(table, present, wanted, salvage), 1):
+            if position % _TOLD_EVERY == 0:
+                self._teller.tell(Step(f"{about}: {position:,} rows"))
             row = {
                 name: value if isinstance(value, int) else old_rows.text(value)
                 for name, value in zip(wanted, values, strict=True)
@@ -219,6 +264,7 @@ class _Reading:
             old_rows.selected(present, wanted),
             old_rows.selected(small, wanted),
             Loss(table),
+            tick=lambda: self._teller.tell(Step(f"reading {_SAID.get(table, table)}")),
         )
 
     # -- rows ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,16 @@ from bty_app.domain.events import Actor, Event, Kind
 from bty_app.domain.moments import stamp as moment_text
 from bty_app.domain.rotation import Stamp, Verdict, counted, verdict
 from bty_app.errors import BtyError, ConfigError, ConflictError, StorageError
-from bty_app.store import events, file_header, locks, quarantine, return_ticket, sqlite, swap
+from bty_app.store import (
+    events,
+    file_header,
+    locks,
+    quarantine,
+    return_ticket,
+    sqlite,
+    stale_log,
+    swap,
+)
 from bty_app.store.creation import (
     build_fresh,
     exists,
@@ -109,7 +119,11 @@ def open_state(state_dir: Path, *, version: str, now: datetime, backup: Backup |
     """
     check_file_system(state_dir)
     with locks.exclusive(state_dir, wait_seconds=LOCK_WAIT_SECONDS):
-        return _Start(state_dir / STATE_FILE, version, now, backup).run()
+        opening = _Start(state_dir / STATE_FILE, version, now, backup).run()
+        for name in (STATE_FILE, locks.SERVE_LOCK):  # from now on older than the log
+            with contextlib.suppress(OSError):
+                os.utime(state_dir / name)
+        return opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +240,10 @@ class _Start:
             files, reason = quarantine.present(self.state_db), "orphaned-log"
         else:
             wal = sidecar(self.state_db, "-wal")
-            if wal not in logs or not file_header.is_without_log_mode(self.state_db):
+            if wal not in logs:
+                return None
+            if not file_header.is_without_log_mode(self.state_db):
+                stale_log.check(self.state_db)
                 return None
             problem = f"the write-ahead log beside {STATE_FILE} belongs to another database"
             files = quarantine.present(self.state_db, ("-wal", "-shm"))

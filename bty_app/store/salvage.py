@@ -7,7 +7,7 @@ whose large values are lost is read without them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -50,6 +50,7 @@ class Salvage:
     columns: str
     small: str
     loss: Loss
+    tick: Callable[[], None] = lambda: None  # called now and then; what it raises ends it
     probes: int = 0
     _failed: bool = False
     _is_partial: bool = False
@@ -83,6 +84,7 @@ class Salvage:
         waiting = [(low, high)]
         while waiting:
             low, high = waiting.pop()
+            self.tick()
             if self.probes >= MAX_PROBES:
                 self.loss.unread += high - low + 1
                 continue

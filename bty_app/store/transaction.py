@@ -10,6 +10,7 @@ import apsw
 
 from bty_app.errors import StorageError
 from bty_app.store import sqlite
+from bty_app.store.acting import acting
 from bty_app.store.database import Tx
 
 
@@ -22,7 +23,7 @@ def transaction(connection: apsw.Connection) -> Iterator[Tx]:
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        yield Tx(connection)
+        yield Tx(connection, token=acting())
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:

@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from bty_app.upstream.proxy import Proxy, ProxyError, proxy_for
+from bty_app.upstream.trust import context_with
 
 CONNECT_SECONDS = 10.0  # for one address
 MAX_LOOKUPS = 32  # a dead name server holds each for half a minute
@@ -46,9 +47,12 @@ class Line:
 class Dialer:
     """Makes connections."""
 
-    def __init__(self, ca: Path | None = None) -> None:
-        """`ca`: a PEM file with the authorities that alone are trusted, in place of the usual."""
+    def __init__(self, ca: Path | None = None, beside: str = "") -> None:
+        """`ca`: a PEM file with the authorities that are trusted in place of the usual ones;
+        `beside`: a PEM text with those that are trusted as well.
+        """
         self._ca = ca
+        self._beside = beside
         self._lookups = threading.BoundedSemaphore(MAX_LOOKUPS)
         self._lock = threading.Lock()
         self._trust: ssl.SSLContext | None = None
@@ -128,7 +132,7 @@ class Dialer:
         """Whom we trust: reading the authorities takes as long as an exchange."""
         with self._lock:
             if self._trust is None:
-                self._trust = ssl.create_default_context(cafile=self._ca)
+                self._trust = context_with(self._ca, self._beside)
             return self._trust
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -103,6 +104,14 @@ class Http:
         self._slots = threading.BoundedSemaphore(at_once)
         self._wait_seconds = wait_seconds
         self._dialer = Dialer(ca)
+
+    def believing(self, authorities: str) -> Http:
+        """One that asks in the same places, and believes the authorities of this PEM text beside
+        those of the system.
+        """
+        other = copy(self)
+        other._dialer = Dialer(beside=authorities)
+        return other
 
     def get(self, url: str, *, limit: int, seconds: float) -> bytes:
         """The body at `url`, whole, from at most five redirects away.

@@ -11,6 +11,7 @@ import falcon
 from bty_app.services.sessions import Sessions
 from bty_app.web import boot, errors, health, pxe
 from bty_app.web.api import access as access_api
+from bty_app.web.api import archives as archives_api
 from bty_app.web.api import artifacts as artifacts_api
 from bty_app.web.api import (
     backup_runs,
@@ -130,6 +131,10 @@ def _backup_routes(routes: Routes, services: Services) -> None:
     routes.add(f"{backup}/archive.tar", backups_api.BackupArchive(making))
     routes.add(f"{backup}/restore", restore_v1.BackupRestore(services.restore))
     routes.add("/api/v1/restore/undo", restore_v1.RestoreUndo(services.restore))
+    old = services.old_databases
+    routes.add("/api/v1/archives", archives_api.ArchiveList(old))
+    routes.add("/api/v1/archives/{archive}", archives_api.ArchiveByName(old))
+    routes.add("/api/v1/archives/{archive}/salvage", restore_v1.ArchiveSalvage(services.salvage))
     routes.add("/api/v1/archives/{archive}/recover", restore_v1.ArchiveRecover(services.recover))
 
 

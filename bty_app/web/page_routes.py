@@ -37,7 +37,9 @@ from bty_app.web.ui.backup_schedule import ScheduleView, SettingsBackup
 from bty_app.web.ui.catalog_query import query_of as catalog_query_of
 from bty_app.web.ui.machine_hardware import HardwarePage, HardwareReport
 from bty_app.web.ui.machine_view import Knowledge, MachineView
+from bty_app.web.ui.old_databases import OldDatabasesPage, OldDatabasesRemove
 from bty_app.web.ui.polled import Polled
+from bty_app.web.ui.salvage import SalvagePage, SalvageState
 
 
 def add_pages(
@@ -54,14 +56,20 @@ def add_pages(
 
 def _restore_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) -> None:
     """Behind a session: backups compared and put back, old databases."""
-    view = restore_page.RestoreView(pages, services.restore, services.catalog)
+    view = restore_page.RestoreView(pages, services.restore, services.catalog, services.backup_jobs)
     backup = "/ui/backups/{backup_id}"
     app.add_route(f"{backup}/compare", restore_page.ComparePage(view))
     app.add_route(f"{backup}/machines/{{mac}}", restore_page.BackupMachine(view))
     app.add_route(f"{backup}/restore", restore_page.RestorePage(view))
     app.add_route("/ui/restore/undo", restore_page.UndoPage(view))
     app.add_route("/ui/moved", moved_page.MovedPage(pages, services.departure, services.audit))
-    app.add_route("/ui/recover", recover_page.RecoverList(pages, services.recover))
+    old = services.old_databases
+    app.add_route("/ui/recover", OldDatabasesPage(pages, services.recover, old))
+    app.add_route("/ui/recover/remove", OldDatabasesRemove(pages, old))
+    app.add_route(f"{backup}/recover", recover_page.BackupRecoverPage(view, services.recover))
+    salvage = SalvagePage(view, services.recover, services.salvage)
+    app.add_route("/ui/recover/{name}/salvage", salvage)
+    app.add_route("/ui/recover/{name}/salvage/state", SalvageState(services.salvage))
     app.add_route("/ui/recover/{name}", recover_page.RecoverPage(view, services.recover))
 
 

@@ -33,11 +33,13 @@ from bty_app.services.late_events import LateEvents
 from bty_app.services.machines import Machines
 from bty_app.services.metrics import Metrics
 from bty_app.services.offsite_jobs import OffsiteJobs
+from bty_app.services.old_databases import OldDatabases
 from bty_app.services.plans import Plans
 from bty_app.services.recover import Recover
 from bty_app.services.reports import Reports
 from bty_app.services.restore import Restore
 from bty_app.services.revisions import Revisions
+from bty_app.services.salvage_jobs import SalvageJobs
 from bty_app.services.sessions import Sessions
 from bty_app.services.settings import Settings
 from bty_app.services.tokens import Tokens
@@ -53,6 +55,8 @@ class Services:
     jobs: Jobs
     backup_jobs: BackupJobs
     backup_schedule: BackupSchedule
+    old_databases: OldDatabases
+    salvage: SalvageJobs
     contacts: Contacts
     stages: BootStages
     boot_servers: BootServers

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bty_app
 from bty_app.domain import (
+    archive_events,
     artifact_events,
     audit_events,
     auth_events,
@@ -243,6 +244,15 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             ),
             "A bundle was imported.",
         ),
+        (
+            Event(
+                Kind.MACHINES_IMPORT_FAILED,
+                Actor.OPERATOR,
+                "",
+                details=dict.fromkeys(["source", "problem"]),
+            ),
+            "A bundle could not be imported: the disk refused; nothing has changed.",
+        ),
         *BACKUP_EXAMPLES,
         (
             restoring.restored(
@@ -268,6 +278,14 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
                 _BY,
             ),
             "Rows of an old database were carried over.",
+        ),
+        (
+            recovering.recover_failed("state.db.0.91.0.20261122T190718Z.bak", "it is full", _BY),
+            "Nothing of an old database came over: the disk refused.",
+        ),
+        (
+            archive_events.removed(["state.db.0.91.0.20261122T190718Z.bak"], 4096, _BY),
+            "Old databases were removed by hand.",
         ),
         (
             Event(

@@ -27,6 +27,7 @@ histories = st.lists(
         id=st.text("0123456789-T", min_size=1, max_size=8),
         taken_at=st.integers(-60, 60_000).map(lambda n: NOW - timedelta(minutes=37 * n)),
         before=st.sampled_from(["", "", "an upgrade", "a restore"]),
+        machines=st.none() | st.integers(0, 9),
         **_flags,
     ),
     max_size=40,
@@ -86,7 +87,35 @@ def test_what_counts_is_kept_up_to_the_number(items: list[Kept], policy: Policy)
     assert not gone & {item.id for item in counted[: max(1, policy.count)]}
     most = max(1, policy.count) + sum(max(0, n) for n in (policy.daily, policy.weekly))
     kept = [item for item in counted if item.id not in gone]
-    assert len(kept) <= most + max(0, policy.monthly) + 1
+    assert len(kept) <= most + max(0, policy.monthly) + 2
+
+
+@given(histories, policies)
+def test_what_knows_of_far_more_machines_than_the_newest_does_not_all_go(
+    items: list[Kept], policy: Policy
+) -> None:
+    """P-18: an empty fleet pushes no full one out."""
+    gone = removed(items, policy)
+    known = sorted(
+        (i for i in items if i.sound and i.taken_at <= NOW and i.machines is not None),
+        key=lambda i: (i.taken_at, i.id),
+        reverse=True,
+    )
+    far_more = [i for i in known if (i.machines or 0) > 2 * (known[0].machines or 0)]
+
+    assert not far_more or far_more[0].id not in gone
+
+
+def test_an_empty_backup_a_day_leaves_the_last_full_one() -> None:
+    full = [Kept(f"full{n}", NOW - timedelta(days=40 + n), machines=3) for n in range(3)]
+    empty = [replace(item, machines=0) for item in days(30)]
+
+    fates = {fate.item.id: fate for fate in plan([*empty, *full], Policy(count=1), NOW)}
+
+    assert {id_ for id_, fate in fates.items() if fate.stays} == {"0", "full0"}
+    assert fates["full0"].reason == "knows 3 machines, the newest far fewer"
+    half = [replace(item, machines=2) for item in days(30)]
+    assert "full0" in removed([*half, *full], Policy(count=1)), "not more than twice as many"
 
 
 @MANY

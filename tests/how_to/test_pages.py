@@ -187,6 +187,7 @@ tar -tzf /srv/bty-whole.tar.gz | grep -x bty/state.db
         f"""{START}
 systemctl stop bty
 tar -C /var/lib -czf /srv/bty-whole.tar.gz bty
+cp -a /var/lib/bty/state.db /srv/bty-copy.db
 systemctl start bty
 bty backup
 bty machine set {MAC} --label rack-4
@@ -197,6 +198,8 @@ bty machine forget {OTHERS[0]}
             ("--only", IS_THERE),
             ("--undo --yes", f"bty machine forget {OTHERS[0]}\n"),
             ("tar -C", f"{IS_THERE}bty machine forget {MAC}\n"),
+            ("bty-copy.db\n", f"{IS_THERE}bty machine forget {MAC}\n"),
+            ("sudo cp /srv", f"{IS_THERE}bty machine forget {MAC}\n"),
             ('systemctl stop bty\nbty restore --yes "$backup"', DAMAGE),
         ),
     ),

@@ -217,6 +217,29 @@ def test_a_full_disk_of_backups_costs_nothing_that_there_is(watch: Watch, small_
     assert again.schedule.standing().alarm is Alarm.NONE
 
 
+def test_a_place_that_cannot_be_used_is_told_and_an_alarm_and_tried_again(
+    watch: Watch, tmp_path: Path
+) -> None:
+    """A file in its way stands for a disk that is not mounted, or a directory of another user."""
+    blocked = tmp_path / "not mounted"
+    blocked.write_text("")
+    site = Site(watch.site.database, blocked)
+    again = Watch(site)
+    for _ in range(40):
+        again.turn(hours=1)
+
+    assert site.kinds().count("backup.failed") == 1
+    assert 1 < again.made() <= 15, "growing pauses"
+    assert again.schedule.standing().alarm is Alarm.OVERDUE
+    assert site.kinds().count("backup.overdue") == 1
+    assert again.schedule.state().failures == again.made()
+    blocked.unlink()
+    again.turn(hours=7)
+    again.turn(minutes=1)
+    assert len(site.shelf.ids()) == 1
+    assert again.schedule.standing().alarm is Alarm.NONE
+
+
 def test_an_overdue_backup_is_told_of_once_and_its_end_too(watch: Watch) -> None:
     watch.turn()
     watch.program.failure = StorageError("the disk is full")

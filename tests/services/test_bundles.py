@@ -582,6 +582,24 @@ def test_a_killed_import_changes_nothing_and_the_next_one_sweeps(
     assert not [name for name in state.iterdir() if name.name.startswith(".tmp-")]
 
 
+def test_an_import_that_the_disk_refuses_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = make_state(tmp_path / "s").parent
+    bundle = write_bundle(tmp_path / "b", machine(ONE))
+
+    def refuses(*_given: object, **_more: object) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    monkeypatch.setattr(staging, "take_over", refuses)
+
+    with pytest.raises(StorageError, match="full"):
+        take(state, bundle)
+
+    assert rows(state, "SELECT kind FROM events") == [("machines.import.failed",)]
+    assert rows(state, "SELECT count(*) FROM machines") == [(0,)]
+
+
 def test_a_failing_disk_in_the_transaction_changes_nothing(tmp_path: Path) -> None:
     state = bound_state(tmp_path)
     before = digest(state)

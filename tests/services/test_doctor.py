@@ -36,6 +36,7 @@ from tests.serving import ENTRY
 V = __version__
 # They speak only where there is something to say.
 SILENT = {
+    "old-databases",
     "sets",
     "shadowed-files",
     "moved",

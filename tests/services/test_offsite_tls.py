@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from bty_app import runtime_offsite, runtime_parts
+from bty_app.config import Config
+from bty_app.config_elsewhere import Offsite as Section
+from bty_app.config_sections import Paths
+from bty_app.domain.findings import Finding
 from bty_app.domain.offsite import BucketTarget, WebTarget
 from bty_app.domain.place import Place
-from bty_app.errors import CancelledError, UnavailableError
+from bty_app.errors import CancelledError, ConfigError, UnavailableError
 from bty_app.services.offsite import Offsite
 from bty_app.upstream.http import Http
 from bty_app.upstream.s3 import Bucket
@@ -139,3 +144,81 @@ def test_a_certificate_of_another_host_is_refused(
 
     assert "mismatch" in said
     assert host in said
+
+
+BROKEN = "-----BEGIN CERTIFICATE-----\n\xe9!\n-----END CERTIFICATE-----\n"
+
+# -- offsite.ca_file -----------------------------------------------------------------------------
+
+
+def configured(kind: Kind, port: int, root: Path, ca_file: str) -> Config:
+    """A server that copies its backups to this port, and believes that file."""
+    if kind.s3 is None:
+        url, user, password = f"https://127.0.0.1:{port}/ca-{port}", places.USER, places.PASSWORD
+    else:
+        end = f"endpoint=https://127.0.0.1:{port}&region=us-east-1"
+        url = f"s3://{places.BUCKET}/ca-{port}?{end}"
+        user, password = places.ACCESS, places.SECRET
+    section = Section(url=url, user=user, password=password, ca_file=ca_file)
+    (root / "state").mkdir(parents=True, exist_ok=True)
+    paths = Paths(state_dir=root / "state", backup_dir=root / "backups")
+    return Config(paths=paths, offsite=section)
+
+
+def found(config: Config) -> Finding:
+    """What the doctor says of the place."""
+    return next(
+        row for row in runtime_parts.doctor(config, None).findings() if row.check == "offsite"
+    )
+
+
+def test_an_authority_that_the_configuration_names_is_believed_beside_the_others(
+    kind: Kind, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other")
+    monkeypatch.setenv("SSL_CERT_FILE", str(other.certificate))  # what the system believes here
+    backup_id = backup(tmp_path / "backups")
+    file = tmp_path / "both.pem"
+    file.write_text(f"# Autorité\n{authority.certificate.read_text()}", "utf-8")
+    named = str(file)
+    for signer in (authority, other):
+        with served(kind, signer) as port:
+            config = configured(kind, port, tmp_path, named)
+            there = runtime_offsite.offsite(config, runtime_parts.outgoing())
+            assert there is not None
+            copy, _is_new = there.push(backup_id, Watcher())
+            assert there.reading.problems(copy, Watcher()) == []
+            assert found(config).level == "ok"
+
+
+def test_what_is_believed_there_is_believed_nowhere_else(
+    kind: Kind, authority: Authority, tmp_path: Path
+) -> None:
+    with served(kind, authority) as port:
+        http = runtime_parts.outgoing()
+        config = configured(kind, port, tmp_path, str(authority.certificate))
+        assert runtime_offsite.offsite(config, http) is not None
+
+        with pytest.raises(UnavailableError, match="is not trusted"):
+            http.get(f"https://127.0.0.1:{port}/", limit=1000, seconds=10)
+        unnamed = found(configured(kind, port, tmp_path, ""))
+
+    assert unnamed.level == "warning"
+    assert "is not trusted" in unnamed.sentence
+
+
+@pytest.mark.parametrize("text", [None, "", BROKEN, "\xe9"])
+def test_a_file_without_an_authority_is_refused_and_is_a_fault_of_the_doctor(
+    kind: Kind, tmp_path: Path, text: str | None
+) -> None:
+    file = tmp_path / "authority.pem"
+    if text is not None:
+        file.write_text(text, "utf-8")
+    config = configured(kind, 1, tmp_path, str(file))
+
+    with pytest.raises(ConfigError, match=r"^offsite\.ca_file: /.*authority\.pem: "):
+        runtime_offsite.offsite(config, runtime_parts.outgoing())
+
+    assert found(config).level == "fault"
+    assert "offsite.ca_file" in found(config).sentence

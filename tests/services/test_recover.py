@@ -11,12 +11,19 @@ import pytest
 
 from bty_app import __version__
 from bty_app.domain.image_source import image_ref
+from bty_app.domain.jobs import Quiet, Step
 from bty_app.domain.machine import BootMode
 from bty_app.domain.recovering import Choice, Part, PartCounts
-from bty_app.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
+from bty_app.errors import (
+    CancelledError,
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+)
 from bty_app.services.recover import Reading, Recover
 from bty_app.services.verify import verify_live
-from bty_app.store import rotation
+from bty_app.store import recovery, rotation
 from tests.crashlab.originals import make_original
 from tests.fleet_state import BEGIN, BY, OTHER_REF, REF, Fleet, bind, image, mac, setting, tables
 
@@ -334,6 +341,46 @@ def test_most_of_a_damaged_database_is_salvaged(
     assert set(loss.named) <= {mac(n) for n in range(MANY)}
     assert damaged.read_bytes() == before
     assert verify_live(fleet.place).sound
+
+
+def test_a_recovery_that_the_disk_refuses_is_told(
+    fleet: Fleet, recover: Recover, original: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_given: object, **_more: object) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    monkeypatch.setattr(recovery, "apply", refuses)
+
+    with pytest.raises(StorageError, match="full"):
+        recover.apply(original, EVERYTHING, by=BY)
+
+    assert fleet.rows("SELECT count(*) FROM machines") == [(0,)]
+    kinds = [kind for (kind,) in fleet.rows("SELECT kind FROM events ORDER BY id")]
+    assert kinds == ["state.recover.failed"]
+
+
+@pytest.mark.parametrize("at", [1, 2, 40])
+def test_a_salvage_that_is_cancelled_leaves_nothing(
+    fleet: Fleet, recover: Recover, damaged: Path, at: int
+) -> None:
+    class Ending(Quiet):
+        steps = 0
+
+        def tell(self, _step: Step) -> None:
+            self.steps += 1
+            if self.steps == at:
+                raise CancelledError("it was cancelled")
+
+    before = sorted(path.name for path in fleet.place.iterdir())
+
+    with pytest.raises(CancelledError):
+        recover.apply(damaged, EVERYTHING, Reading(salvage=True, teller=Ending()), by=BY)
+
+    assert fleet.rows("SELECT count(*) FROM machines") == [(0,)]
+    assert {path.name for path in fleet.place.iterdir()} - {*before} <= {
+        "restore.lock",
+        "state.lock",
+    }
 
 
 def test_a_row_without_its_large_values_is_better_than_none(

@@ -403,6 +403,7 @@ DOORS: dict[str, Door] = {
             ("POST", f"{_BACKUPS}{walk.BACKUP}/restore", lambda text: {"macs": [text]}),
             ("POST", "/api/v1/restore/undo", lambda text: {"digest": text}),
             ("POST", f"/api/v1/archives/{walk.ARCHIVE}/recover", lambda text: {"parts": [text]}),
+            ("POST", f"/api/v1/archives/{walk.ARCHIVE}/salvage", lambda text: {"parts": [text]}),
             ("POST", f"{_MOVE}/moved", lambda text: {"copy": text}),
         )
     },
@@ -440,11 +441,21 @@ DOORS: dict[str, Door] = {
     ),
     "archive": _act("POST", "/api/v1/archives/", "/recover", parts=["labels"]),
     "archive form": _act_form("/ui/recover/", "", digest="x", sure="1"),
+    "archive salvaged": _act("POST", "/api/v1/archives/", "/salvage", parts=["labels"]),
+    "salvage form": _act_form("/ui/recover/", "/salvage", digest="x", sure="1", carry="1"),
+    "salvage part": _form(f"{_OLD}/salvage", "part"),
+    "salvage digest": _form(f"{_OLD}/salvage", "digest", sure="1", carry="1"),
+    "archives removed": _form("/ui/recover/remove", "name", sure="1"),
+    "archive removed": _act("DELETE", "/api/v1/archives/"),
+    "query of archives": _query("/ui/recover/remove", "name"),
     "restore machine": _form(f"{_PAST}/restore", "mac", digest="x", sure="1"),
     "restore digest": _form(f"{_PAST}/restore", "digest", sure="1"),
     "undo digest": _form("/ui/restore/undo", "digest", sure="1"),
     "recover part": _form(_OLD, "part", digest="x", sure="1"),
     "recover digest": _form(_OLD, "digest", sure="1"),
+    "recover machine": _form(_OLD, "mac", digest="x", sure="1"),
+    "backup recovered": _form(f"{_PAST}/recover", "part", digest="x", sure="1"),
+    "path of a backup to recover": _path("/ui/backups/", "/recover"),
     "backup schedule": lambda d, text: d.form(
         "/ui/settings/backup", **{row.key: text for row in BACKUP}
     ),
@@ -481,6 +492,7 @@ REFUSE = frozenset(
         *("backup removed as a file",),
         *("upload name", "warmed src"),
         *(f"PATCH {_BACKUPS}{walk.BACKUP}", f"POST {_BACKUPS}{walk.BACKUP}/restore"),
+        f"POST /api/v1/archives/{walk.ARCHIVE}/salvage",
         *(f"POST /api/v1/archives/{walk.ARCHIVE}/recover", f"POST {_MOVE}/moved"),
         *("POST /api/v1/restore/undo", "archive", "archive form", "backup form drill"),
         *("backup form pin", "backup form prove", "backup form remove", "backup form restore"),
@@ -489,5 +501,8 @@ REFUSE = frozenset(
         *("path of a backup", "path of a boot file", "path of a copy", "path of a machine then"),
         *("path of a tar", "path of an archive", "query of a restore", "recover digest"),
         *("recover part", "restore digest", "restore machine", "undo digest"),
+        *("archives removed", "archive removed", "query of archives", "recover machine"),
+        *("backup recovered", "path of a backup to recover"),
+        *("archive salvaged", "salvage form", "salvage digest"),
     }
 )

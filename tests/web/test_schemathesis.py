@@ -51,6 +51,7 @@ ROUGHLY_DECLARED = (
     "PATCH /api/v1/settings",
     "POST /api/v1/backups/{backup_id}/restore",
     "POST /api/v1/archives/{archive}/recover",
+    "POST /api/v1/archives/{archive}/salvage",
     "GET /api/v1/migration/boot/{name}",
     "POST /pxe/{mac}/progress",
 )
@@ -59,7 +60,7 @@ NOT_MET = 412  # nobody can make up an If-Match that fits
 # What is asked of things that are there, where it does no harm: nobody can make up the digest that
 # a restore, a recovery or the end of a move needs, so all of them only look or are refused.
 PRESENT = {"backup_id": walk.BACKUP, "archive": walk.ARCHIVE}
-HARMFUL = ("DELETE /api/v1/backups/{backup_id}",)
+HARMFUL = ("DELETE /api/v1/backups/{backup_id}", "DELETE /api/v1/archives/{archive}")
 LENIENT = ("/pxe", "/boot", "/events", "/images", "/catalog", "/machines", "/client.pyz")
 
 

@@ -6,13 +6,15 @@ import io
 import re
 import tarfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from bty_app.domain.backups import SCHEDULED
 from bty_app.domain.jobs import Quiet
 from bty_app.domain.migration import Mark
+from bty_app.domain.moments import stamp
 from bty_app.domain.restoring import Wanted
 from bty_app.errors import ConflictError
 from bty_app.services.backups import Order
@@ -67,6 +69,26 @@ def test_back_up_now_makes_one_in_a_process_of_its_own(house: Site) -> None:
     assert "0 machines, read back" in text
     (job,) = house.services.jobs.listed("backup")
     assert job.error == ""
+
+
+def test_the_newest_events_stand_at_the_bottom(house: Site) -> None:
+    back_up(house)
+    text = page(house)
+
+    *_, last = re.findall(r'<div class="card">\s*<h2>.*?</div>', text)
+    assert "What happened" in last
+    assert f"backup {FIRST}" in last
+    assert 'href="/ui/events?subject_kind=backup"' in last
+
+
+def test_every_column_says_something(house: Site) -> None:
+    back_up(house)
+    [row] = re.findall(r'<tr role="row">\s*<th scope="row".*?</tr>', page(house))
+    cells = dict(re.findall(r'data-label="([^"]*)">(.*?)</td>', row))
+
+    assert set(cells) == {"Why", "Size", "Machines", "Proven", "Kept", "Do"}
+    for name, cell in cells.items():
+        assert re.sub(r"<[^>]*>", "", cell).strip(), name
 
 
 def test_pin_unpin_and_remove(house: Site) -> None:
@@ -168,6 +190,30 @@ def test_scripts_have_it_all(house: Site) -> None:
     assert [row["id"] for row in listed["backups"]] == [FIRST]
     assert visit.get(f"{here}/{FIRST}").json["machines"] == 0
     assert visit.get(f"{here}/..%2Fstate.db").status_code == 404
+
+
+def test_scripts_are_told_until_when_backups_count_and_that_the_clock_is_doubted(
+    house: Site,
+) -> None:
+    def told() -> tuple[object, object, object]:
+        found = house.visit().get("/api/v1/backups").json
+        return found["good_until"], found["doubt"], found["waits_for_clock"]
+
+    assert told() == (None, None, False)
+    back_up(house)
+    taken = house.hands.now
+    assert told() == (stamp(taken), None, False)
+    house.hands.now += timedelta(hours=3)
+    house.services.backup_jobs.backups.create(Order(SCHEDULED, "2026-05-24T11-00-00Z"), Quiet())
+    house.hands.now += timedelta(hours=24)
+    later = house.hands.now
+    house.services.backup_jobs.backups.create(Order(SCHEDULED, "2026-05-25T11-00-00Z"), Quiet())
+    assert told() == (stamp(later), None, False), "nothing has changed since"
+    assert len(house.services.backup_jobs.backups.shelf.ids()) == 2
+
+    house.hands.now = datetime(1970, 1, 2, tzinfo=UTC)
+    _until, why, _waits = told()
+    assert "which cannot be: it has not been set" in str(why)
 
 
 def test_the_dashboard_asks_for_a_backup_where_none_is_scheduled(house: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -18,8 +19,8 @@ from bty_app.domain.events import Query
 from bty_app.domain.machine import BootMode
 from bty_app.domain.tokens import Scope
 from bty_app.services.backup_files import BackupPlan, write_backup
-from bty_app.store import machines, rotation
-from tests.fleet_state import BEGIN, OTHER_REF, Fleet, bind, forget, image, setting
+from bty_app.store import events, machines, rotation
+from tests.fleet_state import BEGIN, OTHER_REF, Fleet, bind, forget, image, seen, setting
 from tests.fleet_state import mac as number
 from tests.services.test_recover import make_damaged
 from tests.web.site import REF, Site, Visit, site
@@ -198,6 +199,10 @@ def test_scripts_of_administrators_restore(house: Site, backup: str) -> None:
     done = ask(path, Scope.ADMIN, macs=[number(1)], digest=shown["digest"]).json
     assert done["done"] is True
     assert bound(house, 1) == REF
+    [event] = house.database.read(
+        lambda tx: events.listed(tx, Query(kind="backup.restored", limit=1))
+    )
+    assert '"token":' in (event.details or ""), "the script is named"
     undo = ask("/api/v1/restore/undo", Scope.ADMIN).json
     assert ask("/api/v1/restore/undo", Scope.ADMIN, digest=undo["digest"]).status_code == 200
     assert bound(house, 1) == OTHER_REF
@@ -256,6 +261,74 @@ def test_what_is_picked_is_what_comes_over(upgraded: Site) -> None:
     assert visit.get("/ui/recover/..%2fstate.db").status_code == 404
 
 
+def other(house: Site, name: str, version: str) -> None:
+    """A backup of another release, in which machine 1 was bound."""
+    state = house.database.path.parent
+    elsewhere = Fleet(state / "elsewhere").make()
+    elsewhere.write(bind(1, labels=["a"]), bind(2, BootMode.FLASH_ALWAYS), seen(1, "[]"))
+    elsewhere.sql("UPDATE bty_version SET version = ?", version)
+    plan = BackupPlan(name, "pre-upgrade", version, BEGIN)
+    write_backup(elsewhere.state_db, state / "backups", plan)
+
+
+def test_a_backup_of_another_release_is_compared_and_one_machine_comes_back(house: Site) -> None:
+    other(house, "before", "0.1.0")
+    visit = house.visit()
+    path = "/ui/backups/before/recover"
+    assert f'href="{path}"' in visit.get("/ui/backups").text
+
+    shown = visit.get(path).text
+    assert "Of release <bdi>0.1.0</bdi>" in shown
+    assert number(1) in shown
+    assert number(2) in shown
+    assert "Last proven" in shown
+    one = f"{path}?mac={number(1)}"
+    assert number(2) not in visit.get(one).text
+    done = confirm(visit, f"{one}&part=bindings")
+
+    assert done.status_code == 303
+    assert bound(house, 1) == REF
+    assert house.database.read(lambda tx: machines.get(tx, number(2))) is None
+    assert visit.get(f"{path}?mac=x").status_code == 400
+
+
+def test_a_bundle_alone_is_compared_by_hardware(house: Site) -> None:
+    state = house.database.path.parent
+    bundle = state / "backups" / "2026-05-24T08-00-00Z"
+    shutil.copytree(Path(__file__).parents[1] / "data/bundles/two-machines", bundle)
+    visit = house.visit()
+    path = "/ui/backups/2026-05-24T08-00-00Z/recover"
+
+    shown = visit.get(path).text
+    assert "2 there: 2 come over" in shown
+    assert "bindings, labels, catalog and settings are not in it" in shown
+    assert confirm(visit, f"{path}?part=hardware").status_code == 303
+
+    assert house.database.read(lambda tx: tx.value("SELECT count(hw_lshw) FROM machines")) > 0
+    (bundle / "inventory.json").write_text("{}")
+    refused = visit.get(path)
+    assert (refused.status_code, "bty_export_version" in refused.text) == (400, True)
+
+
+def test_every_page_of_a_backup_says_when_it_was_proven(house: Site, backup: str) -> None:
+    for page in ("compare", "restore", f"machines/{number(1)}", "remove"):
+        text = house.visit().get(f"/ui/backups/{backup}/{page}").text
+        assert "Last proven" in text, page
+
+
+def salvaged(house: Site, **asked: str) -> str:
+    """Ask for it on the page, let the job be done, and give the page."""
+    path = "/ui/recover/20261122T190718Z/salvage"
+    assert house.visit().post(path, **asked).headers["location"] == path
+    waiting = house.visit().get(path).text
+    assert 'formaction="/ui/jobs/' in waiting
+    assert 'hx-get="/ui/recover/20261122T190718Z/salvage/state?rev=' in waiting
+    work = house.services.jobs.next()
+    assert work is not None
+    work()
+    return re.sub(r"\s+", " ", unescape(house.visit().get(path).text))
+
+
 def test_a_damaged_database_is_salvaged_and_what_is_lost_is_shown_first(house: Site) -> None:
     state = house.database.path.parent
     for place in ("state.db.0.65.18.20261122T190718Z.bak", "quarantine/20261122T190718Z/state.db"):
@@ -263,13 +336,14 @@ def test_a_damaged_database_is_salvaged_and_what_is_lost_is_shown_first(house: S
         make_damaged(state / place)
     visit = house.visit()
     listing = visit.get("/ui/recover").text
-    assert 'href="/ui/recover/20261122T190718Z?salvage=1"' in listing
+    assert 'href="/ui/recover/20261122T190718Z/salvage"' in listing
 
     plain = visit.get("/ui/recover/state.db.0.65.18.20261122T190718Z.bak")
     assert plain.status_code != 200
-    assert "Show what can be salvaged" in plain.text
-    path = "/ui/recover/20261122T190718Z?salvage=1&part=hardware"
-    shown = re.sub(r"\s+", " ", visit.get(path).text)
+    assert "See what can be salvaged" in plain.text
+    path = "/ui/recover/20261122T190718Z/salvage"
+    assert "Read what is left" in visit.get(path).text
+    shown = salvaged(house, part="hardware")
 
     assert "What is not listed as read is lost" in shown
     assert re.search(r"machines: \d+ whole, [\d,]+ in part, .*row ids unreadable", shown)
@@ -277,15 +351,65 @@ def test_a_damaged_database_is_salvaged_and_what_is_lost_is_shown_first(house: S
     lost = re.findall(r"<li><bdi>([0-9a-f:]{17})</bdi></li>", shown)
     assert lost
     assert house.database.read(lambda tx: tx.value("SELECT count(*) FROM machines")) == 0
-    done = confirm(visit, path, part="hardware")
-    assert done.status_code == 303
-    assert done.headers["location"].endswith("done=1&salvage=1")
+    digest = re.findall(r'name="digest" value="([^"]*)"', shown)[0]
+    unsure = visit.post(path, part="hardware", digest=digest, carry="1")
+    assert unsure.status_code == 422
+    done = salvaged(house, part="hardware", digest=digest, sure="1", carry="1")
+    assert re.search(r"Done: \d+ rows came over", done)
     here = house.database.read(
         lambda tx: {str(row[0]) for row in tx.rows("SELECT mac FROM machines")}
     )
     assert len(here) > 400
     assert not here & set(lost)
-    assert house.visit().get("/ui/recover/20261122T190719Z").status_code == 404
+    assert house.visit().get("/ui/recover/20261122T190719Z/salvage").status_code == 404
+
+
+def test_an_open_page_hears_of_what_was_salvaged_and_a_stale_look_carries_nothing(
+    house: Site,
+) -> None:
+    state = house.database.path.parent
+    (state / "quarantine/20261122T190718Z").mkdir(parents=True)
+    make_damaged(state / "quarantine/20261122T190718Z/state.db")
+    shown = salvaged(house, part="hardware")
+    digest = re.findall(r'name="digest" value="([^"]*)"', shown)[0]
+    visit, poll = house.visit(), "/ui/recover/20261122T190718Z/salvage/state"
+    assert visit.get(f"{poll}?rev=old").headers["hx-refresh"] == "true"
+
+    house.add_machine(number(1))
+    stale = salvaged(house, part="hardware", digest=digest, sure="1", carry="1")
+
+    assert "something has changed since this was shown" in stale
+    assert "Read what is left" in stale
+
+
+def test_scripts_salvage_with_a_job(house: Site) -> None:
+    state = house.database.path.parent
+    (state / "quarantine/20261122T190718Z").mkdir(parents=True)
+    make_damaged(state / "quarantine/20261122T190718Z/state.db")
+    _made, token = house.services.tokens.create("t", "admin", "", ip=None)
+    path = "/api/v1/archives/20261122T190718Z/salvage"
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def done(**asked: object) -> Any:
+        body = {"parts": ["hardware"], **asked}
+        begun = house.client().simulate_post(path, json=body, headers=headers)
+        assert begun.status_code == 202, begun.text
+        work = house.services.jobs.next()
+        assert work is not None
+        work()
+        job = f"/api/v1/jobs/{begun.json['id']}"
+        return house.client().simulate_get(job, headers=headers).json
+
+    looked = done()
+    assert looked["data"]["losses"]
+    carried = done(digest=looked["data"]["digest"])
+
+    assert carried["data"]["done"] is True
+    assert house.database.read(lambda tx: tx.value("SELECT count(*) FROM machines")) > 400
+    [event] = (
+        house.client().simulate_get("/events?kind=state.recovered", headers=headers).json["events"]
+    )
+    assert event["details"]["token"]["name"] == "t", "the process acts for who asked"
 
 
 def test_scripts_of_administrators_recover(upgraded: Site) -> None:

@@ -27,7 +27,10 @@ EXAMPLES: Mapping[str, str] = {
     "archive": ARCHIVE,
 }
 # Pages that are whole only with a query.
-QUERIES: Mapping[str, str] = {"/ui/machines/bulk": f"mac={MAC}"}
+QUERIES: Mapping[str, str] = {
+    "/ui/machines/bulk": f"mac={MAC}",
+    "/ui/recover/remove": f"name={ARCHIVE}",
+}
 # They lead elsewhere, or are parts of pages: a browser never shows them alone.
 NOT_SHOWN = re.compile(
     r"/ui|/ui/images|.*/(rows|state|preview|check|warm|entries|upload|fetch-release)"

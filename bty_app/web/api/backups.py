@@ -54,7 +54,17 @@ _LIST = Operation(
             warning=Nullable(Text("The alarm as a sentence.")),
             next_at=Nullable(Text("When the next one is due.")),
             last_success_at=MAYBE_MOMENT,
+            good_until=Nullable(
+                Text(
+                    "Until when the good backups hold all there was: when the newest was taken, or"
+                    " when nothing was found changed since."
+                )
+            ),
             failures=Whole("Tries since then that failed."),
+            doubt=Nullable(
+                Text("Why the clock of the server is not believed: nothing is removed meanwhile.")
+            ),
+            waits_for_clock=Flag("The schedule waits until the clock is right, an hour at most."),
         ),
     )
 )
@@ -97,16 +107,20 @@ class BackupList:
         """
         backups = self._jobs.backups
         state = self._schedule.state()
+        standing = state.standing
         resp.media = {
             "backups": [
                 _data(backups, row.backup.id) | {"stays": row.stays, "reason": row.reason}
                 for row in backups.listed()
             ],
-            "alarm": state.standing.alarm.value or None,
-            "warning": state.standing.sentence or None,
+            "alarm": standing.alarm.value or None,
+            "warning": standing.sentence or None,
             "next_at": stamp(state.next_at) if state.next_at else None,
             "last_success_at": stamp(state.last_success_at) if state.last_success_at else None,
+            "good_until": stamp(standing.good_until) if standing.good_until else None,
             "failures": state.failures,
+            "doubt": state.doubt.sentence or None,
+            "waits_for_clock": state.doubt.holds,
         }
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:

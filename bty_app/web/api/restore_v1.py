@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import falcon
 
 from bty_app.domain.mac import Mac, parse_mac
@@ -10,6 +12,8 @@ from bty_app.domain.restoring import MOST_MACS, Wanted
 from bty_app.domain.tokens import Scope
 from bty_app.services.recover import Recover
 from bty_app.services.restore import Preview, Restore, Restored
+from bty_app.services.salvage_jobs import SalvageJobs
+from bty_app.web.api import jobs as jobs_api
 from bty_app.web.api.values import ANY_MAC, MAYBE_MOMENT, MAYBE_TEXT, SHA256
 from bty_app.web.operations import Body, Operation, answers, declared
 from bty_app.web.operator import by_of
@@ -76,6 +80,20 @@ _RESTORE = Operation(
     refuses=(409,),
 )
 _UNDO = Operation(_EITHER, body=Body(options(digest=_DIGEST), MAX_BODY_BYTES), refuses=(404, 409))
+_PICKED = Body(
+    Record(
+        {
+            "parts": Items(Text(one_of=words_of(Part)), least=1),
+            "macs": Nullable(Items(ANY_MAC, MAX_MACS, _OF_THESE)),
+            "keep_boot_modes": _KEEP,
+            "prefer_archive": Flag("What is here and differs is replaced."),
+            "digest": _DIGEST,
+        },
+        optional=frozenset({"macs", "keep_boot_modes", "prefer_archive", "digest"}),
+        example={"parts": ["bindings", "labels"]},
+    ),
+    MAX_BODY_BYTES,
+)
 _RECOVER = Operation(
     answers(
         "What would come over, or has.",
@@ -97,20 +115,12 @@ _RECOVER = Operation(
             digest=SHA256,
         ),
     ),
-    body=Body(
-        Record(
-            {
-                "parts": Items(Text(one_of=words_of(Part)), least=1),
-                "macs": Nullable(Items(ANY_MAC, MAX_MACS, _OF_THESE)),
-                "keep_boot_modes": _KEEP,
-                "prefer_archive": Flag("What is here and differs is replaced."),
-                "digest": _DIGEST,
-            },
-            optional=frozenset({"macs", "keep_boot_modes", "prefer_archive", "digest"}),
-            example={"parts": ["bindings", "labels"]},
-        ),
-        MAX_BODY_BYTES,
-    ),
+    body=_PICKED,
+    refuses=(409,),
+)
+_SALVAGE = Operation(
+    answers("The job; its data is what was found, with a digest.", jobs_api.JOB, 202),
+    body=_PICKED,
     refuses=(409,),
 )
 
@@ -173,18 +183,45 @@ class ArchiveRecover:
         over of the old database, with a digest; with that digest it does.
         """
         given = _RECOVER.body_of(req)
-        choice = Choice(
-            frozenset(Part(part) for part in given["parts"]),
-            _macs(given["macs"]),
-            keep_boot_modes=bool(given["keep_boot_modes"]),
-            prefer_archive=bool(given["prefer_archive"]),
-        )
+        choice = _choice(given)
         path, digest = self._recover.path_of(archive), given["digest"]
         if digest is None:
             offer = self._recover.preview(path, choice)
         else:
             offer = self._recover.apply(path, choice, by=by_of(req), digest=digest)
         resp.media = {"done": digest is not None, **offer.as_data()}
+
+
+class ArchiveSalvage:
+    """`/api/v1/archives/{archive}/salvage`: of one that is damaged, or was set aside as such."""
+
+    scope = Scope.ADMIN
+    operations = declared(POST=_SALVAGE)
+
+    def __init__(self, salvage: SalvageJobs) -> None:
+        self._salvage = salvage
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, archive: str) -> None:
+        """The same body: 202 with the job that reads what is left of it; with the digest that an
+        earlier job has told it comes over.
+        """
+        given = _SALVAGE.body_of(req)
+        choice, digest = _choice(given), given["digest"]
+        if digest is None:
+            job = self._salvage.look(archive, choice)
+        else:
+            job = self._salvage.carry(archive, choice, digest, by_of(req))
+        resp.media = jobs_api.as_json(job)
+        resp.status = 202
+
+
+def _choice(given: dict[str, Any]) -> Choice:
+    return Choice(
+        frozenset(Part(part) for part in given["parts"]),
+        _macs(given["macs"]),
+        keep_boot_modes=bool(given["keep_boot_modes"]),
+        prefer_archive=bool(given["prefer_archive"]),
+    )
 
 
 def _shown(shown: Preview) -> dict[str, object]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import falcon
 
+from bty_app.domain.mac import parse_mac
 from bty_app.domain.recovering import Choice, Part
 from bty_app.errors import (
     BtyError,
@@ -18,64 +22,64 @@ from bty_app.services.recover import Reading, Recover
 from bty_app.web.errors import status_of
 from bty_app.web.forms import form_of
 from bty_app.web.operator import by_of
-from bty_app.web.pages import Answer, Pages, see_other
+from bty_app.web.pages import Answer, see_other
 from bty_app.web.ui.change_words import TABLES, lines
 from bty_app.web.ui.restore import RestoreView, confirmed
 
 SHOWN = 100
+OLD = "/ui/recover"
 # What a first look picks: what an upgrade leaves behind, and an operator misses.
 FIRST = frozenset({Part.BINDINGS, Part.LABELS, Part.CATALOG})
+EVERY = frozenset(Part) - {Part.HISTORY}  # what a backup is compared by
 
 
-class RecoverList:
-    """`/ui/recover`."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the page of an old database is, and the page that lists it."""
 
-    def __init__(self, pages: Pages, recover: Recover) -> None:
-        self._pages = pages
-        self._recover = recover
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The archives that upgrades have left, and damaged databases that were set aside."""
-        values: dict[str, object] = {
-            "archives": self._recover.archives(),
-            "damaged": self._recover.damaged(),
-        }
-        self._pages.render(req, resp, Answer("recover_list.html", values))
+    find: Callable[[str], Path]
+    address: Callable[[str], str]
+    back: str
+    title: str
+    about: Callable[[str], dict[str, object]] = lambda _name: {}
+    first: frozenset[Part] = FIRST
 
 
-class RecoverPage:
-    """`/ui/recover/{name}`."""
+class _Page:
+    """What an old database knows, and what would come over of it."""
 
-    def __init__(self, view: RestoreView, recover: Recover) -> None:
+    def __init__(self, view: RestoreView, recover: Recover, place: Place) -> None:
         self._view = view
         self._recover = recover
+        self._place = place
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+    def get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """What would come over of the parts that are picked, with the form that confirms it."""
-        choice = choice_of(lambda field: tuple(req.get_param_as_list(field) or ()))
-        reading = Reading(salvage=bool(req.get_param("salvage")), limit=SHOWN)
+        choice = choice_of(
+            lambda field: tuple(req.get_param_as_list(field) or ()), self._place.first
+        )
         try:
-            self._show(req, resp, name, choice, reading)
+            self._show(req, resp, name, choice)
+        except ValidationError:
+            raise
         except (InvalidInputError, StorageError) as error:
-            if reading.salvage:
+            if self._place.back != OLD:
                 raise
             values: dict[str, object] = {"name": name, "why": error.message}
             status = status_of(error)
             self._view.pages.render(req, resp, Answer("recover_damaged.html", values, status))
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+    def post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Carry it over, if that still is what was shown: 303 to the page."""
         form = form_of(req)
-        choice = choice_of(form.every)
-        reading = Reading(salvage=bool(form.text("salvage")), limit=SHOWN)
+        choice = choice_of(form.every, self._place.first)
         try:
-            path = self._recover.path_of(name)
-            self._recover.apply(path, choice, reading, by=by_of(req), digest=confirmed(form))
+            path = self._place.find(name)
+            self._recover.apply(path, choice, by=by_of(req), digest=confirmed(form))
         except (ConflictError, ValidationError) as error:
-            self._show(req, resp, name, choice, reading, error)
+            self._show(req, resp, name, choice, error)
             return
-        more = "&salvage=1" if reading.salvage else ""
-        see_other(resp, f"/ui/recover/{name}?done=1{more}")
+        see_other(resp, f"{self._place.address(name)}?{_query(choice)}")
 
     def _show(
         self,
@@ -83,15 +87,16 @@ class RecoverPage:
         resp: falcon.Response,
         name: str,
         choice: Choice,
-        reading: Reading,
         problem: BtyError | None = None,
     ) -> None:
-        offer = self._recover.preview(self._recover.path_of(name), choice, reading)
+        reading = Reading(limit=SHOWN)
+        offer = self._recover.preview(self._place.find(name), choice, reading)
         values: dict[str, object] = {
             "name": name,
+            "place": self._place,
+            "here": self._place.address(name),
+            **self._place.about(name),
             "offer": offer,
-            "salvage": reading.salvage,
-            "losses": offer.findings.losses,
             "choice": choice,
             "parts": [
                 (part, TABLES[part.value], offer.findings.counts[part], offer.counts.get(part))
@@ -105,12 +110,59 @@ class RecoverPage:
         self._view.pages.render(req, resp, Answer("recover.html", values, status))
 
 
-def choice_of(every: Callable[[str], tuple[str, ...]]) -> Choice:
+class RecoverPage:
+    """`/ui/recover/{name}`."""
+
+    def __init__(self, view: RestoreView, recover: Recover) -> None:
+        place = Place(recover.path_of, lambda name: f"{OLD}/{name}", OLD, "Old databases")
+        self._page = _Page(view, recover, place)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """The page."""
+        self._page.get(req, resp, name)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """Carry it over: 303 to the page."""
+        self._page.post(req, resp, name)
+
+
+class BackupRecoverPage:
+    """`/ui/backups/{backup_id}/recover`: of a bundle alone, or of another release."""
+
+    def __init__(self, view: RestoreView, recover: Recover) -> None:
+        place = Place(
+            view.restore.path_of,
+            lambda name: f"/ui/backups/{quote(name, safe='')}/recover",
+            "/ui/backups",
+            "Backups",
+            view.about,
+            EVERY,
+        )
+        self._page = _Page(view, recover, place)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
+        """The page."""
+        self._page.get(req, resp, backup_id)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, backup_id: str) -> None:
+        """Carry it over: 303 to the page."""
+        self._page.post(req, resp, backup_id)
+
+
+def _query(choice: Choice) -> str:
+    """The address goes on to show what was picked."""
+    picked = [("part", part.value) for part in sorted(choice.parts)]
+    return urlencode([("done", "1"), *picked, *(("mac", mac) for mac in choice.macs)])
+
+
+def choice_of(every: Callable[[str], tuple[str, ...]], first: frozenset[Part] = FIRST) -> Choice:
     """What an address or a form picks; nothing at all is a first look."""
     known = {part.value: part for part in Part}
     parts = frozenset(known[text] for text in every("part") if text in known)
+    macs = {parse_mac(text) for text in every("mac") if text.strip()}
     return Choice(
-        parts or FIRST,
+        parts or first,
+        tuple(sorted(macs)),
         keep_boot_modes=bool(every("keep")),
         prefer_archive=bool(every("prefer")),
     )

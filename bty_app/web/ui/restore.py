@@ -10,6 +10,7 @@ import falcon
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.restoring import Wanted
 from bty_app.errors import BtyError, ConflictError, ValidationError
+from bty_app.services.backup_jobs import BackupJobs
 from bty_app.services.catalog import Catalog
 from bty_app.services.restore import Page, Preview, Restore
 from bty_app.web.address import MAX_PAGE, number_of, text_of
@@ -26,10 +27,21 @@ MAX_MACS = 100
 class RestoreView:
     """What the pages of restores share."""
 
-    def __init__(self, pages: Pages, restore: Restore, catalog: Catalog) -> None:
+    def __init__(
+        self, pages: Pages, restore: Restore, catalog: Catalog, backups: BackupJobs
+    ) -> None:
         self.pages = pages
         self.restore = restore
+        self.shelf = backups.backups.shelf
         self._catalog = catalog
+
+    def about(self, backup_id: str) -> dict[str, object]:
+        """What stands on every page of a backup: when it was proven last.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return {"proven_at": self.shelf.find(backup_id).marks.proven_at}
 
     def images(self) -> dict[str, str]:
         """The name of each image by its ref."""
@@ -65,6 +77,7 @@ class ComparePage:
             "q": q,
             "here": f"/ui/backups/{backup_id}",
             "backup_id": backup_id,
+            **view.about(backup_id),
         }
         view.pages.render(req, resp, Answer("backup_compare.html", view.values(shown, page) | more))
 
@@ -87,6 +100,7 @@ class BackupMachine:
             "mac": machine,
             "known": known,
             "values": [worded(field, images) for field in known.fields],
+            **view.about(backup_id),
         }
         view.pages.render(req, resp, Answer("backup_machine.html", values))
 
@@ -127,6 +141,7 @@ class RestorePage:
         shown = view.restore.preview(view.restore.path_of(backup_id), wanted, Page(SHOWN))
         values: dict[str, object] = {
             **view.values(shown),
+            **view.about(backup_id),
             "title": f"Restore {backup_id}",
             "action": f"/ui/backups/{backup_id}/restore",
             "back": f"/ui/backups/{backup_id}/compare",
