@@ -10,7 +10,7 @@ from bty_app.deploy.stack import Condition, Stack
 from bty_app.errors import BtyError
 
 MOST_RESTARTS = 3  # one that finds the port or the database still in use tries again
-ENDED_LOOKS = 3  # what has just been started may not be seen yet
+ENDED_LOOKS = 3  # at first what is seen may still be of the one before
 PATIENCE_SECONDS = 10.0  # one busy moment is no failure
 LOOK_SECONDS = 1.0
 
@@ -48,11 +48,13 @@ def wait_until_ready(stack: Stack, pace: Pace, limit: float) -> str:
         found = _look(stack)
         if not found.problem:
             return ""
-        ended = 0 if found.condition.running else ended + 1
+        restarts = found.condition.restarts
+        goes_on = found.condition.running and restarts <= MOST_RESTARTS
+        ended = 0 if goes_on else ended + 1
         if ended >= ENDED_LOOKS:
+            if found.condition.running:
+                return f"it ended {restarts} times before it was ready"
             return f"it ended before it was ready ({found.problem})"
-        if found.condition.restarts > MOST_RESTARTS:
-            return f"it ended {found.condition.restarts} times before it was ready"
         if pace.now() >= until:
             return f"it was not ready within {limit:.0f} seconds ({found.problem})"
         pace.wait(LOOK_SECONDS)
