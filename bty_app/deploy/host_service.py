@@ -12,7 +12,7 @@ from bty_app.errors import ConfigError, UnavailableError
 
 _LOG_LINES = 20
 _SECONDS = 120.0  # TimeoutStopSec is 30
-_LIVES = frozenset({"active", "activating", "reloading"})
+LIVES = frozenset({"active", "activating", "reloading"})  # also while it waits to be started again
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class HostService:
         restarts = shown.get("NRestarts", "")
         log = self._run("journalctl", "-u", self.unit, "-n", str(_LOG_LINES), "-o", "cat")
         return Condition(
-            shown.get("ActiveState") in _LIVES,
+            shown.get("ActiveState") in LIVES,
             int(restarts) if restarts.isdigit() else 0,
             log.stdout,
         )

@@ -11,6 +11,7 @@ from bty_app import __version__
 from bty_app.deploy import files, writing
 from bty_app.deploy.containers import Deployment
 from bty_app.deploy.files import BTY_UNIT, WITHCACHE_UNIT, File
+from bty_app.deploy.host_service import LIVES
 from bty_app.deploy.marks import Origin, origin, writer
 from bty_app.deploy.programs import Programs, last_lines
 from bty_app.deploy.stack import Condition, Done, Release
@@ -110,7 +111,7 @@ class QuadletStack:
             if "=" in line
         )
         return Condition(
-            told.get("ActiveState") == "active",
+            told.get("ActiveState") in LIVES,
             int(told.get("NRestarts") or 0),
             self._journal("bty.service"),
         )

@@ -10,7 +10,7 @@ from bty_app.deploy.stack import Condition, Stack
 from bty_app.errors import BtyError
 
 MOST_RESTARTS = 3  # one that finds the port or the database still in use tries again
-DOWN_SECONDS = 10.0  # longer than the pause of our units before they start it again
+ENDED_LOOKS = 3  # at first what is seen may still be of the one before
 PATIENCE_SECONDS = 10.0  # one busy moment is no failure
 LOOK_SECONDS = 1.0
 
@@ -43,17 +43,18 @@ class _Look:
 
 def wait_until_ready(stack: Stack, pace: Pace, limit: float) -> str:
     """Empty once it is ready; or why it is not, once it has ended or `limit` seconds are over."""
-    up = pace.now()
-    until = up + limit
+    until, ended = pace.now() + limit, 0
     while True:
         found = _look(stack)
         if not found.problem:
             return ""
-        up = pace.now() if found.condition.running else up
-        if pace.now() - up >= DOWN_SECONDS:
+        restarts = found.condition.restarts
+        goes_on = found.condition.running and restarts <= MOST_RESTARTS
+        ended = 0 if goes_on else ended + 1
+        if ended >= ENDED_LOOKS:
+            if found.condition.running:
+                return f"it ended {restarts} times before it was ready"
             return f"it ended before it was ready ({found.problem})"
-        if found.condition.restarts > MOST_RESTARTS:
-            return f"it ended {found.condition.restarts} times before it was ready"
         if pace.now() >= until:
             return f"it was not ready within {limit:.0f} seconds ({found.problem})"
         pace.wait(LOOK_SECONDS)

@@ -159,7 +159,9 @@ elif verb == "show":
     print("Environment=BTY_SERVER_HOST=127.0.0.1 'BTY_LOG_FORMAT=text'")
 elif verb == "is-active":
     sys.exit(0 if lives() else 3)
-elif verb not in ("reset-failed", "daemon-reload", "enable"):
+elif verb == "reset-failed":
+    lives() or put("state", "inactive 0")
+elif verb not in ("daemon-reload", "enable"):
     sys.exit(f"this systemctl does not know: {{sys.argv[1:]}}")
 kill("after")
 '''

@@ -41,10 +41,10 @@ def seen(*looks: Iterable[tuple[bool, int, str]]) -> Seen:
     ("looks", "why"),
     [
         ([[BUSY] * 20, [UP]], ""),
-        ([[GONE] * 9, [UP]], ""),
-        ([[GONE] * 6, [BUSY] * 2, [GONE] * 6, [UP]], ""),
+        ([[GONE] * 2, [UP]], ""),
         ([[(True, 2, "refused")] * 5, [(True, 2, "")]], ""),
-        ([[GONE] * 11], "it ended before it was ready (refused)"),
+        ([[(True, 6, "refused")] * 2, [UP]], ""),
+        ([[GONE] * 3], "it ended before it was ready (refused)"),
         ([[(True, 4, "refused")]], "it ended 4 times before it was ready"),
         ([[BUSY] * 99], "it was not ready within 30 seconds (503)"),
         ([[(True, 0, "raises")] * 99], "it was not ready within 30 seconds (no answer)"),
