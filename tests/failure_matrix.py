@@ -302,7 +302,7 @@ ROWS = (
             ),
             "tests/boot/test_systemd_host.py": (
                 "test_a_release_that_does_not_serve_is_taken_back_on_a_host",
-                "test_quadlet_units_run_bty_through_upgrades_and_a_power_cut",
+                "test_quadlet_units_run_bty_through_an_upgrade_and_a_power_cut",
             ),
         },
     ),

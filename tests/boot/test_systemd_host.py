@@ -41,7 +41,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     unit = place / "bty.service"
     unit.write_text(_unit_of_the_documents())
     files = {f"/root/{version}.pyz": path for version, path in releases.items()}
-    store = image_store(place, releases)
+    store = image_store(place, {version: releases[version] for version in (BEFORE, NOW)})
     made = place / "disk.img"
     build_disk(made, {**files, "/root/bty.service": unit}, {"/var/lib/containers": store})
     store.unlink()
@@ -83,32 +83,26 @@ class Operator:
 
 
 def test_a_release_that_does_not_serve_is_taken_back_on_a_host(guest: SystemdHost) -> None:
-    """The steps of "run as a service", then two upgrades."""
+    """The steps of "run as a service", then an upgrade."""
     root = Operator(guest)
-    root.does(f"install -D -m 0755 /root/{BEFORE}.pyz {HOST}/bty.pyz")
+    root.does(f"install -D -m 0755 /root/{NOW}.pyz {HOST}/bty.pyz")
     root.does("useradd --system --home-dir /var/lib/bty --shell /usr/sbin/nologin bty")
     root.does("install -m 0644 /root/bty.service /etc/systemd/system/bty.service")
     root.does("systemctl daemon-reload && systemctl enable --now bty")
-    assert BEFORE in root.version(), "the unit has started when the server answers"
+    assert NOW in root.version(), "the unit has started when the server answers"
     bty = f"runuser -u bty -- python3 {HOST}/bty.pyz"
     root.does(f"{bty} machine set {MAC} --mode ipxe-exit --label rack-3")
-
-    said = root.does(f"python3 /root/{NOW}.pyz upgrade --watch 3 {HOST}")
-
-    assert NOW in root.version(), said
-    assert MAC in root.does(f"{bty} machine list")
-    root.does(f"{bty} machine set {MAC} --mode ipxe-exit --label rack-4")
 
     said = root.does(f"python3 /root/{BAD}.pyz upgrade --watch 3 {HOST}", status=1)
 
     assert NOW in root.version(), said
-    assert "rack-4" in root.does(f"{bty} machine show {MAC}"), "with the data of before"
+    assert "rack-3" in root.does(f"{bty} machine show {MAC}"), "with the data of before"
     assert "this release does not serve" in said, "the log of what failed is shown"
     root.does("systemctl disable --now bty && rm /etc/systemd/system/bty.service")
     root.does("systemctl daemon-reload")
 
 
-def test_quadlet_units_run_bty_through_upgrades_and_a_power_cut(
+def test_quadlet_units_run_bty_through_an_upgrade_and_a_power_cut(
     guest: SystemdHost, disk: Path
 ) -> None:
     root = Operator(guest)
@@ -121,20 +115,13 @@ def test_quadlet_units_run_bty_through_upgrades_and_a_power_cut(
     said = root.does(f"python3 /root/{NOW}.pyz upgrade --watch 3 {DEPLOYED}")
 
     assert NOW in root.version(), said
-    assert MAC in root.does(f"{bty} machine list")
     root.does(f"{bty} machine set {MAC} --mode ipxe-exit --label rack-4")
-
-    said = root.does(f"python3 /root/{BAD}.pyz upgrade --watch 3 {DEPLOYED}", status=1)
-
-    assert NOW in root.version(), said
-    assert "rack-4" in root.does(f"{bty} machine show {MAC}"), "with the data of before"
-    root.does("sync")
     guest.cut_power()
     with SystemdHost(disk) as again:
         root = Operator(again)
         root.does(f"until curl -sf http://{ADDRESS}:8080/readyz; do sleep 1; done")
         assert NOW in root.version()
-        assert "rack-4" in root.does(f"{bty} machine show {MAC}")
+        assert "rack-4" in root.does(f"{bty} machine show {MAC}"), "what was acknowledged is there"
         root.does(f"python3 /root/{NOW}.pyz purge --yes --all {DEPLOYED}")
         assert root.does("podman ps --all --quiet") == ""
         root.does(f"test ! -e {DEPLOYED} && test ! -e /etc/containers/systemd/bty.container")

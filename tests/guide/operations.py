@@ -186,7 +186,7 @@ STATEMENTS = (
         "re-attaching the volume is the whole upgrade",
         (
             "container/test_upgrade.py::test_a_deployment_is_upgraded_in_place",
-            "boot/test_systemd_host.py::test_quadlet_units_run_bty_through_upgrades_and_a_power_cut",
+            "boot/test_systemd_host.py::test_quadlet_units_run_bty_through_an_upgrade_and_a_power_cut",
         ),
     ),
     Said(
@@ -641,7 +641,7 @@ STATEMENTS = (
         "auto-detecting whether to drive that via podman compose up -d",
         (
             "container/test_upgrade.py::test_a_deployment_is_upgraded_in_place",
-            "boot/test_systemd_host.py::test_quadlet_units_run_bty_through_upgrades_and_a_power_cut",
+            "boot/test_systemd_host.py::test_quadlet_units_run_bty_through_an_upgrade_and_a_power_cut",
         ),
     ),
     Said(
