@@ -235,7 +235,9 @@ def test_state_of_somebody_else_is_left_as_it_is(operator: Operator) -> None:
 
 def test_a_server_that_does_not_start_is_told_with_its_last_words(operator: Operator) -> None:
     operator.deploy("--host-addr", operator.host.address, "--no-start")
-    (operator.directory / "data/bty/bty.toml").write_text("[server]\nprot = 1\n")
+    file = operator.directory / "data/bty/bty.toml"
+    file.write_text("[server]\nprot = 1\n")
+    file.chmod(0o644)
 
     done = operator.deploy(check=False)
 
