@@ -157,6 +157,11 @@ def test_a_plan_is_shown_without_doing_anything(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("at", [Step.WAIT, Step.WATCH])
+def test_a_host_that_went_down_while_it_was_watched_is_started_first(at: Step) -> None:
+    assert resumed(State(at)).at is Step.START
+
+
 def test_every_step_has_a_way_on_and_a_way_out() -> None:
     for step in Step:
         state = State(step)

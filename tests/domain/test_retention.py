@@ -114,6 +114,8 @@ def test_an_empty_backup_a_day_leaves_the_last_full_one() -> None:
 
     assert {id_ for id_, fate in fates.items() if fate.stays} == {"0", "full0"}
     assert fates["full0"].reason == "knows 3 machines, the newest far fewer"
+    fewer = [replace(item, machines=1) for item in days(30)]
+    assert "full0" not in removed([*fewer, *full], Policy(count=1)), "thrice as many"
     half = [replace(item, machines=2) for item in days(30)]
     assert "full0" in removed([*half, *full], Policy(count=1)), "not more than twice as many"
 

@@ -185,6 +185,28 @@ def test_noise_in_one_page_costs_the_rows_of_that_page_alone(
         assert found.counts[Part.BINDINGS] >= ROWS - rows_of_a_page, page
 
 
+def test_what_lies_between_two_damaged_pages_is_found(
+    tmp_path: Path, sound: dict[str, bytes]
+) -> None:
+    """A scan from either end may stop at the one that it meets first, and without an error."""
+    content, rows_of_a_page = sound["older"], 2
+    first = 49 + 3
+    last = len(content) // PAGE - 2
+    for seed in range(12):
+        chance, damaged = random.Random(seed), bytearray(content)  # noqa: S311 - no secret
+        for page in (first + 1, last - 1):
+            for _ in range(4):
+                at = page * PAGE + chance.randrange(PAGE - 60)
+                damaged[at : at + 60] = chance.randbytes(60)
+            beginning = page * PAGE + 8 + chance.randrange(4)
+            damaged[beginning : beginning + 1] = chance.randbytes(1)
+        (tmp_path / f"{seed}.db").write_bytes(damaged)
+
+        found = old_state.read(tmp_path / f"{seed}.db", tmp_path / f"{seed}.found", salvage=True)
+
+        assert found.counts[Part.BINDINGS] >= ROWS - 2 * rows_of_a_page, seed
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00" * 32768, b"\xff" * 32768, b"x" * 100])
 @pytest.mark.parametrize("whose", ["ours", "older"])
 def test_a_stale_index_of_the_log_loses_nothing(
