@@ -166,7 +166,7 @@ def _say(args: argparse.Namespace, report: Report) -> None:
 
 
 def _sentence(report: Report) -> str:
-    old, new = report.old.version, report.new.version if report.new else ""
+    old, new = report.old.version, report.new.version
     if report.is_same:
         return f"bty {old} is installed already: there is nothing to do"
     match report.end:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app import __version__
-from bty_app.deploy import files
+from bty_app.deploy import answers, files
 from bty_app.deploy.choices import Choices
 from bty_app.deploy.engines import Engine
 from bty_app.deploy.generations import Generations
@@ -19,7 +16,6 @@ from bty_app.deploy.programs import Programs
 from bty_app.deploy.stack import Done, Release
 
 STATE = "/var/lib/bty"
-ANSWER_SECONDS = 5.0
 _CONFINED = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
 # Not relabelled: a server that runs beside it keeps its label.
 _BESIDE = ("--security-opt=label=disable", "--network=none")
@@ -92,25 +88,4 @@ class Deployment:
 
     def ready(self, version: str) -> str:
         """Empty when this release answers here and can serve; else what it said instead."""
-        port = self.choices.port
-        try:
-            status, told = _asked(port, "/readyz")
-            _status, named = _asked(port, "/version")
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            return f"nothing answers on port {port} yet ({str(error) or type(error).__name__})"
-        if named.get("version") != version:
-            return f"port {port} answers with version {named.get('version')}, and not {version}"
-        problems = told.get("problems")
-        if status != http.HTTPStatus.OK:
-            listed = problems if isinstance(problems, list) else []
-            return "not ready: " + ("; ".join(map(str, listed)) or f"status {status}")
-        return ""
-
-
-def _asked(port: int, path: str) -> tuple[int, dict[str, object]]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
-    with contextlib.closing(connection):
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        told = json.loads(answer.read(65536))
-        return answer.status, told if isinstance(told, dict) else {}
+        return answers.ready(f"http://127.0.0.1:{self.choices.port}", version)

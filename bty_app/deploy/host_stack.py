@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from bty_app.deploy import answers
 from bty_app.deploy.host_files import HostFiles
-from bty_app.deploy.host_service import HostService
 from bty_app.deploy.stack import Condition, Done, Release
+from bty_app.deploy.systemd import Unit
 from bty_app.errors import ConfigError, InvalidInputError, StorageError
-
-_ASK_SECONDS = 10.0
-_MOST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +21,7 @@ class HostStack:
     """A `Stack`. `url` is where it answers on this host; `offered` the file of a newer release."""
 
     files: HostFiles
-    service: HostService
+    service: Unit
     state_dir: Path
     url: str
     offered: Path | None
@@ -81,27 +76,7 @@ class HostStack:
         return self.service.condition()
 
     def ready(self) -> str:
-        installed = self.current().version
-        try:
-            status, said = self._asked("/readyz")
-            if status != http.client.OK:
-                return said[:200] or f"/readyz answers {status}"
-            version = json.loads(self._asked("/version")[1]).get("version")
-        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
-            return f"{self.url} does not answer: {error}"
-        return "" if version == installed else f"bty {version} answers, and not {installed}"
-
-    def _asked(self, path: str) -> tuple[int, str]:
-        parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(
-            parts.hostname or "", parts.port or 80, timeout=_ASK_SECONDS
-        )
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read(_MOST_BYTES).decode("utf-8", "replace").strip()
-        finally:
-            connection.close()
+        return answers.ready(self.url, self.current().version)
 
     def _owner(self) -> dict[str, Any]:
         if os.geteuid() != 0:

@@ -11,10 +11,10 @@ from bty_app import __version__
 from bty_app.deploy import files, writing
 from bty_app.deploy.containers import Deployment
 from bty_app.deploy.files import BTY_UNIT, WITHCACHE_UNIT, File
-from bty_app.deploy.host_service import LIVES
 from bty_app.deploy.marks import Origin, origin, writer
 from bty_app.deploy.programs import Programs, last_lines
 from bty_app.deploy.stack import Condition, Done, Release
+from bty_app.deploy.systemd import Unit
 from bty_app.errors import (
     ConfigError,
     ConflictError,
@@ -104,17 +104,7 @@ class QuadletStack:
 
     def condition(self) -> Condition:
         """See `Stack`."""
-        asked = ("systemctl", "show", "bty.service", "--property=ActiveState,NRestarts")
-        told = dict(
-            line.split("=", 1)
-            for line in self.at.programs.ask(*asked).stdout.split()
-            if "=" in line
-        )
-        return Condition(
-            told.get("ActiveState") in LIVES,
-            int(told.get("NRestarts") or 0),
-            self._journal("bty.service"),
-        )
+        return self._unit("bty.service").condition()
 
     def ready(self) -> str:
         """See `Stack`."""
@@ -125,12 +115,11 @@ class QuadletStack:
         try:
             self.systemctl(act, service)
         except UnavailableError as error:
-            said = last_lines(self._journal(service))
+            said = last_lines(self._unit(service).journal())
             raise UnavailableError(f"{error.message}; the journal of {service}: {said}") from error
 
-    def _journal(self, service: str) -> str:
-        words = ("journalctl", f"--unit={service}", "--lines=20", "--no-pager", "--output=cat")
-        return self.at.programs.ask(*words).stdout.strip()
+    def _unit(self, service: str) -> Unit:
+        return Unit(service, self.at.programs)
 
     def check_units(self) -> None:
         """Refuse where a unit of somebody else has the name of one of ours.

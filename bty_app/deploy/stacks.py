@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bty_app.deploy import opening
 from bty_app.deploy.host_files import LINK, HostFiles
-from bty_app.deploy.host_service import HostService
 from bty_app.deploy.host_stack import HostStack
 from bty_app.deploy.stack import Stack
+from bty_app.deploy.systemd import Unit
 from bty_app.errors import NotFoundError
 
 _OF_CONTAINERS = ("compose.yml", "envvars")
@@ -42,7 +42,7 @@ def of(directory: Path, wanted: Wanted) -> Stack:
     if is_host(directory):
         return HostStack(
             HostFiles(directory),
-            HostService(wanted.service),
+            Unit(wanted.service),
             wanted.state_dir,
             wanted.url,
             wanted.offered,

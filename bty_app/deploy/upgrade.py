@@ -38,7 +38,7 @@ class Report:
 
     end: End
     old: Release
-    new: Release | None
+    new: Release
     why: str = ""
     problem: str = ""
     backup: str = ""

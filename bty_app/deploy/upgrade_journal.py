@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bty_app.deploy import writing
 from bty_app.deploy.stack import Release
 from bty_app.domain.upgrading import End, Facts, State, Step, facts_of
 from bty_app.errors import ConfigError, ConflictError, StorageError
 from bty_app.store import locks
-from bty_app.store.place import sync_directory
 from bty_app.store.publish import publish_file
 
 FILE = "upgrade.json"
@@ -98,12 +98,7 @@ def remove(folder: Path) -> None:
     Raises:
         StorageError: the journal cannot be removed.
     """
-    path = folder / FILE
-    try:
-        path.unlink(missing_ok=True)
-        sync_directory(folder)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
+    writing.remove(folder / FILE)
 
 
 def _going(data: Mapping[str, Any]) -> Going:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from bty_app.deploy.envvars import SECRET
 from bty_app.deploy.files import File
 from bty_app.deploy.marks import Origin, origin
 from bty_app.errors import BtyError, StorageError
+from bty_app.store.place import sync_directory
 from bty_app.store.publish import make_directories, publish_file
 
 
@@ -94,11 +94,7 @@ def remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_directory(path.parent)
     except OSError as error:
         raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
 

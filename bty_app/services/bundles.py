@@ -258,7 +258,6 @@ def _take_over(
             if not state_db.exists():
                 creation.create(state_db, version=version, at=at)
     with locks.shared(state_dir):
-        stale_log.check_unserved(state_db)
         check_version(state_db, version)
         try:
             with staging.importing(state_db, scratch) as tx:
@@ -272,14 +271,16 @@ def _take_over(
 
 
 def check_version(state_db: Path, version: str) -> None:
-    """Accept a database of `version`, or none at all.
+    """Accept a database of `version` with a log of its own, or none at all.
 
     Raises:
+        ConfigError: the log beside it was left by another.
         ConflictError: another version wrote it; says what to do.
         StorageError: it cannot be read.
     """
     if not state_db.exists():
         return
+    stale_log.check_unserved(state_db)
     with hardware.opened(state_db) as connection:
         found = stored_version(connection)
     if found != version:

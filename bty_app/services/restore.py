@@ -37,6 +37,7 @@ from bty_app.store import (
     quarantine,
     restoration,
     restore_plan,
+    stale_log,
     swap,
 )
 from bty_app.store.backup_shelf import Shelf
@@ -299,6 +300,7 @@ class Restore:
             return f"there is no {STATE_FILE}"
         if not file_header.could_be_database(self._state_db):
             return f"{STATE_FILE} is not a database"
+        stale_log.check_unserved(self._state_db)
         try:
             with OldDatabase.opened(self._state_db) as present:
                 present.stamp()

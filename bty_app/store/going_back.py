@@ -7,7 +7,6 @@ operator who knows what is left behind. Call it while no server runs; nothing is
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -142,8 +141,8 @@ def _went(newer: OldDatabase, wish: _Wish, now: datetime, *, anyway: bool) -> We
     with disk_failures(newer.path):
         archived_as = succession.archive()
     machines = return_ticket.build(succession, ticket, archived_as)
-    with disk_failures(newer.path), contextlib.suppress(PermissionError):  # another's file
-        newer.path.chmod(0o600)  # the archive is this very file
+    with disk_failures(newer.path):
+        swap.make_private(newer.path)
     swap.swap(newer.path, archived_as, version=way.older)
     return WentBack(way, machines, archived_as.name)
 

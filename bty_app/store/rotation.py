@@ -8,7 +8,6 @@ itself has not emptied. Every step may be cut off: the next start does it again,
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -191,7 +190,8 @@ class _Start:
             machines, outcome = return_ticket.build(succession, ticket, archive), Outcome.RETURNED
         else:
             machines, outcome = succession.build(archive).machines, Outcome.ROTATED
-        self._make_private()
+        with _disk_errors(self.state_db):
+            swap.make_private(self.state_db)
         swap.swap(self.state_db, archive)
         return Opening(
             outcome,
@@ -200,15 +200,6 @@ class _Start:
             machines=machines,
             backup_id=backup_id,
         )
-
-    def _make_private(self) -> None:
-        """The archive is this very file."""
-        with _disk_errors(self.state_db):
-            try:
-                self.state_db.chmod(0o600)
-            except OSError as error:
-                if error.errno != errno.EPERM:  # another's file stays as it is
-                    raise
 
     def _back_up(self, old: OldDatabase) -> str | None:
         if self.backup is None:

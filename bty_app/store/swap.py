@@ -28,6 +28,19 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # linux/fs.h
 
 
+def make_private(state_db: Path) -> None:
+    """The file that is about to be an archive is for its owner alone; another's stays as it is.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    try:
+        state_db.chmod(0o600)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+
+
 def plan_file(state_db: Path) -> Path:
     """Where the plan of a swap without hard links stands."""
     return state_db.with_name("rotate.plan")

@@ -10,11 +10,11 @@ import pytest
 
 from bty_app.deploy import host_files
 from bty_app.deploy.host_files import HostFiles
-from bty_app.deploy.host_service import HostService
 from bty_app.deploy.host_stack import HostStack
 from bty_app.deploy.own_file import own_file
 from bty_app.deploy.stack import Release
 from bty_app.deploy.stacks import Wanted, of
+from bty_app.deploy.systemd import Unit
 from bty_app.errors import InvalidInputError, NotFoundError, StorageError
 
 
@@ -140,7 +140,7 @@ def test_commands_are_run_as_the_owner_of_the_state(quick_dir: Path) -> None:
     wanted = Wanted(quick_dir / "state", "http://127.0.0.1:8080")
     stack = HostStack(
         HostFiles(quick_dir / "lib", python="/usr/bin/python3"),
-        HostService("bty-no-such-unit"),
+        Unit("bty-no-such-unit"),
         wanted.state_dir,
         wanted.url,
         None,

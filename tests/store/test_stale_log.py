@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bty_app import __version__
+from bty_app.cli.main import main
 from bty_app.errors import ConfigError, StorageError
 from bty_app.services import bundles
 from bty_app.services.clock import utc_now
@@ -145,6 +146,26 @@ def test_commands_do_not_undo_it_either(put_back: Path, tmp_path: Path) -> None:
 
     with locks.serving(put_back, about="one that uses this log"):
         stale_log.check_unserved(put_back / "state.db")
+
+
+@pytest.mark.parametrize("command", ["restore", "recover"])
+def test_a_restore_and_a_recovery_do_not_undo_it_before_they_look(
+    put_back: Path,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (put_back / "no-config").mkdir()
+    monkeypatch.setenv("BTY_CONFIG_DIR", str(put_back / "no-config"))
+    state_db, copy = put_back / "state.db", put_back / "copy.db"
+    later(state_db)
+    before = state_db.read_bytes()
+
+    status = main([command, "--state-dir", str(put_back), str(copy)])
+
+    assert status == 78
+    assert "SQLite would undo that" in capsys.readouterr().err
+    assert state_db.read_bytes() == before
 
 
 def died(state_db: Path, how: str) -> None:
