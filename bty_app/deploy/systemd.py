@@ -53,8 +53,8 @@ class Unit:
 
     def journal(self) -> str:
         """The last lines of its log."""
-        words = ("journalctl", "-u", self.name, "-n", str(_LOG_LINES), "--no-pager", "-o", "cat")
-        return self._run(*words).stdout.strip()
+        which = (f"--unit={self.name}", f"--lines={_LOG_LINES}", "--no-pager", "--output=cat")
+        return self._run("journalctl", *which).stdout.strip()
 
     def environment(self) -> dict[str, str]:
         """The variables that it sets."""
