@@ -109,6 +109,7 @@ def _s3_server(directory: Path) -> Iterator[S3]:
         f"-s3.config={config}",
         "-volume.max=50",
         "-s3.port.iceberg=0",
+        "-s3.port.lance=0",  # a fixed port otherwise: a second server beside this one would end
     ]
     command += ["-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-filer"]
     command += [f"-{name}.port{grpc}={port}" for name, grpc, port in _flags(ports, more)]
