@@ -11,7 +11,7 @@ from bty_app.cli import machine_act
 from bty_app.cli.reach import machines as reach
 from bty_app.cli.reach.machines import Data, MachineReach, Seen
 from bty_app.config import Config
-from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
+from bty_app.domain.flash_options import OWN_DONES, OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.machine import BootMode
 from bty_app.errors import NotFoundError, ValidationError
@@ -36,7 +36,7 @@ _NONE = "none"
 _SITE = "site"
 _SET = (
     *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"),
-    *("flash_wipe", "flash_verify"),  # where it is not as the site has it
+    *("flash_wipe", "flash_verify", "flash_done"),  # where it is not as the site has it
 )
 
 
@@ -73,6 +73,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--verify",
             choices=(_SITE, *OWN_VERIFIES),
             help="whether all is read back after; 'site': as the settings have it",
+        )
+        act.add_argument(
+            "--done",
+            choices=(_SITE, *OWN_DONES),
+            help="done when written, or when its system is up; 'site': as the settings have it",
         )
     setting.add_argument("--image", metavar="REF", help="the image's ref; 'none' unbinds it")
     setting.add_argument("--drive", metavar="0xNN", help="the drive that iPXE boots, or 'none'")
@@ -183,8 +188,8 @@ def _changes(args: argparse.Namespace) -> dict[str, object]:
 
 
 def _own(args: argparse.Namespace) -> dict[str, object]:
-    """What is said of wiping and reading back; `site` as null."""
-    said = {"flash_wipe": args.wipe, "flash_verify": args.verify}
+    """What is said of a flash of this machine; `site` as null."""
+    said = {"flash_wipe": args.wipe, "flash_verify": args.verify, "flash_done": args.done}
     return {key: None if word == _SITE else word for key, word in said.items() if word}
 
 

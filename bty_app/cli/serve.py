@@ -146,6 +146,7 @@ def tasks(services: Services) -> dict[str, Callable[[], object]]:
     """What is looked at now and then: each is done within seconds, one after the other."""
     done_here = {
         "silence": services.reports.report_silence,
+        "never-up": services.reports.report_never_up,
         "cache": services.keeper.turn,
         "tokens": services.tokens.note_uses,
         "event-trimming": services.event_trimming.turn,

@@ -1,4 +1,4 @@
-"""What is done besides when an image is written: before it, and after it."""
+"""What is done besides when an image is written: before it and after it; and when it is done."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ NO_OPTIONS = FlashOptions()
 class OwnOptions:
     """What is said for one machine alone; None where it is done as at the whole site.
 
-    `wipe` is "no" or one of `WIPE_METHODS`; `verify` is "no" or "yes".
+    `wipe` is "no" or one of `WIPE_METHODS`; `verify` is "no" or "yes"; `done` is when a flash is
+    done: "written", or "booted", which is when its system says that it is up (SPEC 6).
     """
 
     wipe: str | None = None
     verify: str | None = None
+    done: str | None = None
 
     def over(self, site: FlashOptions) -> FlashOptions:
         """What is done at this machine, at a site that does `site`."""
@@ -40,6 +42,7 @@ class OwnOptions:
 AS_THE_SITE = OwnOptions()
 OWN_WIPES = ("no", *WIPE_METHODS)
 OWN_VERIFIES = ("no", "yes")
+WRITTEN, BOOTED = OWN_DONES = ("written", "booted")
 
 
 def besides(options: FlashOptions) -> str:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from bty_app.domain import webhooks
 from bty_app.domain.backup_settings import BACKUP
 from bty_app.domain.boot import Limits
-from bty_app.domain.flash_options import WIPE_METHODS, FlashOptions
+from bty_app.domain.flash_options import OWN_DONES, WIPE_METHODS, WRITTEN, FlashOptions
 from bty_app.domain.flash_rules import Hours, Rules, parse_hours
 from bty_app.domain.machine import parse_assignment
 from bty_app.domain.release import check_source, check_tag
@@ -145,6 +145,20 @@ FLASH_VERIFY = Setting(
     _one_of("no", "yes"),
     "Whether everything is read back from the disk and compared after an image was written.",
 )
+FLASH_DONE = Setting(
+    "flash.done",
+    WRITTEN,
+    _one_of(*OWN_DONES),
+    "When a flash counts as done: written, or booted, which is when its system has said that it is"
+    " up by POST /pxe/MAC/booted.",
+)
+UP_MINUTES = Setting(
+    "boot.up_minutes",
+    30,
+    whole_number(1, 10_080),
+    "Where a flash is done once its system is up: one that has said nothing this many minutes after"
+    " it was written is a fault.",
+)
 EVENTS_KEEP_DAYS = Setting(
     "events.keep_days",
     0,
@@ -201,9 +215,9 @@ WEBHOOK_TARGETS = Setting(
 UPSTREAM = (CATALOG_URL, WITHCACHE_URL, NETBOOT_REPO, NETBOOT_TAG)
 FLASH_RULES = (FLASHES_PER_HOUR, FLASH_HOURS, FLASH_ZONE, NEVER_LABELS, ORDER_EXPIRES)
 SETTINGS = (
-    *(GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES),
+    *(GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES, UP_MINUTES),
     *FLASH_RULES,
-    *(FLASH_WIPE, FLASH_VERIFY),
+    *(FLASH_WIPE, FLASH_VERIFY, FLASH_DONE),
     EVENTS_KEEP_DAYS,
     UNDO_MINUTES,
     *UPSTREAM,

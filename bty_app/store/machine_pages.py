@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Machine, State
 from bty_app.store.database import Tx
-from bty_app.store.machines import COLUMNS, machine_of
+from bty_app.store.machines import COLUMNS, UNPROVEN, machine_of
 
 SORTS = ("mac", "bty_image_ref", "boot_mode", "last_seen_at", "last_seen_ip", "last_flashed_at")
 
@@ -23,6 +23,7 @@ _STATE = f"""CASE
     WHEN phase = 'booted' AND {_FLASHES}
         AND mac IN (SELECT mac FROM machine_progress) THEN '{State.FLASHING}'
     WHEN phase = 'booted' THEN '{State.LIVE}'
+    WHEN {UNPROVEN} THEN iif(silence_reported, '{State.FAULT}', '{State.UNPROVEN}')
     WHEN phase IN ('done', 'released') THEN '{State.DONE}'
     ELSE '{State.WAITS}' END"""
 

@@ -37,6 +37,9 @@ CREATE TABLE machines (
     -- what is done besides when this one is flashed; NULL: as the settings have it
     flash_wipe         TEXT,
     flash_verify       TEXT CHECK (flash_verify IN ('no', 'yes')),
+    flash_done         TEXT CHECK (flash_done IN ('written', 'booted')),
+    -- when its system last said that it is up
+    booted_at          TEXT,
     -- last, because they are large: SQLite reads the columns before them without touching them
     known_disks        TEXT,
     hw_lshw            TEXT

@@ -14,6 +14,7 @@ EDGES = [
     (table.GRACE_SECONDS, 0, 86_400),
     (table.MAX_ATTEMPTS, 1, 100),
     (table.SILENCE_MINUTES, 1, 1_440),
+    (table.UP_MINUTES, 1, 10_080),
     (table.FLASHES_PER_HOUR, 0, 100_000),
     (table.ORDER_EXPIRES, 0, 8_760),
     (table.UNDO_MINUTES, 0, 1_440),
@@ -55,6 +56,7 @@ RULES = [
         ["yes", "dd", "Secure", "x" * 3000],
     ),
     (table.FLASH_VERIFY, ["no", "yes"], ["true", "1", "x" * 3000]),
+    (table.FLASH_DONE, ["written", "booted"], ["up", "", "x" * 3000]),
     (
         table.WEBHOOK_TARGETS,
         ["", "*failed,machine.flashed https://example.com/a; * http://192.0.2.5/b"],

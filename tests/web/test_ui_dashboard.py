@@ -15,6 +15,7 @@ from bty_app import __version__
 from bty_app.domain.artifacts import live_file
 from bty_app.domain.events import Kind
 from bty_app.domain.findings import Finding, Level
+from bty_app.domain.flash_options import OwnOptions
 from bty_app.domain.jobs import Teller
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Phase, Serial, State
@@ -115,11 +116,16 @@ def test_a_password_that_the_server_made_is_the_first_step(quick_dir: Path) -> N
 def test_the_states_are_counted_as_the_list_filters_and_words_them(house: Site) -> None:
     house.add_image()
     number = 0
-    for mode, phase, ref, serial, flashing in itertools.product(
-        BootMode, Phase, (None, REF, "c" * 64), (None, Serial("S1")), (False, True)
+    for mode, phase, ref, serial, (flashing, own, silent) in itertools.product(
+        BootMode,
+        Phase,
+        (None, REF, "c" * 64),
+        (None, Serial("S1")),
+        ((False, None, 0), (True, None, 0), (False, "booted", 0), (False, "booted", 1)),
     ):
-        house.add_machine(mac(number), Assignment(mode, ref, serial))
-        _set(house, mac(number), phase, flashing=flashing)
+        wanted = Assignment(mode, ref, serial, own=OwnOptions(done=own))
+        house.add_machine(mac(number), wanted)
+        _set(house, mac(number), phase, flashing=flashing, silent=silent)
         number += 1
     visit = house.visit()
     text = visit.get(PATH).text
@@ -135,7 +141,15 @@ def test_the_states_are_counted_as_the_list_filters_and_words_them(house: Site) 
         assert len(rows) == count
         names = {REF: "debian.img"}
         tones = {
-            short(Subject(r.machine, names.get(r.machine.image_ref or ""), None, r.progress)).tone
+            short(
+                Subject(
+                    r.machine,
+                    names.get(r.machine.image_ref or ""),
+                    None,
+                    r.progress,
+                    unproven=r.machine.is_unproven("written"),
+                )
+            ).tone
             for r in rows
         }
         assert tones <= {STATE_TONES[state]}, state
@@ -143,12 +157,16 @@ def test_the_states_are_counted_as_the_list_filters_and_words_them(house: Site) 
         assert f"{count} machine" in shown
 
 
-def _set(house: Site, which: Mac, phase: Phase, *, flashing: bool) -> None:
+def _set(house: Site, which: Mac, phase: Phase, *, flashing: bool, silent: int) -> None:
     def change(tx: Tx) -> None:
         if flashing:
             report = machines.Progress(AT, "writing", 1, 2, 1000, None)
             machines.set_progress(tx, which, report)
-        tx.run("UPDATE machines SET phase = ? WHERE mac = ?", phase.value, which)
+        tx.run(
+            "UPDATE machines SET phase = ?, last_flashed_at = ?, silence_reported = ?"
+            " WHERE mac = ?",
+            *(phase.value, AT, silent, which),
+        )
 
     house.database.write(change)
 
