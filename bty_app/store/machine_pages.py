@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import Machine, State
+from bty_app.domain.machine import BootMode, Machine, State
 from bty_app.store.database import Tx
 from bty_app.store.machines import COLUMNS, UNPROVEN, machine_of
 
@@ -75,10 +75,10 @@ def count(tx: Tx, page: Page) -> int:
     return int(tx.value(f"SELECT count(*) FROM machines {where}", *values))
 
 
-def states(tx: Tx) -> dict[State, int]:
-    """How many machines are in each state that there is."""
-    rows = tx.rows(f"SELECT {_STATE} AS state, count(*) FROM machines GROUP BY state")
-    return {State(name): count for name, count in rows}
+def states(tx: Tx) -> dict[tuple[BootMode, State], int]:
+    """How many machines of each mode are in each state that there is."""
+    sql = f"SELECT boot_mode, {_STATE} AS state, count(*) FROM machines GROUP BY 1, 2"
+    return {(BootMode(mode), State(state)): count for mode, state, count in tx.rows(sql)}
 
 
 def rate(tx: Tx) -> int:

@@ -252,7 +252,7 @@ def flashed(site: Site, mode: str = "bty-flash-once") -> None:
 
 
 def states(site: Site) -> dict[State, int]:
-    return site.services.machines.states()[0]
+    return {state: count for (_mode, state), count in site.services.machines.states()[0].items()}
 
 
 def put(site: Site, *values: str | None) -> None:
