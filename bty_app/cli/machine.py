@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from bty_app.cli import machine_act
+from bty_app.cli import machine_act, machine_wait
 from bty_app.cli.reach import machines as reach
 from bty_app.cli.reach.machines import Data, MachineReach, Seen
 from bty_app.config import Config
@@ -26,6 +26,7 @@ _EPILOG = """examples:
   bty machine mode 52:54:00:12:34:56 ipxe-exit
   bty machine label 52:54:00:12:34:56 --add gpu --remove spare
   bty machine act --matching label=rack-3 --act wake --yes
+  bty machine wait 52:54:00:12:34:56 --timeout 20     until it is flashed, or in fault
   bty machine forget 52:54:00:12:34:56                record, labels and hardware
 
 `set`, `assign` and `mode` keep what they are not told to change, and arm the machine anew: one in
@@ -52,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     labelling = acts.add_parser("label", help="add and remove labels; arms nothing")
     forgetting = acts.add_parser("forget", help="delete a record with its labels and hardware")
     machine_act.configure(acts)
+    machine_wait.configure(acts)
     for act in (showing, setting, assigning, moding, labelling, forgetting):
         act.add_argument("mac", metavar="MAC", help="the machine, in any spelling of its MAC")
     for act in (listing, showing, setting, assigning, moding, labelling):
@@ -99,6 +101,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         "forget": _forget,
         "act": machine_act.act,
         "undo": machine_act.undo,
+        "wait": machine_wait.wait,
     }
     with reach.machines(args, config) as machines:
         acts[args.act](machines, args)

@@ -115,6 +115,14 @@ class Machines:
         """
         return self._database.read(lambda tx: (machine_pages.states(tx), machine_pages.rate(tx)))
 
+    def state(self, mac: Mac) -> State:
+        """How a machine is at a glance.
+
+        Raises:
+            NotFoundError: there is no record of it.
+        """
+        return _found(self._database.read(lambda tx: machine_pages.state_of(tx, mac)), mac)
+
     def has_booted(self) -> bool:
         """Whether any machine has been here again after a flash of it was complete."""
         return self._database.read(machine_pages.has_booted)

@@ -81,6 +81,12 @@ def states(tx: Tx) -> dict[tuple[BootMode, State], int]:
     return {(BootMode(mode), State(state)): count for mode, state, count in tx.rows(sql)}
 
 
+def state_of(tx: Tx, mac: Mac) -> State | None:
+    """The state of one machine; None where there is no record."""
+    found = tx.value(f"SELECT {_STATE} FROM machines WHERE mac = ?", mac)
+    return None if found is None else State(found)
+
+
 def rate(tx: Tx) -> int:
     """How many bytes a second the flashes under way write, all together."""
     # The modes and the phase are in an index, which finds those few first.
