@@ -178,9 +178,11 @@ CREATE INDEX hardware_history_by_mac ON hardware_history (mac, id);
 
 CREATE INDEX machines_by_seen ON machines (last_seen_at, mac);
 CREATE INDEX machines_by_flashed ON machines (last_flashed_at, mac);
--- All that a search looks at: it reads this, and never the records with their hardware.
+-- All that a search and the counting of states look at: they read this, and never the records with
+-- their hardware.
 CREATE INDEX machines_searched ON machines
-    (mac, last_seen_ip, target_disk_serial, boot_mode, phase, bty_image_ref, last_seen_at);
+    (mac, last_seen_ip, target_disk_serial, boot_mode, phase, bty_image_ref, last_seen_at,
+     last_flashed_at, booted_at, flash_done, silence_reported);
 
 -- Since when a machine waits to be flashed, until when that counts, and the rule that holds it back.
 CREATE TABLE machine_orders (
