@@ -17,6 +17,7 @@ from tests.crashlab import (
     publications,
     restorations,
     rollbacks,
+    tales,
 )
 from tests.crashlab.originals import (
     OLD_VERSION,
@@ -174,6 +175,7 @@ SCENARIOS = (
         rollbacks.rolled_back,
         standing=(_NO_LINKS,),
     ),
+    Scenario("tale of an upgrade", "tales:tell", current, tales.told),
     Scenario("copy of a backup elsewhere", "copies:push", copies.taken, copies.pushed),
     Scenario(
         "move to another host",
