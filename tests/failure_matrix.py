@@ -165,6 +165,10 @@ ROWS = (
                 "test_a_file_that_is_no_database_is_set_aside_whole",
                 "test_damage_in_the_middle_of_an_old_database_is_found_before_it_is_archived",
             ),
+            "tests/store/test_going_back.py": (
+                "test_a_damaged_one_is_set_aside_and_the_archive_takes_its_place",
+                "test_a_damaged_archive_does_not_take_the_place_of_a_damaged_database",
+            ),
             "tests/services/test_recover.py": ("test_no_damage_makes_salvage_fall",),
             "tests/services/test_verify.py": ("test_any_flipped_bit_of_a_backup_is_noticed",),
         },

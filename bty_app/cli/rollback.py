@@ -22,7 +22,9 @@ An upgrade archives the database of the release before. This gives the archive i
 one that the newer database tells of, and no other. The newer one is archived in its turn, and
 nothing is deleted. Start the older release then: this one would archive its database once more.
 Releases of bty from 0.92 on take theirs back by themselves; the original and older ones do not.
-Where operators have worked with the newer database, that is counted, and --yes is needed.
+Where operators have worked with the newer database, that is counted, and --yes is needed. One that
+is damaged is moved to quarantine/ with its logs, and --yes is needed, too; where it cannot tell its
+archive, the newest one counts.
 Done twice it changes nothing more.
 """
 
@@ -61,12 +63,18 @@ def _as_data(done: WentBack) -> dict[str, object]:
         **asdict(done.way),
         "machines": done.machines,
         "archived_as": done.archived_as,
+        "set_aside": done.set_aside,
     }
 
 
 def _shown(way: WayBack) -> str:
     if way.is_done:
         return f"the database is that of {way.older}: there is nothing to do"
+    if way.damage:
+        return (
+            f"{way.damage}: it would be set aside, and the database of {way.older} would come back"
+            f" from {way.archive} (--yes); nothing was done"
+        )
     left = f"; {way.acts} acts of operators would stay behind (--yes)" if way.acts else ""
     return (
         f"the database of {way.older} would come back from {way.archive}, in place of that of"

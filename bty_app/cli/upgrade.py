@@ -16,6 +16,7 @@ from bty_app.deploy import stacks, upgrade_journal, upgrade_plan
 from bty_app.deploy.host_files import HostFiles
 from bty_app.deploy.own_file import own_file
 from bty_app.deploy.upgrade import WATCH_SECONDS, Report, Upgrade, by_hand
+from bty_app.domain.upgrade_events import Tale, tale_of
 from bty_app.domain.upgrading import End
 from bty_app.errors import InvalidInputError, NotFoundError
 from bty_app.logs import one_line
@@ -82,6 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     # For the release that is upgraded: it runs the new one's.
     parser.add_argument("--look", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--tell", type=_tale, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
@@ -90,6 +92,11 @@ def run(args: argparse.Namespace, config: Config) -> int:
         from bty_app.cli import looking  # it alone needs the database
 
         sys.stdout.write(json.dumps(looking.look(config).as_data()) + "\n")
+        return 0
+    if args.tell:
+        from bty_app.services import upgrade_tale
+
+        upgrade_tale.tell(config.paths.state_dir, args.tell)
         return 0
     directory = args.directory.absolute()
     if not directory.is_dir():
@@ -149,6 +156,13 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _tale(text: str) -> Tale:
+    try:
+        return tale_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("it tells of no upgrade") from error
+
+
 def _tell(words: str) -> None:
     with contextlib.suppress(OSError):  # the terminal is gone: it goes on
         sys.stderr.write(f"{words}\n")
@@ -169,16 +183,17 @@ def _sentence(report: Report) -> str:
     old, new = report.old.version, report.new.version
     if report.is_same:
         return f"bty {old} is installed already: there is nothing to do"
+    untold = f"; the audit log could not be told: {report.problem}" if report.problem else ""
     match report.end:
         case End.DONE:
             return (
                 f"bty {new} is ready, in place of {old}; the backup from before is {report.backup}."
-                " Next: `bty artifacts fetch`, and review the note about the archive"
+                f" Next: `bty artifacts fetch`, and review the note about the archive{untold}"
             )
         case End.UNCHANGED:
             return f"nothing was changed, and bty {old} is what is installed: {report.why}"
         case End.WENT_BACK:
             acts = f"; {report.acts} acts of operators stayed in its archive" if report.acts else ""
-            return f"bty {old} is back with its data: bty {new}: {report.why}{acts}"
+            return f"bty {old} is back with its data: bty {new}: {report.why}{acts}{untold}"
         case End.STRANDED:
             return f"bty {new}: {report.why}; on the way back: {report.problem}. {by_hand(report)}"

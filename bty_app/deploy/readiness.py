@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from bty_app.deploy.stack import Condition, Stack
@@ -24,6 +25,9 @@ class Pace(Protocol):
     def wait(self, seconds: float) -> None:
         """Let them pass."""
 
+    def moment(self) -> datetime:
+        """By the calendar, in UTC: what outlives this program is measured by it."""
+
 
 class RealPace:
     """The clock of this host."""
@@ -33,6 +37,9 @@ class RealPace:
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def moment(self) -> datetime:
+        return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

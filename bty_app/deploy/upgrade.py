@@ -15,6 +15,7 @@ from bty_app.deploy.readiness import Pace, RealPace
 from bty_app.deploy.stack import Release, Stack
 from bty_app.deploy.upgrade_journal import Going
 from bty_app.deploy.upgrade_steps import Steps, Tell
+from bty_app.domain.moments import stamp
 from bty_app.domain.upgrading import (
     HARMLESS,
     End,
@@ -33,7 +34,8 @@ _LAST_LINES = 12
 @dataclass(frozen=True, slots=True)
 class Report:
     """How an upgrade came out. `said`: the last lines of the log of what failed; `acts`: how many
-    acts of operators stay behind in the database of the new release.
+    acts of operators stay behind in the database of the new release; `problem`: what failed on the
+    way back, or why the audit log could not be told of all this.
     """
 
     end: End
@@ -64,7 +66,8 @@ class Upgrade:
         self._stack = stack
         self._folder = folder
         self._tell = tell
-        self._steps = Steps(stack, tell, pace or RealPace(), watch_seconds, wait_seconds)
+        self._pace = pace or RealPace()
+        self._steps = Steps(stack, tell, self._pace, watch_seconds, wait_seconds)
         self._said = ""
 
     def run(self, version: str) -> Report:
@@ -81,7 +84,8 @@ class Upgrade:
             old = self._stack.current()
             if old.version == version:
                 return Report(End.UNCHANGED, old, old, is_same=True)
-            going = Going(State(), old, Release(version, ""), Facts("", 0, 0, 0), "")
+            begun_at = stamp(self._pace.moment())
+            going = Going(State(), old, Release(version, ""), Facts("", 0, 0, 0), "", begun_at)
             return self._through(going)
 
     def _resumed(self, going: Going) -> Report:

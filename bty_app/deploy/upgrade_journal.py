@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from bty_app.deploy import writing
 from bty_app.deploy.stack import Release
+from bty_app.domain import moments
 from bty_app.domain.upgrading import End, Facts, State, Step, facts_of
 from bty_app.errors import ConfigError, ConflictError, StorageError
 from bty_app.store import locks
@@ -24,13 +26,16 @@ _LONGEST = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """An upgrade on its way from `old` to `new`; `backup` is where the one taken before is."""
+    """An upgrade on its way from `old` to `new`; `backup` is where the one taken before is, and
+    `begun_at` the stamp of its beginning.
+    """
 
     state: State
     old: Release
     new: Release
     facts: Facts
     backup: str
+    begun_at: str
 
 
 @contextmanager
@@ -88,6 +93,7 @@ def write(folder: Path, going: Going) -> None:
         "new": asdict(going.new),
         "facts": going.facts.as_data(),
         "backup": going.backup,
+        "begun_at": going.begun_at,
     }
     publish_file(folder / FILE, (json.dumps(data, indent=2) + "\n").encode())
 
@@ -110,6 +116,7 @@ def _going(data: Mapping[str, Any]) -> Going:
         _release(data["new"]),
         facts_of(data["facts"]),
         str(data["backup"]),
+        moments.stamp(datetime.fromisoformat(data["begun_at"])),
     )
 
 

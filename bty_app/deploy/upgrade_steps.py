@@ -6,16 +6,20 @@ import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from bty_app.deploy import readiness
 from bty_app.deploy.readiness import Pace
 from bty_app.deploy.stack import Done, Release, Stack
 from bty_app.deploy.upgrade_journal import Going
+from bty_app.domain.upgrade_events import Tale
 from bty_app.domain.upgrading import Step, facts_of, hindrance
 from bty_app.errors import BtyError
 
 LOOK = ("upgrade", "--look", "--json")
+TELL = ("upgrade", "--tell")
 _USAGE = 2  # a release that does not know the command, or the option
 _BACKUPS: tuple[tuple[bool, tuple[str, ...]], ...] = (  # by the new release?, and how
     (False, ("backup", "--json", "--trigger", "pre-upgrade")),
@@ -59,11 +63,13 @@ class Steps:
             Step.START: lambda going: self._start(going.new),
             Step.WAIT: self._wait,
             Step.WATCH: self._watch,
+            Step.TELL: self._tell_new,
             Step.STOP_NEW: lambda going: self._stop(going.new),
             Step.PUT_BACK_DATA: self._put_back,
             Step.PUT_BACK_PROGRAM: lambda going: self.stack.install(going.old),
             Step.START_OLD: lambda going: self._start(going.old),
             Step.WAIT_OLD: self._wait,
+            Step.TELL_OLD: self._tell_old,
         }
         return by_step[step](going) or going
 
@@ -132,6 +138,32 @@ class Steps:
         with contextlib.suppress(ValueError):
             acts = json_of(done).get("acts")
             self.acts = acts if isinstance(acts, int) else 0
+
+    def _tell_new(self, going: Going) -> None:
+        _require(_failure(self._told(going.new, going, why="")))
+
+    def _tell_old(self, going: Going) -> None:
+        """The old release knows its own log best, where it knows the command."""
+        done = self._told(going.old, going, why=going.state.why)
+        if done.status:
+            done = self._told(going.new, going, why=going.state.why)
+        _require(_failure(done))
+
+    def _told(self, release: Release, going: Going, *, why: str) -> Done:
+        tale = Tale(
+            begun_at=going.begun_at,
+            from_version=going.old.version,
+            to_version=going.new.version,
+            backup_id=PurePosixPath(going.backup).name,
+            seconds=_seconds_since(going.begun_at, self.pace.moment()),
+            why=why,
+        )
+        return self.stack.run(release, (*TELL, tale.text))
+
+
+def _seconds_since(begun_at: str, now: datetime) -> int:
+    """By the clock of the host: an upgrade may outlive the program."""
+    return max(0, round((now - datetime.fromisoformat(begun_at)).total_seconds()))
 
 
 def json_of(done: Done) -> dict[str, Any]:

@@ -53,6 +53,13 @@ def rolled_back(now: str, before: str, by: By) -> Event:
     return _of(Kind.ARTIFACTS_ROLLED_BACK, now, by, what, before=before)
 
 
+def roll_back_failed(now: str, error: BtyError, by: By) -> Event:
+    """Machines boot the set `now`, as before."""
+    why = plain(error.message)
+    what = f"machines go on booting the netboot artifacts {now}: {why}"
+    return _of(Kind.ARTIFACTS_ROLL_BACK_FAILED, now, by, what, error=why)
+
+
 _SYSTEM = By(Actor.SYSTEM, None)
 
 

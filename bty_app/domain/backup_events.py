@@ -71,6 +71,13 @@ def deleted(backup_id: str, by: By, *, machines: int | None, size: int) -> Event
     return _of(Kind.BACKUP_DELETED, backup_id, by, what, machines=machines, bytes_on_disk=size)
 
 
+def delete_failed(backup_id: str, error: str, by: By) -> Event:
+    """It could not be removed, and is there as it was."""
+    why = plain(error)
+    what = f"the backup {backup_id} was not removed: {why}"
+    return _of(Kind.BACKUP_DELETE_FAILED, backup_id, by, what, error=why)
+
+
 def pinned(backup_id: str, by: By, *, is_pinned: bool) -> Event:
     """It is kept whatever retention says, or not any more."""
     if is_pinned:

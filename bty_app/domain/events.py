@@ -65,6 +65,7 @@ class Kind(StrEnum):
     ARTIFACTS_FAILED = "netboot.artifacts.fetch.failed"
     ARTIFACTS_CANCELLED = "netboot.artifacts.fetch.cancelled"
     ARTIFACTS_ROLLED_BACK = "netboot.artifacts.rolled_back"
+    ARTIFACTS_ROLL_BACK_FAILED = "netboot.artifacts.roll_back.failed"
     BACKUP_REQUESTED = "backup.create.requested"
     BACKUP_STARTED = "backup.create.started"
     BACKUP_CREATED = "backup.created"
@@ -73,6 +74,7 @@ class Kind(StrEnum):
     BACKUP_CANCELLED = "backup.create.cancelled"
     BACKUP_PRUNED = "backup.pruned"
     BACKUP_DELETED = "backup.deleted"
+    BACKUP_DELETE_FAILED = "backup.delete.failed"
     BACKUP_PINNED = "backup.pinned"
     BACKUP_UNPINNED = "backup.unpinned"
     BACKUP_PROOF_FAILED = "backup.proof.failed"
@@ -86,10 +88,12 @@ class Kind(StrEnum):
     STATE_RECOVERED = "state.recovered"
     STATE_RECOVER_FAILED = "state.recover.failed"
     ARCHIVES_REMOVED = "state.archives.removed"
+    ARCHIVES_REMOVE_FAILED = "state.archives.remove.failed"
     OFFSITE_PUSHED = "offsite.pushed"
     OFFSITE_FAILED = "offsite.failed"
     OFFSITE_PRUNED = "offsite.pruned"
     SETTINGS_UPDATED = "settings.updated"
+    SETTINGS_UPDATE_FAILED = "settings.update.failed"
     LOGIN_SUCCEEDED = "auth.login.succeeded"
     LOGIN_FAILED = "auth.login.failed"
     LOGOUT = "auth.logout"
@@ -110,6 +114,8 @@ class Kind(StrEnum):
     HOST_CHANGED = "system.host.changed"
     EVENTS_TRIMMED = "system.events.trimmed"
     SCHEMA_RETURNED = "system.schema.returned"
+    UPGRADED = "system.upgraded"
+    UPGRADE_FAILED = "system.upgrade.failed"
 
 
 @dataclass(frozen=True, slots=True)

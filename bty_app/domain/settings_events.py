@@ -1,8 +1,8 @@
-"""The audit row of settings that an operator has changed."""
+"""The audit rows of settings that an operator has changed, or could not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bty_app.domain.catalog_events import By, plain
@@ -31,6 +31,20 @@ def updated(changes: Mapping[str, Change], by: By) -> Event:
     subject = Subject("settings", ",".join(told))
     return Event(
         Kind.SETTINGS_UPDATED, by.actor, f"settings changed: {words}", subject, by.ip, told
+    )
+
+
+def update_failed(keys: Iterable[str], error: str, by: By) -> Event:
+    """Nothing was stored: the settings of these keys are as they were."""
+    why = plain(error)
+    named = sorted(keys)
+    return Event(
+        Kind.SETTINGS_UPDATE_FAILED,
+        by.actor,
+        f"settings not changed: {', '.join(named)}: {why}",
+        Subject("settings", ",".join(named)),
+        by.ip,
+        {"keys": named, "error": why},
     )
 
 

@@ -30,11 +30,13 @@ class Step(StrEnum):
     START = "start"
     WAIT = "wait"
     WATCH = "watch"
+    TELL = "tell"
     STOP_NEW = "stop-new"
     PUT_BACK_DATA = "put-back-data"
     PUT_BACK_PROGRAM = "put-back-program"
     START_OLD = "start-old"
     WAIT_OLD = "wait-old"
+    TELL_OLD = "tell-old"
 
 
 class End(StrEnum):
@@ -48,19 +50,20 @@ class End(StrEnum):
 
 AHEAD: Final = (
     *(Step.FETCH, Step.LOOK, Step.BACK_UP, Step.DRILL),
-    *(Step.STOP, Step.INSTALL, Step.START, Step.WAIT, Step.WATCH),
+    *(Step.STOP, Step.INSTALL, Step.START, Step.WAIT, Step.WATCH, Step.TELL),
 )
 HARMLESS: Final = AHEAD[:4]
 BACK: Final = (
     *(Step.STOP_NEW, Step.PUT_BACK_DATA, Step.PUT_BACK_PROGRAM),
-    *(Step.START_OLD, Step.WAIT_OLD),
+    *(Step.START_OLD, Step.WAIT_OLD, Step.TELL_OLD),
 )
+TELLING: Final = (Step.TELL, Step.TELL_OLD)  # all is done; the audit log is not told of it yet
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """Where an upgrade is: `at` what is done next, or its end; `why` it goes back or failed;
-    `problem` is what failed on the way back.
+    `problem` is what failed on the way back, or why the audit log could not be told.
     """
 
     at: Step | End = Step.FETCH
@@ -75,6 +78,8 @@ def after(state: State, failure: str = "") -> State:
         return state
     if not failure:
         return replace(state, at=_next(at))
+    if at in TELLING:  # no reason to undo anything
+        return replace(state, at=_next(at), problem=failure)
     if at in HARMLESS:
         return State(End.UNCHANGED, failure)
     if at is Step.STOP:  # nothing was replaced: it need only be started
@@ -94,6 +99,8 @@ def resumed(state: State) -> State:
         return State(Step.STOP_NEW, "it was cut off while the new release was installed")
     if state.at in {Step.WAIT, Step.WATCH}:
         return replace(state, at=Step.START)
+    if state.at in TELLING:
+        return state
     if state.at in BACK or state.at is End.STRANDED:
         return State(Step.STOP_NEW, state.why)
     return state

@@ -166,9 +166,14 @@ class Artifacts:
         Raises:
             ConflictError: a fetch or an installation is under way.
             NotFoundError: there is none, or it is damaged.
+            StorageError: the boot directory cannot be written.
         """
-        with self.sets.held():
-            now, before = self.sets.roll_back()
+        try:
+            with self.sets.held():
+                now, before = self.sets.roll_back()
+        except BtyError as error:
+            self._record(audit.roll_back_failed(self.sets.current() or "none", error, by))
+            raise
         facts = self.sets.get(now).facts
         assert facts is not None  # noqa: S101 - a set without them counts as damaged
         self._record(audit.rolled_back(now, before, by))

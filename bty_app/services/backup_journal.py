@@ -4,7 +4,8 @@ somebody had set out to do when the program was killed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from bty_app.domain import backup_events as audit
@@ -13,6 +14,7 @@ from bty_app.domain.backup_settings import BackupSettings, backup_settings
 from bty_app.domain.catalog_events import By
 from bty_app.domain.events import Actor, Event
 from bty_app.domain.moments import stamp
+from bty_app.errors import BtyError, StorageError
 from bty_app.services.clock import Clock
 from bty_app.store import backup_state, events, instance, settings
 from bty_app.store.backup_shelf import Shelf
@@ -99,6 +101,19 @@ class Journal:
             StorageError: it could not be made durable; it must not be done.
         """
         self.tell(event, lambda tx: backup_state.intend(tx, intention))
+
+    @contextmanager
+    def failed_removal_told(self, shelf: Shelf, backup_id: str, by: By) -> Iterator[None]:
+        """Tell of a removal that fails within. Where the name is gone whoever looks next removes
+        the rest, and tells of that. The failure counts, whatever becomes of its row.
+        """
+        try:
+            yield
+        except StorageError as error:
+            with suppress(BtyError):
+                if backup_id in shelf.ids():
+                    self.tell(audit.delete_failed(backup_id, error.message, by))
+            raise
 
     def under_way(self) -> str:
         """What somebody is doing, for people; empty where that is not known."""

@@ -272,7 +272,7 @@ class Backups:
             ConflictError: it is pinned, or one is being made or removed.
             StorageError: it cannot be removed.
         """
-        with self.shelf.alone():
+        with self.journal.failed_removal_told(self.shelf, backup_id, by), self.shelf.alone():
             self._tidy()
             found = self.shelf.find(backup_id)
             if found.marks.pinned_at is not None:
@@ -296,12 +296,12 @@ class Backups:
         gone = [fate for fate in self._fates(by_id.values(), policy, now) if not fate.stays]
         for fate in gone:
             reason = f"{PRUNED}{fate.reason}"
-            self._remove(by_id[fate.item.id], audit.SYSTEM, reason, retention=policy.count)
+            with self.journal.failed_removal_told(self.shelf, fate.item.id, audit.SYSTEM):
+                self._remove(by_id[fate.item.id], audit.SYSTEM, reason, retention=policy.count)
         return tuple(fate.item.id for fate in gone)
 
     def _remove(self, item: Backup, by: By, why: str, *, retention: int = 0) -> None:
-        machines = item.manifest.machines
-        plan = Intention(REMOVE, item.id, why, machines, item.size, retention, by.ip)
+        plan = Intention(REMOVE, item.id, why, item.manifest.machines, item.size, retention, by.ip)
         self.journal.intend(plan)
         self.shelf.remove(item.id)
         self.journal.tell(removal(plan), backup_state.done)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from bty_app.domain.catalog_events import By
 from bty_app.domain.moments import stamp
 from bty_app.domain.rotation import is_archive_name, moment_in
 from bty_app.errors import BtyError, NotFoundError, StorageError, ValidationError
+from bty_app.services.audit import record_if_possible
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.recover import Recover
 from bty_app.store import events, hardware
+from bty_app.store.creation import exists
 from bty_app.store.database import Database, Tx
 from bty_app.store.place import size_of, sync_directory
 from bty_app.store.version import stored_version
@@ -115,8 +117,19 @@ class OldDatabases:
             except OSError as error:
                 raise StorageError(f"{error.filename}: {error.strerror}") from error
 
-        self._database.write(change)
+        try:
+            self._database.write(change)
+        except StorageError as error:
+            self._not_removed(gone, error, by)
+            raise
         return gone
+
+    def _not_removed(self, wanted: Sequence[OldDatabase], error: StorageError, by: By) -> None:
+        """What the disk took before it refused is gone, and the row of that is not there."""
+        names = [row.name for row in wanted]
+        gone = [name for name in names if not exists(self._state_dir / name)]
+        event = archive_events.remove_failed(names, gone, error.message, by)
+        record_if_possible(self._database, event, at=stamp(self._clock()))
 
     def _looked_at(self, name: str, *, is_newest: bool) -> OldDatabase:
         path = self._state_dir / name

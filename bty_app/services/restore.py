@@ -42,7 +42,7 @@ from bty_app.store import (
 )
 from bty_app.store.backup_shelf import Shelf
 from bty_app.store.holders import in_use
-from bty_app.store.old_database import DamagedError, OldDatabase
+from bty_app.store.old_database import damage_of
 from bty_app.store.place import size_of
 
 STATE_FILE = "state.db"
@@ -298,16 +298,9 @@ class Restore:
         """Why the present database cannot be restored into; None when it can."""
         if not size_of(self._state_db):
             return f"there is no {STATE_FILE}"
-        if not file_header.could_be_database(self._state_db):
-            return f"{STATE_FILE} is not a database"
-        stale_log.check_unserved(self._state_db)
-        try:
-            with OldDatabase.opened(self._state_db) as present:
-                present.stamp()
-                present.check()
-        except DamagedError as error:
-            return error.message
-        return None
+        if file_header.could_be_database(self._state_db):
+            stale_log.check_unserved(self._state_db)
+        return damage_of(self._state_db) or None
 
     def _safety_copy(self) -> str:
         """The event of the restore tells of it: the database hears of it in no other way."""

@@ -17,6 +17,7 @@ from bty_app.domain.flash_rules import Rules
 from bty_app.domain.moments import stamp
 from bty_app.domain.setting import Setting
 from bty_app.errors import ConflictError, StorageError, ValidationError
+from bty_app.services.audit import record_if_possible
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.revisions import Revisions
 from bty_app.store import events
@@ -163,9 +164,10 @@ class Settings:
 
         Raises:
             ValidationError: there is no such setting, or a text breaks its rule.
+            StorageError, ConflictError: they could not be stored.
         """
         texts = {key: _checked(key, text) for key, text in wanted.items()}
-        at = stamp(self._clock())
+        at, by = stamp(self._clock()), By(Actor.OPERATOR, ip)
 
         def change(tx: Tx) -> list[str]:
             stored = rows.every(tx)
@@ -180,10 +182,15 @@ class Settings:
                 else:
                     rows.put(tx, key, found.new, at=at)
             if changes:
-                events.record(tx, audit.updated(changes, By(Actor.OPERATOR, ip)), at=at)
+                events.record(tx, audit.updated(changes, by), at=at)
             return sorted(changes)
 
-        return self._database.write(change)
+        try:
+            return self._database.write(change)
+        except (StorageError, ConflictError) as error:
+            failed = audit.update_failed(texts, error.message, by)
+            record_if_possible(self._database, failed, at=at)
+            raise
 
 
 def _checked(key: str, text: str) -> str | None:

@@ -14,7 +14,7 @@ from bty_app.domain import bundle, json_bounds
 from bty_app.domain.bundle import HardwareRecord, PrettyRecord, Rejected
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.errors import InvalidInputError, NotFoundError, StorageError
-from bty_app.store import sqlite, version
+from bty_app.store import file_header, sqlite, version
 
 Connection = apsw.Connection
 
@@ -50,6 +50,24 @@ def opened(state_db: Path) -> Iterator[Connection]:
             connection.close()
     except apsw.Error as error:
         raise unreadable(state_db, error) from error
+
+
+def damage_of(state_db: Path) -> str:
+    """What is wrong with a database, read whole beside whoever has it open; empty where nothing is.
+
+    Raises:
+        StorageError: the disk does not let it be read.
+    """
+    if not file_header.could_be_database(state_db):
+        return f"{state_db.name} is not a database"
+    try:
+        with opened(state_db) as connection:
+            found = " ".join(str(connection.pragma("quick_check")).split())
+    except StorageError as error:
+        if isinstance(error.__cause__, apsw.NotADBError | apsw.CorruptError | apsw.FormatError):
+            return error.message
+        raise
+    return "" if found == "ok" else f"{state_db.name} is damaged ({found[:120]})"
 
 
 def _connected(state_db: Path) -> Connection:

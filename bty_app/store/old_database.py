@@ -14,7 +14,7 @@ import apsw
 
 from bty_app.domain.rotation import Stamp
 from bty_app.errors import BtyError, ConflictError, StorageError
-from bty_app.store import sqlite, version
+from bty_app.store import file_header, sqlite, version
 from bty_app.store.creation import exists, sidecar
 from bty_app.store.holders import holders, is_open_elsewhere, openers
 from bty_app.store.place import free_bytes, size_of
@@ -133,6 +133,38 @@ def wait_for_others(path: Path) -> None:
         if time.monotonic() > deadline:
             raise ConflictError(_busy(path))
         time.sleep(_POLL_SECONDS)
+
+
+def damage_of(path: Path) -> str:
+    """What is wrong with it, read whole; empty for a sound one.
+
+    Raises:
+        ConflictError: others have it open.
+        StorageError: the disk refused; nothing was changed.
+    """
+    if not file_header.could_be_database(path):
+        # Not even opened: SQLite deletes a log that it cannot use.
+        return f"{path.name} is not a database"
+    try:
+        with OldDatabase.opened(path) as found:
+            found.stamp()
+            found.check()
+    except DamagedError as error:
+        return error.message
+    return ""
+
+
+def confirm(path: Path, damage: DamagedError) -> None:
+    """Look again: SQLite reports a read that the disk refused once as damage, too.
+
+    Raises:
+        StorageError: now it is sound.
+    """
+    if not damage_of(path):
+        raise StorageError(
+            f"{damage.message}, and at the second reading it was sound:"
+            " nothing was changed; look at the disk, then start again"
+        )
 
 
 def is_of_the_disk(found: str) -> bool:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apsw
 
 from bty_app.domain.events import Actor, Event, Kind
 from bty_app.domain.moments import stamp as moment_text
-from bty_app.domain.rotation import Stamp, is_archive_name, is_newer
+from bty_app.domain.rotation import Stamp, is_archive_name, is_newer, moment_in
 from bty_app.errors import NotFoundError, StorageError
 from bty_app.store import (
     carry_over,
@@ -33,6 +35,7 @@ from bty_app.store.creation import remove_unfinished, unfinished
 from bty_app.store.database import Tx
 from bty_app.store.old_database import is_of_the_disk
 from bty_app.store.succession import Succession, backed_up
+from bty_app.store.transaction import transaction
 
 # To come in and look around is no act that could be lost.
 _LOOKING = (
@@ -83,6 +86,42 @@ def of_any_release(newer: apsw.Connection, state_db: Path) -> Ticket | None:
     return _found(newer, state_db, None)
 
 
+def behind_damage(
+    newer: apsw.Connection, state_db: Path, is_wanted: Callable[[str], bool]
+) -> Ticket | None:
+    """The way back from a database that was made in place of a damaged one, which alone knew of its
+    archive: the newest archive of a release that `is_wanted`.
+
+    Raises:
+        As `of_any_release`.
+    """
+    reset = _reset_event(newer)
+    if reset is None or not reset[1].get("problem"):
+        return None
+    ticket = newest(state_db, is_wanted)
+    return replace(ticket, acts=_acts(newer, reset[0])) if ticket else None
+
+
+def newest(state_db: Path, is_wanted: Callable[[str], bool]) -> Ticket | None:
+    """The newest sound archive of a release that `is_wanted`, whatever is done with `state_db`.
+
+    Raises:
+        StorageError: the disk does not let one be read.
+    """
+    try:
+        names = [path.name for path in state_db.parent.iterdir() if is_archive_name(path.name)]
+    except OSError as error:
+        raise StorageError(f"{state_db.parent}: cannot be read: {error.strerror}") from error
+    for name in sorted(names, key=moment_in, reverse=True):
+        archive = state_db.with_name(name)
+        if not any(_is_it(archive, None, None) for _ in range(2)):
+            continue
+        ticket = _ticket(archive, 0)
+        if is_wanted(ticket.version):
+            return ticket
+    return None
+
+
 def _found(newer: apsw.Connection, state_db: Path, running: Stamp | None) -> Ticket | None:
     name = carry_over.instance_value(newer, swap.PREDECESSOR)
     if name is None or not is_archive_name(name):
@@ -95,6 +134,10 @@ def _found(newer: apsw.Connection, state_db: Path, running: Stamp | None) -> Tic
     acts = _acts(newer, reset[0])
     if running is not None:
         return Ticket(archive, acts, running.version or "")
+    return _ticket(archive, acts)
+
+
+def _ticket(archive: Path, acts: int) -> Ticket:
     with hardware.opened_archive(archive) as connection:
         found = version.stamp(connection)
         return Ticket(archive, acts, found.version or "", _can_be_told(connection, found))
@@ -120,7 +163,7 @@ def build(succession: Succession, ticket: Ticket, archived_as: Path) -> int:
         with hardware.opened_archive(ticket.archive) as source:
             snapshot.copy_from(source, new)
             if not ticket.told:
-                return _counted(source)
+                return machines_in(source)
         return _told(new, succession, ticket, archived_as)
     except BaseException as error:
         remove_unfinished(new)
@@ -129,17 +172,15 @@ def build(succession: Succession, ticket: Ticket, archived_as: Path) -> int:
         raise
 
 
-def _counted(archive: apsw.Connection) -> int:
+def machines_in(archive: apsw.Connection) -> int:
+    """How many machines a database has, of whatever release."""
     return carry_over.row_counts(archive).get("machines", 0)
 
 
 def _told(new: Path, succession: Succession, ticket: Ticket, archived_as: Path) -> int:
     """It goes on, and says what happened."""
-    connection = sqlite.connect(new, flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        connection.pragma("synchronous", 3)  # EXTRA
-        connection.execute("BEGIN EXCLUSIVE")
-        tx, at = Tx(connection), moment_text(succession.now)
+    with checked(new, ticket) as tx:
+        at = moment_text(succession.now)
         _, rotations = carry_over.identity(succession.old.connection)
         instance.put(tx, "rotations", str(rotations + 1))
         instance.put(tx, swap.PREDECESSOR, archived_as.name)
@@ -147,13 +188,26 @@ def _told(new: Path, succession: Succession, ticket: Ticket, archived_as: Path) 
             events.record(tx, backed_up(succession.backup_id), at=at)
         machines = int(tx.value("SELECT count(*) FROM machines"))
         events.record(tx, _returned(succession, ticket, archived_as, machines), at=at)
-        connection.execute("COMMIT")
+    return machines
+
+
+@contextmanager
+def checked(new: Path, ticket: Ticket) -> Iterator[Tx]:
+    """One transaction on the copy of the archive, which is sound behind it.
+
+    Raises:
+        apsw.Error, StorageError: it could not be made durable, or is not sound.
+    """
+    connection = sqlite.connect(new, flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.pragma("synchronous", 3)  # EXTRA
+        with transaction(connection) as tx:
+            yield tx
         found = " ".join(str(connection.pragma("quick_check")).split())
         if found != "ok":
             raise StorageError(f"the copy of {ticket.archive.name} is not sound ({found[:80]})")
     finally:
         connection.close()
-    return machines
 
 
 def _returned(succession: Succession, ticket: Ticket, archived_as: Path, machines: int) -> Event:
@@ -194,8 +248,9 @@ def _reset_event(newer: apsw.Connection) -> tuple[int, dict[str, object]] | None
     return None
 
 
-def _is_it(archive: Path, told: dict[str, object], running: Stamp | None) -> bool:
-    """Is this the file that the event tells of, sound, and of the running release, if one is asked?
+def _is_it(archive: Path, told: dict[str, object] | None, running: Stamp | None) -> bool:
+    """Is this the file that the event tells of, if one does, sound, and of the running release, if
+    that is asked?
 
     Raises:
         StorageError: the disk does not let it be read: nobody knows, and nothing was changed.
@@ -203,7 +258,8 @@ def _is_it(archive: Path, told: dict[str, object], running: Stamp | None) -> boo
     try:
         status = archive.lstat()
         with hardware.opened_archive(archive) as connection:
-            return _is_told_of(connection, status, told) and _is_whole(connection, running)
+            is_it = told is None or _is_told_of(connection, status, told)
+            return is_it and _is_whole(connection, running)
     except (FileNotFoundError, NotFoundError):
         return False
     except OSError as error:

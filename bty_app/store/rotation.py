@@ -42,7 +42,7 @@ from bty_app.store.creation import (
 )
 from bty_app.store.database import Tx
 from bty_app.store.holders import in_use
-from bty_app.store.old_database import DamagedError, OldDatabase, wait_for_others
+from bty_app.store.old_database import DamagedError, OldDatabase, confirm, wait_for_others
 from bty_app.store.place import check_file_system, size_of
 from bty_app.store.publish import sweep
 from bty_app.store.succession import Succession
@@ -151,7 +151,7 @@ class _Start:
         try:
             return self._open()
         except DamagedError as error:
-            self._confirm(error)
+            confirm(self.state_db, error)
             return self._replace_damaged(error.message)
 
     def _open(self) -> Opening:
@@ -250,19 +250,6 @@ class _Start:
                 " nothing was changed"
             )
         return quarantine.set_aside(self.state_db, files, now=self.now, why=(reason, problem))
-
-    def _confirm(self, damage: DamagedError) -> None:
-        """Look again: SQLite reports a read that the disk refused once as damage, too."""
-        try:
-            with OldDatabase.opened(self.state_db) as old:
-                old.stamp()
-                old.check()
-        except DamagedError:
-            return
-        raise StorageError(
-            f"{damage.message}, and at the second reading it was sound:"
-            " nothing was changed; look at the disk, then start again"
-        )
 
     def _replace_damaged(self, problem: str) -> Opening:
         files = quarantine.present(self.state_db)

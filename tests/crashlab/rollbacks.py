@@ -11,6 +11,8 @@ from bty_app.store import going_back, rotation
 from tests.crashlab import actions, checks
 from tests.crashlab.originals import ORIGINAL_VERSION, ROWS, killed_writer, make_original
 
+_NOISE = b"noise" * 1000
+
 
 def upgraded(state_dir: Path) -> None:
     """The original's, archived by this release, which was then killed with rows in its log."""
@@ -25,6 +27,14 @@ def upgraded(state_dir: Path) -> None:
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.execute("UPDATE machines SET sanboot_drive = '0x80'")
     connection.close()
+
+
+def damaged(state_dir: Path) -> None:
+    """The same, and the newer one is noise, with its log."""
+    upgraded(state_dir)
+    content = (state_dir / "state.db").read_bytes()
+    (state_dir / "state.db").write_bytes(_NOISE + content[len(_NOISE) :])
+    (state_dir / "state.db-wal").write_bytes(_NOISE)
 
 
 def roll_back(state_dir: Path) -> None:
@@ -54,6 +64,55 @@ def rolled_back(state_dir: Path) -> None:
     checks.require(len(newer) == 1, "the newer database has no archive")
     acts = _count(newer[0], "machines WHERE sanboot_drive = '0x80'")
     checks.require(acts == ROWS, f"{acts} rows of the newer database are in its archive")
+    _require_tidy(state_dir)
+
+
+def roll_back_anyway(state_dir: Path) -> None:
+    """Put it back, whatever stays behind."""
+    going_back.go_back(
+        state_dir,
+        ORIGINAL_VERSION,
+        running=actions.NEW_VERSION,
+        now=actions.NEXT_START,
+        anyway=True,
+    )
+
+
+def replaced(state_dir: Path) -> None:
+    """The archive has the place of the damaged one, or takes it the second time."""
+    try:
+        roll_back_anyway(state_dir)
+        roll_back_anyway(state_dir)
+    except BtyError as error:
+        raise checks.ViolationError(f"the second time: {error.message}") from error
+    _require_replaced(state_dir)
+    archives = list(state_dir.glob("*.bak"))
+    checks.require(len(archives) == 1, f"archives: {[path.name for path in archives]}")
+    folders = list((state_dir / "quarantine").iterdir())
+    checks.require(len(folders) == 1, f"directories of evidence: {folders}")
+
+
+def replaced_behind_a_start(state_dir: Path) -> None:
+    """The same, although the host has started the newer release in between."""
+    try:
+        actions.start(state_dir)
+        roll_back_anyway(state_dir)
+    except BtyError as error:
+        raise checks.ViolationError(f"behind a start: {error.message}") from error
+    _require_replaced(state_dir)
+
+
+def _require_replaced(state_dir: Path) -> None:
+    checks.require(checks.version_of(state_dir) == ORIGINAL_VERSION, "it is not back")
+    live = _count(state_dir / "state.db", "machine_labels WHERE label = 'before'")
+    checks.require(live == ROWS, f"{live} labels are back")
+    kept = [path for path in (state_dir / "quarantine").rglob("state.db*") if path.stat().st_size]
+    noise = [path.name for path in kept if path.read_bytes().startswith(_NOISE)]
+    checks.require(sorted(noise) == ["state.db", "state.db-wal"], f"evidence: {kept}")
+    _require_tidy(state_dir)
+
+
+def _require_tidy(state_dir: Path) -> None:
     names = [path.name for path in state_dir.iterdir()]
     left = [name for name in names if name.startswith(".tmp-") or name.endswith((".new", ".plan"))]
     checks.require(not left, f"left behind: {left}")

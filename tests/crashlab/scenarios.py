@@ -17,6 +17,7 @@ from tests.crashlab import (
     publications,
     restorations,
     rollbacks,
+    tales,
 )
 from tests.crashlab.originals import (
     OLD_VERSION,
@@ -174,6 +175,21 @@ SCENARIOS = (
         rollbacks.rolled_back,
         standing=(_NO_LINKS,),
     ),
+    Scenario(
+        "rollback of a damaged database",
+        "rollbacks:roll_back_anyway",
+        rollbacks.damaged,
+        rollbacks.replaced,
+        always_whole=False,
+    ),
+    Scenario(
+        "rollback of a damaged database, with a start behind it",
+        "rollbacks:roll_back_anyway",
+        rollbacks.damaged,
+        rollbacks.replaced_behind_a_start,
+        always_whole=False,
+    ),
+    Scenario("tale of an upgrade", "tales:tell", current, tales.told),
     Scenario("copy of a backup elsewhere", "copies:push", copies.taken, copies.pushed),
     Scenario(
         "move to another host",

@@ -14,6 +14,7 @@ from bty_app.store.database import Database
 from tests.crashlab import backups, checks
 from tests.crashlab.actions import NEW_VERSION
 from tests.crashlab.lab import Lab
+from tests.crashlab.originals import ORIGINAL_VERSION
 from tests.crashlab.power import Disk, reason_against
 from tests.crashlab.scenarios import SCENARIOS, Scenario
 
@@ -22,10 +23,12 @@ CUTS = 4
 _CUT = (
     *("rotation, hot", "quarantine of noise", "scheduled backup", "removal of a backup"),
     *("restore", "recovery", "return", "move to another host", "beginning of a host"),
+    *("rollback", "tale of an upgrade"),
 )
 _FINISHED = (
     *("rotation, hot log of ours", "export", "export over a bundle", "backup"),
     *("scheduled backup with pruning", "restore", "move to another host"),
+    *("rollback", "rollback of a damaged database", "tale of an upgrade"),
 )
 
 pytestmark = pytest.mark.system
@@ -111,6 +114,14 @@ def _require_done(name: str, state: Path) -> None:
             assert _kinds(state)["backup.pruned", backups.OLD] == 1
         case "restore":
             assert any(kind == "backup.restored" for kind, _subject in _kinds(state))
+        case "rollback":
+            assert checks.version_of(state) == ORIGINAL_VERSION
+            assert len(list(state.glob("*.bak"))) == 2
+        case "rollback of a damaged database":
+            assert checks.version_of(state) == ORIGINAL_VERSION
+            assert list(state.glob("quarantine/*/state.db"))
+        case "tale of an upgrade":
+            assert any(kind == "system.upgraded" for kind, _subject in _kinds(state))
         case "move to another host":
             assert (state / "old" / "moved-to.json").exists()
             assert (state / "new" / "state.db").exists()

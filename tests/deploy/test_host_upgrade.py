@@ -17,6 +17,8 @@ import pytest
 
 from bty_app import __version__
 from bty_app.deploy.upgrade_journal import FILE, LOCK
+from bty_app.store import events
+from bty_app.store.database import Database
 from tests.deploy import host as hosts
 from tests.deploy.host import WHERE, UpgradeHost, ours
 from tests.fleet_state import REF, Fleet, bind, mac, rows, seen
@@ -82,6 +84,22 @@ def serving(said: str) -> str:
     return str(found[-1]) if found else "nobody"
 
 
+def tales(host: UpgradeHost) -> list[tuple[object, ...]]:
+    """The kind, and from and to or tried, of each row about an upgrade."""
+    sql = (
+        "SELECT kind, details ->> 'from_version', coalesce(details ->> 'to_version',"
+        " details ->> 'tried_version'), details ->> 'backup_id' FROM events"
+        " WHERE kind LIKE 'system.upgrade%'"
+    )
+    return rows(host.state / "state.db", sql)
+
+
+def pre_upgrade_backup(host: UpgradeHost) -> str:
+    """The id of the first; the start of the new release takes one, too."""
+    found = (host.state / "backups").glob("*/manifest.json")
+    return min(path.parent.name for path in found if "pre-upgrade" in path.read_text())
+
+
 def is_of_before(host: UpgradeHost, before: dict[str, list[tuple[object, ...]]]) -> None:
     now = content(host.state / "state.db")
     events, known = now.pop("events"), before.pop("events")
@@ -123,6 +141,9 @@ def test_a_good_release_is_installed_and_the_old_one_stays_beside_it(
     manifest = json.loads((backup / "manifest.json").read_text())
     assert (manifest["trigger"], manifest["database_version"]) == ("pre-upgrade", old)
     assert len(list(host.state.glob("*.bak"))) == 1
+    assert tales(host) == [("system.upgraded", old, NEW, backup.name)]
+    with Database(host.state / "state.db") as database:
+        assert database.read(events.broken_at) is None
 
 
 BAD = {
@@ -148,6 +169,7 @@ def test_a_bad_release_costs_nothing(quick_dir: Path, tree: Path, patch: str) ->
     assert serving(done.said) == OLD, done.said
     assert (host.lib / "bty.pyz").resolve().name == f"bty-{OLD}.pyz"
     is_of_before(host, before)
+    assert tales(host) == [("system.upgrade.failed", OLD, NEW, pre_upgrade_backup(host))]
 
 
 @pytest.mark.parametrize("patch", ["dies", "killed-within-rotation"])
@@ -163,8 +185,10 @@ def test_an_old_release_that_would_rotate_again_has_its_data(
 
     assert "status 1" in done.said, done.said
     assert "is back with its data" in done.said, done.said
-    assert serving(done.said) == ("0.65.18" if is_original else OLD), done.said
+    serves = "0.65.18" if is_original else OLD
+    assert serving(done.said) == serves, done.said
     is_of_before(host, before)
+    assert tales(host) == [("system.upgrade.failed", serves, NEW, pre_upgrade_backup(host))]
 
 
 def test_a_release_that_cannot_live_on_the_backup_is_not_even_tried(
@@ -240,9 +264,11 @@ def test_an_upgrade_killed_at_a_stop_or_start_is_gone_on_with(
     if patch == "good":
         assert serving(done.said) == NEW, done.said
         assert rows(host.state / "state.db", "SELECT version FROM bty_version") == [(NEW,)]
+        assert [row[:3] for row in tales(host)] == [("system.upgraded", OLD, NEW)]
     else:
         assert serving(done.said) == OLD, done.said
         is_of_before(host, before)
+        assert [row[:3] for row in tales(host)] == [("system.upgrade.failed", OLD, NEW)]
 
 
 # Each journal entry, each copy and each change of the link is a rename of its own.
@@ -267,6 +293,8 @@ def test_an_upgrade_killed_at_a_rename_is_gone_on_with(
         assert patch == "good"
         assert rows(host.state / "state.db", "SELECT version FROM bty_version") == [(NEW,)]
         assert (host.lib / "bty.pyz").resolve().name == f"bty-{NEW}.pyz"
+        assert [row[:3] for row in tales(host)] == [("system.upgraded", OLD, NEW)]
     else:
         assert serving(done.said) == OLD, done.said
         is_of_before(host, before)
+        assert [row[:3] for row in tales(host)] == [("system.upgrade.failed", OLD, NEW)]

@@ -45,14 +45,26 @@ def in_the_end(world: World, folder: Path) -> Report:
             continue
 
 
+def is_told(world: World, report: Report, wanted: set[tuple[str, str]]) -> bool:
+    """The log in use has one row of each upgrade; or the report says that it has none."""
+    told = {(whose, what) for whose, _begun_at, what in world.told}
+    return told == wanted or (bool(report.problem) and not told)
+
+
 def check(world: World, report: Report) -> None:
     match report.end:
         case End.DONE:
             assert (world.program, world.data, world.running) == (NEW, NEW, NEW)
             assert world.new_is_good
-        case End.WENT_BACK | End.UNCHANGED:
+            assert is_told(world, report, {(NEW, "upgraded")})
+        case End.WENT_BACK:
             assert (world.program, world.data, world.running) == (OLD, OLD, OLD)
             assert world.has_old_data
+            assert is_told(world, report, {(OLD, "failed")})
+        case End.UNCHANGED:
+            assert (world.program, world.data, world.running) == (OLD, OLD, OLD)
+            assert world.has_old_data
+            assert is_told(world, report, set())
         case End.STRANDED:
             assert report.problem
 
@@ -90,8 +102,9 @@ def test_an_upgrade_that_succeeds_goes_through_its_steps_in_order(tmp_path: Path
 
     assert report.end is End.DONE
     assert world.calls == [
-        f"fetch {NEW}", "upgrade", "backup", "verify", "stop", f"install {NEW}", "start",
-    ]  # fmt: skip
+        *(f"fetch {NEW}", "upgrade", "backup", "verify", "stop", f"install {NEW}", "start"),
+        "tell",
+    ]
     assert report.backup == "/b"
 
 
@@ -103,7 +116,7 @@ def test_a_release_that_is_never_ready_is_taken_back(tmp_path: Path) -> None:
     assert report.end is End.WENT_BACK
     assert "not ready within 60 seconds (503)" in report.why
     assert report.said == "the last line"
-    assert world.calls[-5:] == ["start", "stop", "rollback", f"install {OLD}", "start"]
+    assert world.calls[-6:] == ["start", "stop", "rollback", f"install {OLD}", "start", "tell"]
 
 
 def test_a_release_that_dies_while_it_is_watched_is_taken_back(tmp_path: Path) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from bty_app.deploy.stack import Condition, Done, Release
+from bty_app.deploy.upgrade_steps import TELL
+from bty_app.domain.upgrade_events import Tale, tale_of
 from bty_app.errors import UnavailableError
 
 OLD, NEW = "0.93.0", "0.94.0"
@@ -28,6 +31,9 @@ class PaperPace:
     def wait(self, seconds: float) -> None:
         self.seconds += seconds
 
+    def moment(self) -> datetime:
+        return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
 
 @dataclass(slots=True)
 class World:
@@ -45,6 +51,7 @@ class World:
     running: str = OLD
     calls: list[str] = field(default_factory=list)
     looks: int = 0
+    told: set[tuple[str, str, str]] = field(default_factory=set)  # whose log, which upgrade, what
 
     def current(self) -> Release:
         return Release(self.program, f"bty-{self.program}")
@@ -65,6 +72,8 @@ class World:
             said = {"path": "/b"}
         if words[0] == "rollback":
             self._act("rollback", self._roll_back)
+        elif words[:2] == TELL:
+            return self._told(release, tale_of(words[2]))
         else:
             self._act(words[0], lambda: None)
         assert release.version in {OLD, NEW}
@@ -117,6 +126,13 @@ class World:
         if version == OLD and self.data == NEW:
             self.data = OLD
             self.has_old_data = self.has_old_data and not self.old_rotates_again
+
+    def _told(self, release: Release, tale: Tale) -> Done:
+        if release.version == OLD:
+            return Done(2, "", "no such option")
+        row = (self.data, tale.begun_at, "failed" if tale.why else "upgraded")
+        self._act("tell", lambda: self.told.add(row))
+        return Done(0, "", "")
 
     def _roll_back(self) -> None:
         assert not self.running, "data are replaced under a server"

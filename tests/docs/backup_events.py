@@ -38,6 +38,11 @@ BACKUP_EXAMPLES: tuple[tuple[Event, str], ...] = (
     (audit.cancelled(_ID, "manual"), "A backup was cancelled; nothing of it is left."),
     (audit.pruned(_ID, 7, "older than what is kept"), "Retention removed a backup."),
     (audit.deleted(_ID, _BY, machines=300, size=1), "An operator removed a backup."),
+    (
+        audit.delete_failed(_ID, "the disk is read-only", _BY),
+        "A backup could not be removed, and is still there. The actor is `system` where retention"
+        " wanted it gone.",
+    ),
     (audit.pinned(_ID, _BY, is_pinned=True), "A backup is kept whatever retention says."),
     (audit.pinned(_ID, _BY, is_pinned=False), "Retention has its say over a backup again."),
     (

@@ -23,6 +23,7 @@ from bty_app.domain import (
     recovering,
     restoring,
     settings_events,
+    upgrade_events,
     webhooks,
 )
 from bty_app.domain import bulk as bulk_acts
@@ -36,6 +37,7 @@ from bty_app.domain.inventory import Inventory
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Machine, Phase
 from bty_app.domain.tokens import Scope, Token
+from bty_app.domain.upgrade_events import Tale
 from bty_app.domain.webhooks import Target
 from bty_app.domain.withcache import Held
 from bty_app.errors import InvalidInputError
@@ -293,6 +295,22 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             "Old databases were removed by hand.",
         ),
         (
+            archive_events.remove_failed(["state.db.0.91.0.20261122T190718Z.bak"], [], "why", _BY),
+            "The disk did not let old databases be removed. `gone` names those that it did.",
+        ),
+        (
+            upgrade_events.event_of(Tale(_AT, "0.91.0", "0.92.0", "2026-11-22T19-07-18Z", 90)),
+            "`bty upgrade` has brought a newer release, which is ready. The subject is when it"
+            " began; `seconds` is how long it took, with the watch.",
+        ),
+        (
+            upgrade_events.event_of(
+                Tale(_AT, "0.91.0", "0.92.0", "2026-11-22T19-07-18Z", 90, "not ready")
+            ),
+            "`bty upgrade` has taken a newer release back, and the one before serves its data. This"
+            " is in the log of the latter.",
+        ),
+        (
             Event(
                 Kind.SCHEMA_RETURNED,
                 Actor.SYSTEM,
@@ -335,6 +353,10 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
             settings_events.updated({"boot.max_attempts": settings_events.Change(None, "7")}, _BY),
             "An operator changed settings. The details have a row for each, with what was and what"
             " is; null stands for the default. The subject names them.",
+        ),
+        (
+            settings_events.update_failed(["boot.max_attempts"], "the disk is full", _BY),
+            "Settings could not be stored, and are as they were.",
         ),
         (auth_events.password_changed(2, _IP), "An operator changed the password."),
         (auth_events.sessions_revoked(1, _IP), "Sessions were ended from elsewhere."),
@@ -411,6 +433,11 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
         (
             artifact_events.rolled_back("0.90.0-0123456789ab", "0.92.0-0123456789ab", _BY),
             "Machines boot the set of netboot artifacts before the current one again.",
+        ),
+        (
+            artifact_events.roll_back_failed("0.92.0-0123456789ab", _WRONG, _BY),
+            "Machines go on booting the current set: the one before is missing or damaged, or the"
+            " disk refused.",
         ),
     )
 }

@@ -201,7 +201,7 @@ def test_the_set_before_is_one_act_away_and_its_files_are_still_served(
 
 
 def test_there_is_nothing_to_roll_back_to_before_a_second_set(
-    artifacts: Artifacts, host: FileHost, boot_dir: Path
+    artifacts: Artifacts, host: FileHost, database: Database, boot_dir: Path
 ) -> None:
     with pytest.raises(NotFoundError, match="no set before"):
         artifacts.roll_back(OPERATOR)
@@ -212,6 +212,11 @@ def test_there_is_nothing_to_roll_back_to_before_a_second_set(
 
     with pytest.raises(NotFoundError, match=r"damaged: .*initrd is missing"):
         artifacts.roll_back(OPERATOR)
+
+    told = database.read(lambda tx: events.listed(tx, Query(limit=1)))[0]
+    assert told.kind == "netboot.artifacts.roll_back.failed"
+    assert (told.subject_id, told.source_ip) == (artifacts.sets.current(), OPERATOR.ip)
+    assert "initrd is missing" in told.summary
 
     assert installed_versions(artifacts) == ("8.0", "7.0")
 

@@ -296,6 +296,60 @@ def test_an_operator_removes_but_not_what_is_pinned(site: Site) -> None:
     assert site.newest().source_ip == "192.0.2.1"
 
 
+def test_what_the_disk_does_not_let_go_is_told_of_and_is_still_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = site.backups.create(MANUAL, Quiet()).backup.id
+
+    def refuses(_self: Shelf, backup_id: str) -> None:
+        raise StorageError(f"{backup_id}: Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Shelf, "remove", refuses)
+        with pytest.raises(StorageError, match="Read-only"):
+            site.backups.remove(name, OPERATOR)
+
+    told = site.newest()
+    told_by = (told.kind, told.subject_id, told.source_ip)
+    assert told_by == ("backup.delete.failed", name, "192.0.2.1")
+    assert "Read-only" in told.summary
+    site.backups.remove(name, OPERATOR)
+    assert site.kinds()[-2:] == ["backup.delete.failed", "backup.deleted"]
+
+
+def test_a_shelf_that_cannot_be_locked_is_a_removal_that_failed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = site.backups.create(MANUAL, Quiet()).backup.id
+
+    def refuses(_self: Shelf) -> None:
+        raise StorageError("Read-only file system")
+
+    monkeypatch.setattr(Shelf, "alone", refuses)
+    with pytest.raises(StorageError, match="Read-only"):
+        site.backups.remove(name, OPERATOR)
+
+    assert site.newest().kind == "backup.delete.failed"
+
+
+def test_one_whose_name_is_gone_is_told_of_as_removed_by_the_next_look(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = site.backups.create(MANUAL, Quiet()).backup.id
+    real = Shelf.remove
+
+    def half_removed(self: Shelf, backup_id: str) -> None:
+        real(self, backup_id)
+        raise StorageError("Input/output error")
+
+    monkeypatch.setattr(Shelf, "remove", half_removed)
+    with pytest.raises(StorageError, match="Input/output"):
+        site.backups.remove(name, OPERATOR)
+    site.backups.tidy()
+
+    assert site.kinds()[-2:] == ["backup.created", "backup.deleted"]
+
+
 def test_damage_is_found_told_once_and_kept(site: Site) -> None:
     done = site.backups.create(MANUAL, Quiet())
     content = bytearray((done.path / "state.db").read_bytes())

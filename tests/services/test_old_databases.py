@@ -102,7 +102,32 @@ def test_what_cannot_be_removed_is_not_told_as_removed(
         old.remove([name(1)], BY)
 
     monkeypatch.undo()
-    assert kinds(place) == []
+    assert kinds(place) == ["state.archives.remove.failed"]
+
+
+def test_of_those_that_went_before_the_disk_refused_the_failure_tells(
+    old: OldDatabases, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.unlink
+
+    def refuses(path: Path) -> None:
+        if path.name == name(1):
+            raise PermissionError(13, "Permission denied", name(1))
+        real(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuses)
+        with pytest.raises(StorageError, match="Permission denied"):
+            old.remove([name(1), name(3)], BY)
+
+    with Database(place / "state.db") as database:
+        [told] = database.read(lambda tx: events.listed(tx, Query()))
+    assert told.kind == "state.archives.remove.failed"
+    assert json.loads(told.details or "") == {
+        "names": [name(3), name(1)],
+        "gone": [name(3)],
+        "error": f"{name(1)}: Permission denied",
+    }
 
 
 def test_many_of_them_are_a_note_of_the_doctor(place: Path) -> None:

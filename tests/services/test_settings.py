@@ -10,7 +10,7 @@ import pytest
 
 from bty_app.domain.events import Query, StoredEvent
 from bty_app.domain.settings import CATALOG_URL, MAX_ATTEMPTS, SETTINGS, Setting
-from bty_app.errors import ValidationError
+from bty_app.errors import StorageError, ValidationError
 from bty_app.services.revisions import Revisions
 from bty_app.services.settings import Settings, Shown
 from bty_app.store import events
@@ -113,6 +113,27 @@ def test_one_bad_text_changes_nothing(
 
     assert settings.stored() == {}
     assert changed(settings) == []
+
+
+def test_what_could_not_be_stored_is_told_of_without_its_value(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_args: object, **_more: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rows, "put", refuses)
+        with pytest.raises(StorageError, match="full"):
+            settings.change({CATALOG_URL.key: SECRET, MAX_ATTEMPTS.key: "7"}, ip="192.0.2.7")
+
+    [told] = settings._database.read(lambda tx: events.listed(tx, Query()))
+    assert (told.kind, told.source_ip) == ("settings.update.failed", "192.0.2.7")
+    assert json.loads(told.details or "") == {
+        "keys": [MAX_ATTEMPTS.key, CATALOG_URL.key],
+        "error": "the disk is full",
+    }
+    assert "hush" not in f"{told}"
+    assert settings.limits().max_attempts != 7
 
 
 def test_the_password_of_a_url_is_told_to_nobody(settings: Settings) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,10 +13,11 @@ import apsw
 import pytest
 
 from bty_app import __version__
-from bty_app.errors import ConflictError, NotFoundError
+from bty_app.errors import ConflictError, NotFoundError, StorageError
 from bty_app.services.verify import verify_live
 from bty_app.store import going_back, locks, swap
 from bty_app.store.going_back import WentBack
+from bty_app.store.old_database import DamagedError, OldDatabase
 from bty_app.store.rotation import Outcome, open_state
 from tests.fleet_state import REF, Fleet, bind, mac, rows
 from tests.original_state import make_original
@@ -228,3 +232,169 @@ def test_an_archive_that_was_copied_with_its_directory_comes_back(quick_dir: Pat
     archive.with_name("copy").replace(archive)
 
     assert back(fleet).machines == 2
+
+
+# -- the newer database is damaged -----------------------------------------------------------------
+
+
+def header(state_db: Path) -> None:
+    """Not even a database."""
+    with state_db.open("r+b") as file:
+        file.write(b"noise" * 900)
+
+
+def schema(state_db: Path) -> None:
+    """The first page has its header, and nothing else."""
+    with state_db.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xa5" * 3000)
+
+
+def inside(state_db: Path) -> None:
+    """Only a whole reading shows it."""
+    content = bytearray(state_db.read_bytes())
+    for start in range(16384, len(content), 4096):
+        content[start : start + 64] = b"\xa5" * 64
+    state_db.write_bytes(content)
+
+
+def emptied(state_db: Path) -> None:
+    state_db.write_bytes(b"")
+
+
+SPOILS = [header, schema, inside, emptied]
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+@pytest.mark.parametrize("make", [original, lambda place: upgraded(place, "0.91.0")],
+                         ids=["the-original", "ours"])  # fmt: skip
+def test_a_damaged_one_is_set_aside_and_the_archive_takes_its_place(
+    quick_dir: Path, spoil: Callable[[Path], None], make: Callable[[Path], Fleet]
+) -> None:
+    fleet = make(quick_dir / "state")
+    [archive] = fleet.place.glob("*.bak")
+    version = str(rows(archive, "SELECT version FROM bty_version")[0][0])
+    before = content(archive)
+    spoil(fleet.state_db)
+    damaged = fleet.state_db.read_bytes()
+    (fleet.place / "state.db-wal").write_bytes(b"not a log")
+
+    with pytest.raises(ConflictError, match="--yes puts the database of"):
+        back(fleet, version)
+    assert fleet.state_db.read_bytes() == damaged
+    done = back(fleet, version, anyway=True)
+
+    after = content(fleet.state_db)
+    events = after.pop("events")
+    assert events[: len(before["events"])] == before.pop("events")
+    assert after["machines"] == before["machines"]
+    assert after["machine_labels"] == before["machine_labels"]
+    folder = fleet.place / done.set_aside
+    assert (folder / "state.db").read_bytes()[: len(damaged)] == damaged
+    if spoil is header:
+        assert (folder / "state.db-wal").read_bytes() == b"not a log"
+    assert not (fleet.place / "state.db-wal").exists()
+    assert not (fleet.place / "quarantine.plan").exists()
+    assert archive.exists()
+    assert f"moved to {done.set_aside}" in done.sentence
+    assert done.machines == 2
+    if version == "0.91.0":
+        assert events[-1][2] == "system.schema.returned"
+        assert verify_live(fleet.place, version=version).sound
+    assert back(fleet, version).way.is_done
+
+
+def test_the_newest_archive_of_the_release_counts_where_the_database_tells_nothing(
+    quick_dir: Path,
+) -> None:
+    fleet = upgraded(quick_dir / "state", "0.90.0")
+    fleet.clock.moment += timedelta(hours=1)
+    fleet.write(bind(3))
+    fleet.sql("UPDATE bty_version SET version = '0.91.0'")
+    started(fleet)
+    header(fleet.state_db)
+
+    assert going_back.look(fleet.place, "0.90.0", running=NEW).older == "0.90.0"
+    way = going_back.look(fleet.place, running=NEW)
+    assert (way.older, way.newer) == ("0.91.0", "unknown")
+    assert back(fleet, anyway=True).machines == 3
+
+
+def test_a_damaged_archive_does_not_take_the_place_of_a_damaged_database(quick_dir: Path) -> None:
+    fleet = original(quick_dir / "state")
+    [archive] = fleet.place.glob("*.bak")
+    inside(archive)
+    header(archive)
+    header(fleet.state_db)
+    before = fleet.state_db.read_bytes()
+
+    with pytest.raises(NotFoundError, match="no sound archive"):
+        back(fleet, "0.65.18", anyway=True)
+
+    assert fleet.state_db.read_bytes() == before
+
+
+def test_a_damaged_database_of_the_wanted_release_itself_is_not_replaced(quick_dir: Path) -> None:
+    fleet = upgraded(quick_dir / "state", "0.91.0")
+    back(fleet, "0.91.0")
+    [(page,)] = fleet.rows("SELECT rootpage FROM sqlite_schema WHERE name = 'machines'")
+    with fleet.state_db.open("r+b") as file:
+        file.seek((int(str(page)) - 1) * 4096)
+        file.write(b"\xa5" * 64)
+    before = fleet.state_db.read_bytes()
+
+    with pytest.raises(ConflictError, match=r"it is that of 0\.91\.0 itself: restore a backup"):
+        going_back.look(fleet.place, "0.91.0", running=NEW)
+    assert back(fleet, "0.91.0", anyway=True).way.is_done
+
+    assert fleet.state_db.read_bytes() == before
+
+
+def test_one_that_a_server_has_open_is_not_moved_under_it(quick_dir: Path) -> None:
+    fleet = original(quick_dir / "state")
+    header(fleet.state_db)
+    script = "import sys; f = open(sys.argv[1], 'rb'); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", script, str(fleet.state_db)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout
+        other.stdout.readline()
+        with pytest.raises(ConflictError, match="has it open"):
+            back(fleet, "0.65.18", anyway=True)
+        other.communicate()
+
+    assert fleet.state_db.exists()
+    assert back(fleet, "0.65.18", anyway=True).machines == 2
+
+
+def test_a_fresh_one_that_a_start_made_in_place_of_a_damaged_one_leads_back_as_well(
+    quick_dir: Path,
+) -> None:
+    fleet = upgraded(quick_dir / "state", "0.91.0")
+    header(fleet.state_db)
+    opening = open_state(fleet.place, version=NEW, now=fleet.clock(), backup=None)
+    assert opening.outcome is Outcome.QUARANTINED
+
+    done = back(fleet, "0.91.0")
+
+    assert (done.machines, done.way.acts) == (2, 0)
+    assert fleet.rows("SELECT version FROM bty_version") == [("0.91.0",)]
+
+
+def test_a_read_that_the_disk_refused_once_is_no_damage(
+    quick_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = upgraded(quick_dir / "state", "0.91.0")
+    left = [1]
+    real = OldDatabase.check
+
+    def once(self: OldDatabase) -> None:
+        if left.pop() if left else False:
+            raise DamagedError("state.db is damaged (it says)")
+        real(self)
+
+    monkeypatch.setattr(OldDatabase, "check", once)
+
+    with pytest.raises(StorageError, match="at the second reading it was sound"):
+        back(fleet, "0.91.0", anyway=True)
+
+    assert back(fleet, "0.91.0", anyway=True).set_aside == ""
