@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bty_app import __version__
-from bty_app.deploy import choices, files, opening, quadlet, writing
+from bty_app.deploy import choices, files, opening, projects, quadlet, writing
 from bty_app.deploy.choices import Choices
 from bty_app.deploy.compose import ComposeStack
 from bty_app.deploy.directories import Directories
@@ -122,6 +122,9 @@ def deploy(order: Order, programs: Programs, *, shown: Callable[[str], object]) 
     stack = opening.stack_of(order.directory, plan.choices, programs, units=order.units)
     _check_other(stack, order.units)
     release = _installed(stack)
+    if isinstance(stack, ComposeStack):
+        plan = _named(plan, stack)
+        stack = ComposeStack(replace(stack.at, choices=plan.choices))
     steps.next()
     _files(order, plan, programs, shown)
     steps.next()
@@ -181,10 +184,23 @@ def _tell(wanted: list[Change], programs: Programs, shown: Callable[[str], objec
         shown(writing.difference(told))
 
 
+def _named(plan: Plan, stack: ComposeStack) -> Plan:
+    """With the name that compose is to have for it, where that is not the directory's own."""
+    directory, seen = stack.at.directory, stack.seen()
+    name = projects.chosen(directory, plan.choices.project, seen)
+    if name == stack.project:
+        return plan
+    envvars = plan.envvars.changed({projects.VARIABLE: name})
+    return Plan(envvars, choices.read(envvars, directory))
+
+
 def _install_compose(stack: ComposeStack, release: Release) -> None:
     if stack.at.programs.dry:
+        for change in stack.secrets.changes():
+            stack.at.programs.say(f"would write: {change.path}")
         stack.at.programs.say(f"would pin: bty {release.version} ({release.reference})")
         return
+    stack.secrets.write()
     stack.pin(release)
 
 
