@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from bty_app.deploy.envvars import Envvars
+from bty_app.domain.rotation import is_newer
 from bty_app.errors import ConfigError
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
@@ -57,6 +58,18 @@ class Choices:
         if not self.image:
             return f"{LOCAL}bty:{version}"
         return _TAG.sub(f":{version}", self.image) if _TAG.search(self.image) else self.image
+
+    def check_release(self, version: str) -> None:
+        """Refuse to take an older release than the chosen image is of.
+
+        Raises:
+            ConfigError: it is older.
+        """
+        if is_newer(self.image_version, version):
+            raise ConfigError(
+                f"BTY_IMAGE in envvars names bty {self.image_version}, and this program is bty"
+                f" {version}: run that release's program, or name the image of {version}"
+            )
 
     @property
     def image_version(self) -> str:

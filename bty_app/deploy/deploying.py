@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bty_app import __version__
-from bty_app.deploy import choices, files, opening, projects, quadlet, writing
+from bty_app.deploy import choices, files, low_ports, opening, projects, quadlet, writing
 from bty_app.deploy.choices import Choices
 from bty_app.deploy.compose import ComposeStack
 from bty_app.deploy.directories import Directories
@@ -119,6 +119,8 @@ def deploy(order: Order, programs: Programs, *, shown: Callable[[str], object]) 
     if plan.choices.systemd:
         choices.check_place(order.directory)
         quadlet.check_host(programs, order.user)
+    plan.choices.check_release(__version__)
+    low_ports.check(plan.choices, order.user)
     stack = opening.stack_of(order.directory, plan.choices, programs, units=order.units)
     _check_other(stack, order.units)
     release = _installed(stack)
@@ -130,9 +132,7 @@ def deploy(order: Order, programs: Programs, *, shown: Callable[[str], object]) 
     steps.next()
     Directories(plan.choices.data_dir, programs, stack.at.engine, order.user).make()
     steps.next()
-    if release is None or not stack.at.images.identity(release.reference):
-        version = release.version if release else __version__
-        release = stack.at.images.bty(plan.choices, version)
+    release = _image(stack, release)
     steps.next()
     stack.at.images.withcache(plan.choices, files.withcache_image(plan.choices))
     if isinstance(stack, ComposeStack):
@@ -158,13 +158,25 @@ def _installed(stack: ContainerStack) -> Release | None:
         release = stack.current()
     except NotFoundError:
         return None
-    wanted = stack.at.choices.image_version or ("" if stack.at.choices.image else __version__)
-    if wanted and wanted != release.version:
+    # A name without a release in it may mean any; one with an older has been upgraded since.
+    known = stack.at.choices
+    if (not known.image or known.image_version) and release.version != __version__:
         raise ConflictError(
-            f"{stack.at.directory} runs bty {release.version}, and {wanted} is wanted: bty upgrade"
-            f" {stack.at.directory} brings it there with a backup, and back if it does not start"
+            f"{stack.at.directory} runs bty {release.version}, and {__version__} is wanted:"
+            f" bty upgrade {stack.at.directory} brings it there with a backup, and back if it does"
+            " not start"
         )
     return release
+
+
+def _image(stack: ContainerStack, release: Release | None) -> Release:
+    """The image of the deployed release, or of this program's, on this host."""
+    at = stack.at
+    if release is None:
+        return at.images.bty(at.choices, __version__)
+    if at.images.identity(release.reference):
+        return release
+    return at.images.again(at.choices, release)
 
 
 def _files(order: Order, plan: Plan, programs: Programs, shown: Callable[[str], object]) -> None:

@@ -90,7 +90,7 @@ def reader(host: Host, pyz: Path, tmp_path: Path) -> Iterator[Reader]:
         yield Reader(host, tmp_path)
     finally:
         host.clear()
-        host.run("umount", "/srv")
+        host.run("umount", "--lazy", "/srv")  # what was killed may take a moment to let go
 
 
 def version(reader: Reader) -> object:
