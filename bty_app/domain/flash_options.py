@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WIPE_METHODS = ("auto", "discard", "secure", "overwrite")
+STALL_SECONDS = (5, 3600)  # the least and the most after which a source can count as dead
+USUAL_STALL_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class FlashOptions:
-    """`wipe` is how the disk is erased before, or None; `verify` reads everything back."""
+    """`wipe` is how the disk is erased before, or None; `verify` reads everything back; a source
+    that brings next to nothing in `stall_seconds` is asked anew, or another one is.
+    """
 
     wipe: str | None = None
     verify: bool = False
+    stall_seconds: int = USUAL_STALL_SECONDS
 
 
 NO_OPTIONS = FlashOptions()
@@ -33,7 +38,8 @@ class OwnOptions:
     def over(self, site: FlashOptions) -> FlashOptions:
         """What is done at this machine, at a site that does `site`."""
         wipe = site.wipe if self.wipe is None else self.wipe
-        return FlashOptions(
+        return replace(
+            site,
             wipe=None if wipe == "no" else wipe,
             verify=site.verify if self.verify is None else self.verify == "yes",
         )

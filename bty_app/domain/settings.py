@@ -14,7 +14,14 @@ from zoneinfo import ZoneInfo
 from bty_app.domain import webhooks
 from bty_app.domain.backup_settings import BACKUP
 from bty_app.domain.boot import Limits
-from bty_app.domain.flash_options import OWN_DONES, WIPE_METHODS, WRITTEN, FlashOptions
+from bty_app.domain.flash_options import (
+    OWN_DONES,
+    STALL_SECONDS,
+    USUAL_STALL_SECONDS,
+    WIPE_METHODS,
+    WRITTEN,
+    FlashOptions,
+)
 from bty_app.domain.flash_rules import Hours, Rules, parse_hours
 from bty_app.domain.machine import parse_assignment
 from bty_app.domain.release import check_source, check_tag
@@ -159,6 +166,13 @@ UP_MINUTES = Setting(
     "Where a flash is done once its system is up: one that has said nothing this many minutes after"
     " it was written is a fault.",
 )
+FLASH_STALL = Setting(
+    "flash.stall_seconds",
+    USUAL_STALL_SECONDS,
+    whole_number(*STALL_SECONDS),
+    "A machine that flashes breaks a connection off that brings fewer than 64 KiB in this many"
+    " seconds, and asks again or elsewhere. More for a mirror that has to wake up first.",
+)
 EVENTS_KEEP_DAYS = Setting(
     "events.keep_days",
     0,
@@ -217,7 +231,7 @@ FLASH_RULES = (FLASHES_PER_HOUR, FLASH_HOURS, FLASH_ZONE, NEVER_LABELS, ORDER_EX
 SETTINGS = (
     *(GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES, UP_MINUTES),
     *FLASH_RULES,
-    *(FLASH_WIPE, FLASH_VERIFY, FLASH_DONE),
+    *(FLASH_WIPE, FLASH_VERIFY, FLASH_DONE, FLASH_STALL),
     EVENTS_KEEP_DAYS,
     UNDO_MINUTES,
     *UPSTREAM,
@@ -276,5 +290,7 @@ def flash_options(stored: Mapping[str, str]) -> FlashOptions:
     """What is done besides when an image is written."""
     wipe = str(value(FLASH_WIPE, stored))
     return FlashOptions(
-        wipe=None if wipe == "no" else wipe, verify=value(FLASH_VERIFY, stored) == "yes"
+        wipe=None if wipe == "no" else wipe,
+        verify=value(FLASH_VERIFY, stored) == "yes",
+        stall_seconds=value(FLASH_STALL, stored),
     )
