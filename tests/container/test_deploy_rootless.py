@@ -39,6 +39,7 @@ mount --bind /run/rootless/range /etc/subuid
 mount --bind /run/rootless/range /etc/subgid
 mount --bind /run/rootless/tun /dev/net/tun
 mount --make-rshared /
+chmod 0755 /etc/containers
 chown -R {uid}:{uid} /run/rootless/user {home}
 """
 _UNDO = "umount /etc/passwd /etc/group /etc/subuid /etc/subgid /dev/net/tun; rm -rf /run/rootless"
