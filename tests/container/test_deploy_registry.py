@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bty_app import __version__
+from bty_app.domain.oci import MANIFEST_TYPES
 from tests import programs
 from tests.container.conftest import OLD
 from tests.container.deployer import Operator
@@ -23,6 +25,7 @@ from tests.upstream.test_registry import HTPASSWD
 pytestmark = pytest.mark.system
 
 CONF = "/etc/containers/registries.conf.d/test.conf"
+ID = ("--format", "{{.Id}}")
 _REGISTRY = '[[registry]]\nlocation = "{name}"\ninsecure = true\n'
 
 
@@ -61,6 +64,16 @@ class Shelf:
         if self._runs:
             self._runs.close()
         self._runs = None
+
+    def digest(self, repository: str, tag: str) -> str:
+        """What the tag means there now."""
+        request = urllib.request.Request(
+            f"http://{self.name}/v2/{repository}/manifests/{tag}",
+            headers={"Accept": ", ".join(MANIFEST_TYPES)},
+            method="HEAD",
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return str(answer.headers["Docker-Content-Digest"])
 
     def has(self, image: str, name: str) -> str:
         """Put an image of the host there under that name; its whole name."""
@@ -113,9 +126,9 @@ def test_what_a_tag_means_later_changes_nothing_until_an_upgrade(
     before.deploy()
     same = operator.containers()
     operator.bty("purge", "--yes", operator.directory)
-    operator.host.podman("rmi", "--force", image)
-    assert operator.host.run("podman", "image", "exists", pinned, check=False).returncode == 1
+    operator.host.podman("rmi", "--force", operator.host.podman("image", "inspect", *ID, pinned))
     before.deploy()  # what is gone is pulled by its digest
+    operator.host.podman("tag", pinned, f"localhost/bty:{OLD}")
     assert (_serves(operator), _pin(operator)) == (OLD, pinned)
     assert re.fullmatch(rf"{re.escape(shelf.name)}/bty@sha256:[0-9a-f]{{64}}", pinned)
     assert same == running
@@ -180,11 +193,8 @@ def test_an_image_that_cannot_be_it_is_refused_before_anything_is_started(
 def test_an_upgrade_to_a_name_that_has_the_old_release_still_changes_nothing(
     operator: Operator, shelf: Shelf, old_pyz: Path, image: str, words: str
 ) -> None:
-    name = shelf.has(f"localhost/bty:{OLD}", "bty:latest")
-    operator.host.podman("pull", "--quiet", name)
-    form = "{{index .RepoDigests 0}}"
-    digests = operator.host.podman("image", "inspect", "--format", form, name)
-    image = image.format(digest=digests.partition("@")[2])
+    shelf.has(f"localhost/bty:{OLD}", "bty:latest")
+    image = image.format(digest=shelf.digest("bty", "latest"))
     told = ("--host-addr", operator.host.address, "--image", f"{shelf.name}/{image}")
     replace(operator, pyz=old_pyz).deploy("--no-start", *told)
     pinned = _pin(operator)

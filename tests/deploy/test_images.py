@@ -23,17 +23,18 @@ PINNED = f"registry.example.com/bty@sha256:{'a' * 64}"
 PODMAN = """#!/bin/sh
 echo "$*" >>{log}
 case "$1" in
-  image) case "$*" in *RepoDigests*) echo {pinned} ;; *) echo {identity} ;; esac ;;
-  pull) exit {pulls} ;;
+  image) case "$*" in *RepoDigests*) printf '%s\\n' {pinned} ;; *) echo {identity} ;; esac ;;
+  pull) case "$*" in *{gone}*) exit 125 ;; *) exit {pulls} ;; esac ;;
   run) {says} ;;
 esac
 """
 
 
-def _host(place: Path, *, says: str = "", pulls: int = 0) -> Images:
-    text = PODMAN.format(
-        log=place / "log", pinned=PINNED, identity="b" * 64, pulls=pulls, says=says
-    )
+def _host(place: Path, *, says: str = "", pulls: int = 0, gone: str = "none") -> Images:
+    told = {"log": place / "log", "pinned": PINNED, "identity": "b" * 64}
+    if gone != "none":
+        told["pinned"] = f"{gone} {PINNED}"
+    text = PODMAN.format(**told, pulls=pulls, says=says, gone=gone)
     (place / "podman").write_text(text)
     (place / "podman").chmod(0o755)
     programs = Programs(print, environment={"PATH": f"{place}:/usr/bin:/bin"})
@@ -56,6 +57,14 @@ def test_an_image_that_is_asked_what_it_is_has_no_right_at_all(tmp_path: Path) -
     assert found == Release("1.2.3", PINNED)
     for word in ("--network=none", "--read-only", "--cap-drop=all", "--pull=never"):
         assert word in run
+
+
+def test_a_manifest_that_the_registry_dropped_is_no_pin(tmp_path: Path) -> None:
+    gone = f"registry.example.com/bty@sha256:{'c' * 64}"
+
+    host = _host(tmp_path, says="echo bty 1.2.3", gone=gone)
+
+    assert host.release("registry.example.com/bty:1.2.3") == Release("1.2.3", PINNED)
 
 
 def test_one_that_does_not_answer_is_given_up_and_removed(
