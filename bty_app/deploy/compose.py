@@ -53,9 +53,10 @@ class ComposeStack:
         """See `Stack`.
 
         Raises:
-            ConflictError: compose would take the containers of another deployment for ours.
+            ConflictError: compose would take the containers of another deployment for ours, or
+                would not find ours under the name that it has now.
         """
-        projects.check(self.at.directory, self.project, self.seen())
+        projects.chosen(self.at.directory, self.project, self.seen())
         return self.at.fetched(version)
 
     def run(self, release: Release, words: Sequence[str]) -> Done:

@@ -175,4 +175,11 @@ class Images:
         name = reference.partition("@")[0].rpartition("/")
         bare = name[0] + name[1] + name[2].partition(":")[0]
         digests = [line for line in done.stdout.split() if line.startswith(f"{bare}@")]
-        return digests[0] if done.status == 0 and digests else identity
+        if done.status or not digests:
+            return identity
+        return digests[0] if len(digests) == 1 else self._known_there(digests)
+
+    def _known_there(self, digests: Sequence[str]) -> str:
+        """One image may have had several manifests, and the registry may have dropped some."""
+        pull = (self.engine.name, "pull", "--quiet")
+        return next((d for d in digests if self.programs.ask(*pull, d).status == 0), digests[0])

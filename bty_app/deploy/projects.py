@@ -58,17 +58,12 @@ def chosen(directory: Path, told: str, seen: Seen) -> str:
             f"{directory}: compose has its containers under {', '.join(sorted(seen.ours))}: put"
             f" {VARIABLE} back to that in envvars, or bty purge it first, which keeps the state"
         )
-    check(directory, name, seen)
+    _check(directory, name, seen)
     return name
 
 
-def check(directory: Path, name: str, seen: Seen) -> None:
-    """Refuse a project that containers of another directory are in: compose would take them for
-    ours.
-
-    Raises:
-        ConflictError: there are such.
-    """
+def _check(directory: Path, name: str, seen: Seen) -> None:
+    """Refuse a project that containers of another directory are in."""
     if others := seen.others.get(name):
         raise ConflictError(
             f"compose has containers of {', '.join(sorted(others))} under the name {name}: write"

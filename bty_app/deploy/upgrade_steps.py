@@ -68,7 +68,7 @@ class Steps:
             Step.PUT_BACK_DATA: self._put_back,
             Step.PUT_BACK_PROGRAM: lambda going: self.stack.install(going.old),
             Step.START_OLD: lambda going: self._start(going.old),
-            Step.WAIT_OLD: self._wait,
+            Step.WAIT_OLD: self._wait_old,
             Step.TELL_OLD: self._tell_old,
         }
         return by_step[step](going) or going
@@ -121,6 +121,11 @@ class Steps:
 
     def _wait(self, going: Going) -> None:
         limit = going.facts.ready_seconds if self.wait_seconds is None else self.wait_seconds
+        _require(readiness.wait_until_ready(self.stack, self.pace, limit))
+
+    def _wait_old(self, going: Going) -> None:
+        """A short patience with the new release is none with the way back."""
+        limit = max(going.facts.ready_seconds, self.wait_seconds or 0.0)
         _require(readiness.wait_until_ready(self.stack, self.pace, limit))
 
     def _watch(self, going: Going) -> None:

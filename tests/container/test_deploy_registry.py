@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bty_app import __version__
+from bty_app.domain.oci import MANIFEST_TYPES
 from tests import programs
 from tests.container.conftest import OLD
 from tests.container.deployer import Operator
@@ -23,7 +25,7 @@ from tests.upstream.test_registry import HTPASSWD
 pytestmark = pytest.mark.system
 
 CONF = "/etc/containers/registries.conf.d/test.conf"
-BASE = "docker.io/library/python:3.13-slim-trixie"
+ID = ("--format", "{{.Id}}")
 _REGISTRY = '[[registry]]\nlocation = "{name}"\ninsecure = true\n'
 
 
@@ -63,17 +65,32 @@ class Shelf:
             self._runs.close()
         self._runs = None
 
+    def digest(self, repository: str, tag: str) -> str:
+        """What the tag means there now."""
+        request = urllib.request.Request(
+            f"http://{self.name}/v2/{repository}/manifests/{tag}",
+            headers={"Accept": ", ".join(MANIFEST_TYPES)},
+            method="HEAD",
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return str(answer.headers["Docker-Content-Digest"])
+
     def has(self, image: str, name: str) -> str:
         """Put an image of the host there under that name; its whole name."""
         self.host.podman("push", "--quiet", image, f"{self.name}/{name}")
         return f"{self.name}/{name}"
 
 
-@pytest.fixture
-def shelf(host: Host, tmp_path: Path) -> Iterator[Shelf]:
-    (tmp_path / "registry").mkdir()
-    found = Shelf(host, tmp_path / "registry")
+@pytest.fixture(scope="module")
+def shelf(
+    host: Host, pyz: Path, old_pyz: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shelf]:
+    """With the images of both releases in it."""
+    del pyz, old_pyz  # it is their images that we need
+    found = Shelf(host, tmp_path_factory.mktemp("registry"))
     found.open()
+    for version in (OLD, __version__):
+        found.has(f"localhost/bty:{version}", f"bty:{version}")
     yield found
     found.close()
     host.run("rm", "-f", CONF, "/run/containers/0/auth.json")
@@ -100,18 +117,18 @@ def _serves(operator: Operator) -> object:
 def test_what_a_tag_means_later_changes_nothing_until_an_upgrade(
     operator: Operator, shelf: Shelf, old_pyz: Path
 ) -> None:
-    image = shelf.has(f"localhost/bty:{OLD}", f"bty:{OLD}")
-    shelf.has(f"localhost/bty:{__version__}", f"bty:{__version__}")
+    image = f"{shelf.name}/bty:{OLD}"
     before = replace(operator, pyz=old_pyz)
     before.deploy("--host-addr", operator.host.address, "--image", image)
     pinned, running = _pin(operator), operator.containers()
 
-    shelf.has("localhost/withcache", f"bty:{OLD}")  # the tag moves
+    shelf.has(f"localhost/bty:{__version__}", f"bty:{OLD}")  # the tag moves
     before.deploy()
     same = operator.containers()
     operator.bty("purge", "--yes", operator.directory)
-    operator.host.podman("rmi", "--force", pinned, image)
+    operator.host.podman("rmi", "--force", operator.host.podman("image", "inspect", *ID, pinned))
     before.deploy()  # what is gone is pulled by its digest
+    operator.host.podman("tag", pinned, f"localhost/bty:{OLD}")
     assert (_serves(operator), _pin(operator)) == (OLD, pinned)
     assert re.fullmatch(rf"{re.escape(shelf.name)}/bty@sha256:[0-9a-f]{{64}}", pinned)
     assert same == running
@@ -148,11 +165,14 @@ def test_what_a_tag_means_later_changes_nothing_until_an_upgrade(
     ],
 )
 def test_an_image_that_cannot_be_it_is_refused_before_anything_is_started(
-    operator: Operator, shelf: Shelf, old_pyz: Path, image: str, status: int, words: str
+    operator: Operator, shelf: Shelf, image: str, status: int, words: str
 ) -> None:
-    del old_pyz  # its image is what we need
-    shelf.has(f"localhost/bty:{OLD}", f"wrong:{__version__}")
-    shelf.has(BASE, "other:latest")
+    if image.startswith("wrong"):
+        shelf.has(f"localhost/bty:{OLD}", image)
+    if image.startswith("other"):
+        empty = "tar -c -T /dev/null | podman import --quiet - localhost/other"
+        operator.host.run("sh", "-c", empty)
+        shelf.has("localhost/other", image)
     told = ("--host-addr", operator.host.address, "--image", f"{shelf.name}/{image}")
 
     done = operator.deploy("--no-start", *told, check=False)
@@ -173,11 +193,8 @@ def test_an_image_that_cannot_be_it_is_refused_before_anything_is_started(
 def test_an_upgrade_to_a_name_that_has_the_old_release_still_changes_nothing(
     operator: Operator, shelf: Shelf, old_pyz: Path, image: str, words: str
 ) -> None:
-    name = shelf.has(f"localhost/bty:{OLD}", "bty:latest")
-    operator.host.podman("pull", "--quiet", name)
-    form = "{{index .RepoDigests 0}}"
-    digests = operator.host.podman("image", "inspect", "--format", form, name)
-    image = image.format(digest=digests.partition("@")[2])
+    shelf.has(f"localhost/bty:{OLD}", "bty:latest")
+    image = image.format(digest=shelf.digest("bty", "latest"))
     told = ("--host-addr", operator.host.address, "--image", f"{shelf.name}/{image}")
     replace(operator, pyz=old_pyz).deploy("--no-start", *told)
     pinned = _pin(operator)
@@ -193,7 +210,7 @@ def test_an_upgrade_to_a_name_that_has_the_old_release_still_changes_nothing(
 def test_a_registry_that_wants_a_login_is_named_with_the_command(
     operator: Operator, shelf: Shelf
 ) -> None:
-    image = shelf.has(f"localhost/bty:{__version__}", f"bty:{__version__}")
+    image = f"{shelf.name}/bty:{__version__}"
     shelf.close()
     shelf.htpasswd = HTPASSWD
     shelf.open()

@@ -7,6 +7,7 @@ those of this machine in the host alone.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ mount --bind /run/rootless/range /etc/subuid
 mount --bind /run/rootless/range /etc/subgid
 mount --bind /run/rootless/tun /dev/net/tun
 mount --make-rshared /
+chmod 0755 /etc/containers
 chown -R {uid}:{uid} /run/rootless/user {home}
 """
 _UNDO = "umount /etc/passwd /etc/group /etc/subuid /etc/subgid /dev/net/tun; rm -rf /run/rootless"
@@ -63,13 +65,18 @@ class Somebody:
 
 
 @pytest.fixture
-def somebody(host: Host, pyz: Path, old_pyz: Path, tmp_path: Path) -> Iterator[Somebody]:
+def home() -> Iterator[Path]:
+    """A directory that others than root come to: those of pytest are closed."""
+    with tempfile.TemporaryDirectory(prefix="bty-home-", dir="/var/tmp") as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+@pytest.fixture
+def somebody(host: Host, pyz: Path, old_pyz: Path, home: Path) -> Iterator[Somebody]:
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     assert not missing, f"missing: {', '.join(missing)}; tests/run installs them"
-    for path in (tmp_path, *tmp_path.parents[:3]):
-        path.chmod(path.stat().st_mode | 0o011)  # he comes through
-    home = tmp_path / "home"
-    (home / "bin").mkdir(parents=True)
+    (home / "bin").mkdir()
     for name, file in (("new.pyz", pyz), ("old.pyz", old_pyz)):
         shutil.copy(file, home / name)
     packages = Path(lab.podman_compose()).parents[1] / "lib"

@@ -45,11 +45,11 @@ def test_a_deployment_is_upgraded_in_place(host: Host, pyz: Path, deployed: Path
     assert upgrade(host, pyz, deployed)[0] == 0
 
 
-def test_a_bad_release_is_taken_back_with_the_data(
+def test_a_release_that_does_not_serve_is_taken_back_with_the_data(
     host: Host, pyz: Path, deployed: Path, bad: str
 ) -> None:
     bind(host, deployed)
-    waits = ("--wait", "4") if bad == "is never ready" else ()
+    waits = ("--wait", "20") if bad == "is never ready" else ()
 
     status, said = upgrade(host, pyz, deployed, *waits)
 

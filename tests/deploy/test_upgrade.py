@@ -119,6 +119,16 @@ def test_a_release_that_is_never_ready_is_taken_back(tmp_path: Path) -> None:
     assert world.calls[-6:] == ["start", "stop", "rollback", f"install {OLD}", "start", "tell"]
 
 
+def test_the_way_back_has_patience_also_where_the_operator_has_none(tmp_path: Path) -> None:
+    world = World(new_is_good=False, old_starts_in=20)
+    told: list[str] = []
+
+    report = Upgrade(world, tmp_path, told.append, pace=PaperPace(), wait_seconds=2).run(NEW)
+
+    assert report.end is End.WENT_BACK
+    check(world, report)
+
+
 def test_a_release_that_dies_while_it_is_watched_is_taken_back(tmp_path: Path) -> None:
     world = World(dies_after=20)
 

@@ -45,6 +45,7 @@ class World:
     new_is_good: bool = True
     old_rotates_again: bool = False
     dies_after: int = 10**9  # looks at it that the new release stands
+    old_starts_in: int = 0  # looks, one a second, that the old release is not ready yet
     program: str = OLD
     data: str = OLD  # of which release the database is
     has_old_data: bool = True  # or an archive of it can be put back
@@ -98,6 +99,9 @@ class World:
     def ready(self) -> str:
         if not self.running:
             return "nobody listens"
+        if self.running == OLD and self.old_starts_in:
+            self.old_starts_in -= 1
+            return "it starts"
         return "" if self.running == OLD or self.new_is_good else "503"
 
     # -- how it goes on ------------------------------------------------------------------------
