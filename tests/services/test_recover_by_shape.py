@@ -13,9 +13,11 @@ import pytest
 from bty_app import __version__
 from bty_app.cli.main import main
 from bty_app.domain.image_source import image_ref
+from bty_app.domain.jobs import Quiet
 from bty_app.domain.recovering import Choice, Part
 from bty_app.errors import InvalidInputError
 from bty_app.services.recover import Reading, Recover
+from bty_app.store import carved_state
 from bty_app.store.creation import sidecar
 from tests.fleet_state import BY, Fleet, bind, mac, rows, seen, setting
 from tests.golden.goldens import ORIGINAL, releases, unpack
@@ -157,6 +159,39 @@ def test_what_was_committed_to_the_log_alone_is_found_as_well(
     offer = recover.apply(path, EVERYTHING, SALVAGED, by=BY)
 
     assert offer.findings.counts[Part.BINDINGS] == MACHINES
+
+
+def test_pages_of_the_log_count_before_those_of_the_file(quick_dir: Path) -> None:
+    path = ours(quick_dir / "old")
+    connection = apsw.Connection(str(path))
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.execute("UPDATE machines SET target_disk_serial = 'LATER'")
+    connection.close()
+    log = carved_state.log_aside(path)
+    sidecar(path, "-wal").unlink()
+
+    with carved_state.rebuilt(path, log, Quiet()) as (found, _carved):
+        sql = "SELECT DISTINCT target_disk_serial FROM machines"
+        assert found.execute(sql).fetchall() == [("LATER",)]
+
+
+def test_of_two_rows_about_one_machine_the_newer_one_counts(
+    quick_dir: Path, recover: Recover
+) -> None:
+    path = ours(quick_dir / "old")
+    before = path.read_bytes()
+    connection = apsw.Connection(str(path))
+    sql = "UPDATE machines SET target_disk_serial = 'LATER', updated_at = '2099-01-01T00:00:00'"
+    connection.execute(sql)
+    connection.pragma("wal_checkpoint(TRUNCATE)")
+    connection.close()
+    after = path.read_bytes()
+    for one, other in ((before, after), (after, before)):
+        path.write_bytes(first_page_noise(one) + other[4096:])
+
+        offer = recover.preview(path, Choice(frozenset({Part.BINDINGS})), SALVAGED)
+
+        assert offer.findings.counts[Part.BINDINGS] == MACHINES
 
 
 def test_machines_that_only_an_index_knows_are_named_as_lost(

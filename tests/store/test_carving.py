@@ -185,3 +185,14 @@ def test_a_page_that_was_freed_is_on_the_list_of_those(tmp_path: Path) -> None:
     free = carving.free_pages(first, file.page, file.layout)
 
     assert len(free) == wanted > 200
+
+
+def test_no_more_overflow_pages_are_read_than_the_budget_has() -> None:
+    file = File((2).to_bytes(4, "big") + bytes(508) + (1).to_bytes(4, "big") + bytes(508), 512)
+    endless = carving.Record(False, 1, (2_000_013,), 5, 1_000_005, bytes(39), 1)
+    budget = carving.Budget(9)
+
+    for _again in range(3):
+        carving.payload(endless, file.page, file.layout, budget)
+
+    assert (file.read, budget.left) == (9, 0)
