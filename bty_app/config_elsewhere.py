@@ -22,6 +22,12 @@ class Withcache:
         "withcache's own password, WITHCACHE_ADMIN_PASSWORD there: to have it fetch images.",
         secret=True,
     )
+    password_file: str = _key(
+        "",
+        values.file_name,
+        "file",
+        "A file with withcache's password, read in place of it. Empty: none.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

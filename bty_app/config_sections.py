@@ -31,6 +31,12 @@ class Admin:
         "in the state directory.",
         secret=True,
     )
+    password_file: str = _key(
+        "",
+        values.file_name,
+        "file",
+        "A file with the operator's password, read in place of it. Empty: none.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ MAX_SHOWN: Final = 200  # characters of a refused value
 
 _STATE_DIR = KEYS_BY_NAME["paths.state_dir"]
 _LEGACY = {"BTY_CATALOG_FILE": "paths.catalog_file", "BTY_STATE_DIR": "paths.state_dir"}
-_PUBLISHED_PASSWORD = "bty-lab"  # noqa: S105  the original's default, that everybody knows
+PUBLISHED_PASSWORD: Final = "bty-lab"  # noqa: S105  the original's default, that everybody knows
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -218,7 +218,7 @@ def _config(layers: _Layers, note: str) -> Config:
         name: replace(its_type(), **_of(name, layers)) for name, its_type in SECTIONS.items()
     }
     sections["paths"] = _anchored(sections["paths"], layers.provenance)
-    if sections["admin"].password == _PUBLISHED_PASSWORD:
+    if sections["admin"].password == PUBLISHED_PASSWORD:
         layers.notes.append("admin.password is the published default of the original: change it")
     return Config(
         **sections,

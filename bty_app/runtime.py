@@ -80,12 +80,21 @@ def opened(state_dir: Path, revisions: Revisions | None = None) -> Iterator[Data
 
 
 def secrets(config: Config) -> passwords.Secrets:
-    """The configured secrets, or those in the state directory, made at the first start."""
-    place = config.paths.state_dir
+    """The configured secrets, or those in the state directory, made at the first start.
+
+    Raises:
+        ConfigError: a file with one cannot be used.
+    """
+    place, admin = config.paths.state_dir, config.admin
+    chosen = passwords.configured("admin.password_file", admin.password, admin.password_file)
     return passwords.Secrets(
-        passwords.admin_password(config.admin.password, place),
+        passwords.admin_password(chosen, place),
         passwords.session_secret(config.server.session_secret, place),
     )
+
+
+def _option_of_password(config: Config) -> str:
+    return "admin.password_file" if config.admin.password_file else "admin.password"
 
 
 def services(
@@ -130,7 +139,7 @@ def services(
     in_background = Http(agent=parts.AGENT, at_once=JOB_THREADS + 1, wait_seconds=30.0)
     withcache = Withcache(in_background)
     warming = Warming(
-        database, withcache, settings, password=config.withcache.password, clock=clock
+        database, withcache, settings, password=parts.withcache_password(config), clock=clock
     )
     warm_jobs = WarmJobs(jobs, warming, memory, database, images.refreshed)
     keeper = CacheKeeper(database, memory, withcache, warm_jobs)
@@ -146,7 +155,7 @@ def services(
         keeper,
     )
     # A password without a file is kept by the configuration, and cannot be changed here.
-    fixed = "" if known.password.path else config.provenance["admin.password"]
+    fixed = "" if known.password.path else config.provenance[_option_of_password(config)]
     password_place = PasswordPlace(config.paths.state_dir, fixed)
     recover = parts.recover(config, revisions, departure, clock)
     return Services(

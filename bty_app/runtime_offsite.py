@@ -8,6 +8,7 @@ from bty_app.config import Config
 from bty_app.domain.offsite import BucketTarget, DirectoryTarget, WebTarget, parse_target
 from bty_app.domain.place import Place
 from bty_app.errors import ConfigError
+from bty_app.services import passwords
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.jobs import Jobs
 from bty_app.services.offsite import Offsite
@@ -20,8 +21,6 @@ from bty_app.upstream.s3 import Bucket
 from bty_app.upstream.sigv4 import Credentials, Scope
 from bty_app.upstream.trust import authorities
 from bty_app.upstream.webdav import WebFolder
-
-MAX_PASSWORD_BYTES = 4096
 
 
 def offsite(config: Config, http: Http, clock: Clock = utc_now) -> Offsite | None:
@@ -73,17 +72,8 @@ def _place(config: Config, http: Http, clock: Clock) -> Place:
 
 
 def _password(config: Config) -> str:
-    name = config.offsite.password_file
-    if not name:
-        return config.offsite.password
-    try:
-        with Path(name).open("rb") as file:
-            data = file.read(MAX_PASSWORD_BYTES)
-        text = data.decode("utf-8").strip("\r\n")
-    except OSError as error:
-        raise ConfigError(f"offsite.password_file: {name}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"offsite.password_file: {name}: is no text") from error
-    if not text or not text.isprintable():
-        raise ConfigError(f"offsite.password_file: {name}: must hold one line with the password")
-    return text
+    option, known = "offsite.password_file", config.offsite
+    found = passwords.configured(option, "", known.password_file)
+    if known.password_file and not found:
+        raise ConfigError(f"{option}: {known.password_file}: must hold one line with the password")
+    return found or known.password

@@ -252,8 +252,18 @@ def warming(
 ) -> Warming:
     """What has the cache fetch images."""
     settings = settings_of(config, database, revisions)
-    cache, password = Withcache(http), config.withcache.password
-    return Warming(database, cache, settings, password=password, clock=clock)
+    password = withcache_password(config)
+    return Warming(database, Withcache(http), settings, password=password, clock=clock)
+
+
+def withcache_password(config: Config) -> str:
+    """What withcache asks for before it fetches an image.
+
+    Raises:
+        ConfigError: its file cannot be read.
+    """
+    known = config.withcache
+    return passwords.configured("withcache.password_file", known.password, known.password_file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,23 @@ from tests import places, serving
 settings.register_profile("bty", deadline=None)
 settings.load_profile("bty")
 
+PROGRAM = Path(__file__).parents[1] / "bty_app"
 MEMORY = Path("/dev/shm")  # noqa: S108 - below it, each test has a directory of its own
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--screenshots DIR`: where the tests in a browser leave pictures of all pages."""
+    """`--screenshots DIR`: where the tests in a browser leave pictures of all pages.
+    `--every-kill`: kill an upgrade in containers at each of its points, and not at a few.
+    """
     parser.addoption("--screenshots", type=Path, metavar="DIR", help="keep pictures of pages there")
+    parser.addoption("--every-kill", action="store_true", help="kill an upgrade at every point")
+
+
+def pytest_configure() -> None:
+    """Compile the program: it writes no bytecode itself, so that each of the many commands that
+    tests start would compile it anew, which takes longer than what they do.
+    """
+    compileall.compile_dir(PROGRAM, quiet=1)
 
 
 @pytest.fixture

@@ -25,21 +25,25 @@ def docker_registry() -> str:
 
 
 @contextmanager
-def registry(directory: Path, *, htpasswd: str = "") -> Iterator[int]:
-    """A real registry; its port."""
-    port = free_port()
+def registry(
+    directory: Path, *, htpasswd: str = "", address: str = "127.0.0.1", port: int = 0
+) -> Iterator[int]:
+    """A real registry, whose images stay in `directory`; its port."""
+    port = port or free_port(address)
     lines = [
         "version: 0.1",
         "log: {level: error}",
         f"storage: {{filesystem: {{rootdirectory: {directory}/r}}, delete: {{enabled: true}}}}",
-        f"http: {{addr: '127.0.0.1:{port}'}}",
+        f"http: {{addr: '{address}:{port}'}}",
     ]
     if htpasswd:
         (directory / "htpasswd").write_text(htpasswd)
         lines.append(f"auth: {{htpasswd: {{realm: r, path: {directory}/htpasswd}}}}")
     config = directory / "registry.yml"
     config.write_text("\n".join(lines) + "\n")
-    with running([docker_registry(), "serve", str(config)], directory / "registry.log", port):
+    with running(
+        [docker_registry(), "serve", str(config)], directory / "registry.log", port, address=address
+    ):
         yield port
 
 
@@ -61,8 +65,8 @@ def withcache(directory: Path, version: str, *, password: str = "", **more: str)
         yield port
 
 
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+def free_port(address: str = "127.0.0.1") -> int:
+    with closing(socket.create_server((address, 0))) as taken:
         port: int = taken.getsockname()[1]
         return port
 
@@ -75,6 +79,7 @@ def running(
     environment: dict[str, str] | None = None,
     *,
     at_once: bool = False,
+    address: str = "127.0.0.1",
 ) -> Iterator[None]:
     """The program, until the block ends; it listens when the block begins. `at_once`: it is killed
     in the end, since it takes its time to stop.
@@ -83,7 +88,7 @@ def running(
         process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
     try:
         until = time.monotonic() + START_SECONDS
-        while not _listens(port):
+        while not _listens(address, port):
             assert process.poll() is None, f"{command[0]} ended: {log.read_text()[-2000:]}"
             assert time.monotonic() < until, f"{command[0]} does not listen"
             time.sleep(0.05)
@@ -99,6 +104,6 @@ def running(
             process.wait(10)
 
 
-def _listens(port: int) -> bool:
+def _listens(address: str, port: int) -> bool:
     with closing(socket.socket()) as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
+        return client.connect_ex((address, port)) == 0

@@ -7,11 +7,11 @@ import json
 import sys
 from collections.abc import Callable
 
-from bty_app.cli import machine_act
+from bty_app.cli import machine_act, machine_wait
 from bty_app.cli.reach import machines as reach
 from bty_app.cli.reach.machines import Data, MachineReach, Seen
 from bty_app.config import Config
-from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
+from bty_app.domain.flash_options import OWN_DONES, OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.machine import BootMode
 from bty_app.errors import NotFoundError, ValidationError
@@ -26,6 +26,7 @@ _EPILOG = """examples:
   bty machine mode 52:54:00:12:34:56 ipxe-exit
   bty machine label 52:54:00:12:34:56 --add gpu --remove spare
   bty machine act --matching label=rack-3 --act wake --yes
+  bty machine wait 52:54:00:12:34:56 --timeout 20     until it is flashed, or in fault
   bty machine forget 52:54:00:12:34:56                record, labels and hardware
 
 `set`, `assign` and `mode` keep what they are not told to change, and arm the machine anew: one in
@@ -36,7 +37,7 @@ _NONE = "none"
 _SITE = "site"
 _SET = (
     *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"),
-    *("flash_wipe", "flash_verify"),  # where it is not as the site has it
+    *("flash_wipe", "flash_verify", "flash_done"),  # where it is not as the site has it
 )
 
 
@@ -52,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     labelling = acts.add_parser("label", help="add and remove labels; arms nothing")
     forgetting = acts.add_parser("forget", help="delete a record with its labels and hardware")
     machine_act.configure(acts)
+    machine_wait.configure(acts)
     for act in (showing, setting, assigning, moding, labelling, forgetting):
         act.add_argument("mac", metavar="MAC", help="the machine, in any spelling of its MAC")
     for act in (listing, showing, setting, assigning, moding, labelling):
@@ -74,6 +76,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
             choices=(_SITE, *OWN_VERIFIES),
             help="whether all is read back after; 'site': as the settings have it",
         )
+        act.add_argument(
+            "--done",
+            choices=(_SITE, *OWN_DONES),
+            help="done when written, or when its system is up; 'site': as the settings have it",
+        )
     setting.add_argument("--image", metavar="REF", help="the image's ref; 'none' unbinds it")
     setting.add_argument("--drive", metavar="0xNN", help="the drive that iPXE boots, or 'none'")
     setting.add_argument(
@@ -94,6 +101,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         "forget": _forget,
         "act": machine_act.act,
         "undo": machine_act.undo,
+        "wait": machine_wait.wait,
     }
     with reach.machines(args, config) as machines:
         acts[args.act](machines, args)
@@ -183,8 +191,8 @@ def _changes(args: argparse.Namespace) -> dict[str, object]:
 
 
 def _own(args: argparse.Namespace) -> dict[str, object]:
-    """What is said of wiping and reading back; `site` as null."""
-    said = {"flash_wipe": args.wipe, "flash_verify": args.verify}
+    """What is said of a flash of this machine; `site` as null."""
+    said = {"flash_wipe": args.wipe, "flash_verify": args.verify, "flash_done": args.done}
     return {key: None if word == _SITE else word for key, word in said.items() if word}
 
 

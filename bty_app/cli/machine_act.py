@@ -11,7 +11,7 @@ from typing import Any
 from bty_app.cli.reach.machines import Data, MachineReach
 from bty_app.domain.bulk_act import AS_THE_SITE, Kind
 from bty_app.domain.disk_policy import Policy
-from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
+from bty_app.domain.flash_options import OWN_DONES, OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.machine import BootMode
 
 
@@ -33,6 +33,8 @@ def configure(acts: Any) -> None:
     wipes, verifies = (AS_THE_SITE, *OWN_WIPES), (AS_THE_SITE, *OWN_VERIFIES)
     act.add_argument("--wipe", choices=wipes, help="how disks are erased before a flash")
     act.add_argument("--verify", choices=verifies, help="whether all is read back after a flash")
+    dones = (AS_THE_SITE, *OWN_DONES)
+    act.add_argument("--done", choices=dones, help="when a flash is done")
     act.add_argument("--yes", action="store_true", help="do it")
     act.add_argument("--json", action="store_true", help="as JSON")
     undo = acts.add_parser("undo", help="take an act on many machines back")
@@ -53,6 +55,7 @@ def act(machines: MachineReach, args: argparse.Namespace) -> None:
         "expires_hours": args.expires,
         "flash_wipe": args.wipe,
         "flash_verify": args.verify,
+        "flash_done": args.done,
     }
     shown = machines.preview(order)
     if args.yes:

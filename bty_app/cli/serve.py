@@ -18,6 +18,7 @@ from bty_app import __version__, logs, runtime, runtime_netboot, runtime_parts, 
 from bty_app.cli import options
 from bty_app.cli.asking import self_test
 from bty_app.config import Config
+from bty_app.config_sources import PUBLISHED_PASSWORD
 from bty_app.domain.replication import LOCAL_DIRECTORY
 from bty_app.errors import BtyError, MovedError, StorageError
 from bty_app.services import host as hosts
@@ -146,6 +147,7 @@ def tasks(services: Services) -> dict[str, Callable[[], object]]:
     """What is looked at now and then: each is done within seconds, one after the other."""
     done_here = {
         "silence": services.reports.report_silence,
+        "never-up": services.reports.report_never_up,
         "cache": services.keeper.turn,
         "tokens": services.tokens.note_uses,
         "event-trimming": services.event_trimming.turn,
@@ -208,6 +210,9 @@ def _announce(
     if password.path is not None:
         how = "generated, in" if password.generated else "in"
         lines.append(f"password: {how} {password.path}")
+    elif config.admin.password_file and password.value == PUBLISHED_PASSWORD:
+        file = config.admin.password_file
+        lines.append(f"{file} has the published default of the original: change it")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
     logs.event(_log, logging.INFO, "serving", host=host, port=port, version=__version__)

@@ -95,7 +95,8 @@ def _for_the_server(args: argparse.Namespace, config: Config, teller: Teller) ->
 
 
 def _about(verdict: Verdict) -> str:
-    return f"{verdict.kind}, version {verdict.version or 'unknown'}, {counted(verdict.machines)}"
+    about = f"{verdict.kind}, version {verdict.version or 'unknown'}, {counted(verdict.machines)}"
+    return f"{about}; {one_line(verdict.compared)}" if verdict.compared else about
 
 
 def _as_text(verdict: Verdict) -> str:
@@ -114,4 +115,5 @@ def _as_json(verdict: Verdict) -> dict[str, object]:
         "sound": verdict.sound,
         "problems": list(verdict.problems),
         "notes": list(verdict.notes),
+        "compared": verdict.compared or None,
     }

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from bty_app.deploy.envvars import Envvars
+from bty_app.domain.rotation import is_newer
 from bty_app.errors import ConfigError
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
@@ -20,6 +21,7 @@ _IMAGE = re.compile(
 )
 _DIRECTORY = re.compile(r"(?:/|\./|\.\./)[A-Za-z0-9_./@+=,-]*", re.ASCII)
 _TAG = re.compile(r"(?<=[A-Za-z0-9]):([0-9]+(?:\.[0-9]+)+[\w.-]*)\Z", re.ASCII)
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 _SWITCH = {
     **dict.fromkeys(("yes", "true", "on", "1"), True),
     **dict.fromkeys(("no", "false", "off", "0"), False),
@@ -30,7 +32,7 @@ LOCAL = "localhost/"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """The choices of one deployment. `data_dir` is absolute; an image is empty where none is
-    chosen: then it is that of this program's release.
+    chosen: then it is that of this program's release. `project` is empty where compose names it.
     """
 
     host_addr: str = ""
@@ -42,6 +44,7 @@ class Choices:
     auto_update: bool = False
     port: int = 8080
     withcache_port: int = 8081
+    project: str = ""
     build_options: str = ""
     admin_password: str = ""
     withcache_password: str = ""
@@ -55,6 +58,18 @@ class Choices:
         if not self.image:
             return f"{LOCAL}bty:{version}"
         return _TAG.sub(f":{version}", self.image) if _TAG.search(self.image) else self.image
+
+    def check_release(self, version: str) -> None:
+        """Refuse to take an older release than the chosen image is of.
+
+        Raises:
+            ConfigError: it is older.
+        """
+        if is_newer(self.image_version, version):
+            raise ConfigError(
+                f"BTY_IMAGE in envvars names bty {self.image_version}, and this program is bty"
+                f" {version}: run that release's program, or name the image of {version}"
+            )
 
     @property
     def image_version(self) -> str:
@@ -118,6 +133,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _project(text: str) -> str:
+    if not _PROJECT.fullmatch(text):
+        raise ConfigError("must begin with a letter or digit, and have a-z, 0-9, - and _ alone")
+    return text
+
+
 def _words(text: str) -> str:
     try:
         shlex.split(text)
@@ -140,6 +161,7 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], object]]] = {
     "BTY_SYSTEMD": ("systemd", _switch),
     "BTY_PORT": ("port", _port),
     "WITHCACHE_PORT": ("withcache_port", _port),
+    "COMPOSE_PROJECT_NAME": ("project", _project),
     "BTY_IMAGE": ("image", _image),
     "WITHCACHE_IMAGE": ("withcache_image", _image),
     "BTY_BUILD_OPTIONS": ("build_options", _words),

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bty_app import __version__
-from bty_app.deploy import files, writing
+from bty_app.deploy import files, projects, writing
 from bty_app.deploy.choices import VARIABLES
 from bty_app.deploy.containers import Deployment
 from bty_app.deploy.files import COMPOSE, ENVVARS, LITESTREAM, OVERRIDE, File
 from bty_app.deploy.programs import Programs
+from bty_app.deploy.secret_files import SERVICES, SecretFiles
 from bty_app.deploy.stack import Condition, Done, Release
 from bty_app.errors import ConfigError, NotFoundError, UnavailableError
 
 _REQUIRED = ("HOST_ADDR", "WITHCACHE_ADMIN_PASSWORD")
+_PROJECT = "com.docker.compose.project"
+_DIRECTORY = f"{_PROJECT}.working_dir"
 STOP_SECONDS = 60.0
 _PIN = re.compile(r'^# release: (\S+)\n(?:.*\n)*?    image: "(\S+)"$', re.M)
 
@@ -44,7 +50,12 @@ class ComposeStack:
         return Release(found[1], found[2])
 
     def fetch(self, version: str) -> Release:
-        """See `Stack`."""
+        """See `Stack`.
+
+        Raises:
+            ConflictError: compose would take the containers of another deployment for ours.
+        """
+        projects.check(self.at.directory, self.project, self.seen())
         return self.at.fetched(version)
 
     def run(self, release: Release, words: Sequence[str]) -> Done:
@@ -53,6 +64,8 @@ class ComposeStack:
 
     def install(self, release: Release) -> None:
         """See `Stack`. The generated files become those of that release, where we have them."""
+        if release.version == __version__:
+            self.secrets.write()
         self.at.generations.take(release.version)
         self.pin(release)
 
@@ -87,8 +100,11 @@ class ComposeStack:
             time.sleep(0.2)
 
     def start(self) -> None:
-        """See `Stack`."""
+        """See `Stack`. What runs with an older password is started anew."""
         self.compose("up", "-d")
+        for service in SERVICES:
+            if self.secrets.changed(service) > self._began(service):
+                self.compose("restart", service)
 
     def condition(self) -> Condition:
         """See `Stack`."""
@@ -110,10 +126,44 @@ class ComposeStack:
 
     def containers(self, *labels: str) -> list[str]:
         """The containers of this directory, by their ids."""
-        ours = (f"com.docker.compose.project.working_dir={self.at.directory.resolve()}", *labels)
-        filters = [word for label in ours for word in ("--filter", f"label={label}")]
+        return self._labelled(f"{_DIRECTORY}={self.at.directory.resolve()}", *labels)
+
+    @property
+    def secrets(self) -> SecretFiles:
+        """The passwords that its containers are shown."""
+        return SecretFiles(self.at.directory, self.at.choices)
+
+    @property
+    def project(self) -> str:
+        """The name that compose has for this deployment."""
+        return self.at.choices.project or projects.default(self.at.directory)
+
+    def seen(self) -> projects.Seen:
+        """What is there of this deployment, and of others that might be taken for it."""
+        directory = self.at.directory
+        ours = {self._label(container, _PROJECT) for container in self.containers()} - {""}
+        others = {}
+        for name in {self.project, projects.default(directory)} - {""}:
+            found = {self._label(c, _DIRECTORY) for c in self._labelled(f"{_PROJECT}={name}")}
+            others[name] = frozenset(found - {"", str(directory.resolve())})
+        before = (directory / COMPOSE).exists()
+        return projects.Seen(before, frozenset(ours), others)
+
+    def _labelled(self, *labels: str) -> list[str]:
+        filters = [word for label in labels for word in ("--filter", f"label={label}")]
         done = self.at.programs.ask(self.at.engine.name, "ps", "--all", "--quiet", *filters)
         return done.stdout.split() if done.status == 0 else []
+
+    def _label(self, container: str, label: str) -> str:
+        return self.at.inspected(container, f'{{{{index .Config.Labels "{label}"}}}}')
+
+    def _began(self, service: str) -> float:
+        """When it was started, in Unix seconds; endless where there is no container of it."""
+        told = self.at.inspected(self.container(service), "{{json .State.StartedAt}}")
+        try:
+            return datetime.fromisoformat(json.loads(told)).timestamp()
+        except (ValueError, TypeError):
+            return math.inf
 
     def take_down(self) -> None:
         """Stop all and remove the containers, also where a variable that they need is gone.
@@ -121,6 +171,10 @@ class ComposeStack:
         Raises:
             UnavailableError: it failed; the sentence has what it said.
         """
+        if self.seen().others.get(self.project):  # compose would take theirs down, too
+            for container in self.containers():
+                self.at.programs.do(self.at.engine.name, "rm", "--force", container)
+            return
         programs = _with(self.at.programs, dict.fromkeys(_REQUIRED, "none"))
         programs.do(*self.at.engine.compose, *self._files(), "down")
 
@@ -143,5 +197,9 @@ class ComposeStack:
 
 def _with(programs: Programs, told: Mapping[str, str]) -> Programs:
     """With this environment alone of our variables: compose prefers it to `envvars`."""
-    kept = {k: v for k, v in programs.environment.items() if k not in VARIABLES}
+    kept = {
+        name: value
+        for name, value in programs.environment.items()
+        if name not in VARIABLES and not name.startswith("COMPOSE_")
+    }
     return replace(programs, environment={**kept, **told})

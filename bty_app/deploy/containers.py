@@ -10,13 +10,14 @@ from bty_app import __version__
 from bty_app.deploy import answers, files
 from bty_app.deploy.choices import Choices
 from bty_app.deploy.engines import Engine
+from bty_app.deploy.files import ENVVARS
 from bty_app.deploy.generations import Generations
-from bty_app.deploy.images import Images
+from bty_app.deploy.images import CONFINED, Images
 from bty_app.deploy.programs import Programs
 from bty_app.deploy.stack import Done, Release
+from bty_app.errors import ConfigError
 
 STATE = "/var/lib/bty"
-_CONFINED = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
 # Not relabelled: a server that runs beside it keeps its label.
 _BESIDE = ("--security-opt=label=disable", "--network=none")
 
@@ -47,10 +48,17 @@ class Deployment:
             ChangedFileError: a generated file was changed, and an upgrade would write over it.
             BtyError: they cannot be had.
         """
+        self.choices.check_release(version)
         if version == __version__:
             self.generations.check()
             self.images.withcache(self.choices, files.withcache_image(self.choices))
-        return self.images.bty(self.choices, version)
+        found = self.images.bty(self.choices, version)
+        if found.version != version:
+            raise ConfigError(
+                f"the image {self.choices.image} has bty {found.version} in it, and not {version}:"
+                f" set BTY_IMAGE in {self.directory / ENVVARS} to the image of {version}"
+            )
+        return found
 
     @property
     def state(self) -> Path:
@@ -78,7 +86,7 @@ class Deployment:
                 self.engine.name, "exec", container, "bty", *words, seconds=None
             )
         place = f"--volume={self.state}:{STATE}"
-        beside = ("run", "--rm", "--pull=never", *_CONFINED, *_BESIDE, place, release.reference)
+        beside = ("run", "--rm", "--pull=never", *CONFINED, *_BESIDE, place, release.reference)
         return self.programs.ask(self.engine.name, *beside, *words, seconds=None)
 
     def logged(self, container: str, lines: int = 20) -> str:

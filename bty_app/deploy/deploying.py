@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bty_app import __version__
-from bty_app.deploy import choices, files, opening, quadlet, writing
+from bty_app.deploy import choices, files, low_ports, opening, projects, quadlet, writing
 from bty_app.deploy.choices import Choices
 from bty_app.deploy.compose import ComposeStack
 from bty_app.deploy.directories import Directories
@@ -119,17 +119,20 @@ def deploy(order: Order, programs: Programs, *, shown: Callable[[str], object]) 
     if plan.choices.systemd:
         choices.check_place(order.directory)
         quadlet.check_host(programs, order.user)
+    plan.choices.check_release(__version__)
+    low_ports.check(plan.choices, order.user)
     stack = opening.stack_of(order.directory, plan.choices, programs, units=order.units)
     _check_other(stack, order.units)
     release = _installed(stack)
+    if isinstance(stack, ComposeStack):
+        plan = _named(plan, stack)
+        stack = ComposeStack(replace(stack.at, choices=plan.choices))
     steps.next()
     _files(order, plan, programs, shown)
     steps.next()
     Directories(plan.choices.data_dir, programs, stack.at.engine, order.user).make()
     steps.next()
-    if release is None or not stack.at.images.identity(release.reference):
-        version = release.version if release else __version__
-        release = stack.at.images.bty(plan.choices, version)
+    release = _image(stack, release)
     steps.next()
     stack.at.images.withcache(plan.choices, files.withcache_image(plan.choices))
     if isinstance(stack, ComposeStack):
@@ -155,13 +158,25 @@ def _installed(stack: ContainerStack) -> Release | None:
         release = stack.current()
     except NotFoundError:
         return None
-    wanted = stack.at.choices.image_version or ("" if stack.at.choices.image else __version__)
-    if wanted and wanted != release.version:
+    # A name without a release in it may mean any; one with an older has been upgraded since.
+    known = stack.at.choices
+    if (not known.image or known.image_version) and release.version != __version__:
         raise ConflictError(
-            f"{stack.at.directory} runs bty {release.version}, and {wanted} is wanted: bty upgrade"
-            f" {stack.at.directory} brings it there with a backup, and back if it does not start"
+            f"{stack.at.directory} runs bty {release.version}, and {__version__} is wanted:"
+            f" bty upgrade {stack.at.directory} brings it there with a backup, and back if it does"
+            " not start"
         )
     return release
+
+
+def _image(stack: ContainerStack, release: Release | None) -> Release:
+    """The image of the deployed release, or of this program's, on this host."""
+    at = stack.at
+    if release is None:
+        return at.images.bty(at.choices, __version__)
+    if at.images.identity(release.reference):
+        return release
+    return at.images.again(at.choices, release)
 
 
 def _files(order: Order, plan: Plan, programs: Programs, shown: Callable[[str], object]) -> None:
@@ -181,10 +196,23 @@ def _tell(wanted: list[Change], programs: Programs, shown: Callable[[str], objec
         shown(writing.difference(told))
 
 
+def _named(plan: Plan, stack: ComposeStack) -> Plan:
+    """With the name that compose is to have for it, where that is not the directory's own."""
+    directory, seen = stack.at.directory, stack.seen()
+    name = projects.chosen(directory, plan.choices.project, seen)
+    if name == stack.project:
+        return plan
+    envvars = plan.envvars.changed({projects.VARIABLE: name})
+    return Plan(envvars, choices.read(envvars, directory))
+
+
 def _install_compose(stack: ComposeStack, release: Release) -> None:
     if stack.at.programs.dry:
+        for change in stack.secrets.changes():
+            stack.at.programs.say(f"would write: {change.path}")
         stack.at.programs.say(f"would pin: bty {release.version} ({release.reference})")
         return
+    stack.secrets.write()
     stack.pin(release)
 
 

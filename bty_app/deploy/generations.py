@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app import __version__
-from bty_app.deploy import files, writing
+from bty_app.deploy import files, secret_files, writing
 from bty_app.deploy.choices import Choices
 from bty_app.deploy.envvars import Envvars
 from bty_app.deploy.files import EXAMPLE, File
@@ -19,7 +19,8 @@ from bty_app.deploy.writing import Change
 from bty_app.store.publish import make_directories
 
 BEFORE = "before-upgrade"
-FOLDERS = (files.UNITS, BEFORE, f"{BEFORE}/{files.UNITS}")  # below the directory
+# Below the directory.
+FOLDERS = (files.UNITS, BEFORE, f"{BEFORE}/{files.UNITS}", *secret_files.FOLDERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -15,11 +16,13 @@ from bty_app.deploy.engines import Engine
 from bty_app.deploy.files import template
 from bty_app.deploy.own_file import own_file
 from bty_app.deploy.programs import Programs, last_lines
-from bty_app.deploy.stack import Release
-from bty_app.errors import ConfigError, NotFoundError
+from bty_app.deploy.stack import Done, Release
+from bty_app.errors import ConfigError, NotFoundError, UnavailableError
 from bty_app.store.directories import disk_failures
 from bty_app.store.publish import scratch_directory, write_file
 
+VERSION_SECONDS = 60.0
+CONFINED = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
 _VERSION = re.compile(r"^bty\S* (\S+)$", re.M)
 
 
@@ -48,12 +51,14 @@ class Images:
         identity = self.identity(reference)
         if not identity:
             raise NotFoundError(f"there is no image {reference} on this host")
-        words = ("run", "--rm", "--network=none", identity, "--version")
-        done = self.programs.ask(self.engine.name, *words)
+        done = self._version_of(reference, identity)
         found = _VERSION.search(done.stdout)
         if done.status or not found:
             said = last_lines(done.stderr + done.stdout)
-            raise ConfigError(f"the image {reference} is none of bty: its --version says {said}")
+            raise ConfigError(
+                f"the image {reference} is none of bty, set BTY_IMAGE in envvars to one that is:"
+                f" its --version says {said}"
+            )
         return Release(found[1], self._pinned(reference, identity))
 
     def bty(self, choices: Choices, version: str) -> Release:
@@ -65,7 +70,7 @@ class Images:
         """
         reference = choices.image_of(version)
         if not reference.startswith(LOCAL):
-            self.programs.do(self.engine.name, "pull", reference, shown=True)
+            self._pull(reference)
         elif not self.identity(reference):
             self._build_bty(choices, reference, version)
         if self.programs.dry and not self.identity(reference):
@@ -78,6 +83,19 @@ class Images:
             )
         return found
 
+    def again(self, choices: Choices, release: Release) -> Release:
+        """The image of a deployment that is gone from this host: the very same one, whatever its
+        name means in the registry by now.
+
+        Raises:
+            ConfigError: it cannot be built here.
+            UnavailableError: it is not to be had.
+        """
+        if "@" not in release.reference:
+            return self.bty(choices, release.version)
+        self._pull(release.reference)
+        return release
+
     def withcache(self, choices: Choices, reference: str) -> None:
         """Have the image of withcache: built or pulled where it is not there.
 
@@ -87,9 +105,37 @@ class Images:
         if self.identity(reference):
             return
         if not reference.startswith(LOCAL):
-            self.programs.do(self.engine.name, "pull", reference, shown=True)
+            self._pull(reference)
             return
         self._build(choices, reference, "withcache/Containerfile", None)
+
+    def _version_of(self, reference: str, identity: str) -> Done:
+        """Somebody else's image may do anything: it gets no right, and not for long."""
+        name = f"bty-version-{secrets.token_hex(6)}"
+        words = ("run", "--rm", f"--name={name}", "--pull=never", "--network=none", *CONFINED)
+        try:
+            return self.programs.ask(
+                self.engine.name, *words, identity, "--version", seconds=VERSION_SECONDS
+            )
+        except UnavailableError as error:
+            self.programs.ask(self.engine.name, "rm", "--force", name)
+            raise ConfigError(
+                f"the image {reference} is none of bty: it does not say its --version within"
+                f" {VERSION_SECONDS:.0f} s; set BTY_IMAGE in envvars to one that is"
+            ) from error
+
+    def _pull(self, reference: str) -> None:
+        engine = self.engine.name
+        try:
+            self.programs.do(engine, "pull", reference, shown=True)
+        except UnavailableError as error:
+            first, _, rest = reference.partition("/")
+            is_host = rest and (set(first) & {".", ":"} or first == "localhost")
+            registry = first if is_host else "docker.io"
+            raise UnavailableError(
+                f"{error.message}. Look whether the registry {registry} can be reached and has it;"
+                f" where it wants a login, run `{engine} login {registry}` as this user"
+            ) from error
 
     def _build_bty(self, choices: Choices, reference: str, version: str) -> None:
         program = own_file()

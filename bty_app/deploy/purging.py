@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app import __version__
-from bty_app.deploy import files, opening, writing
+from bty_app.deploy import files, opening, secret_files, writing
 from bty_app.deploy.compose import ComposeStack
 from bty_app.deploy.directories import Directories
 from bty_app.deploy.files import COMPOSE, ENVVARS, EXAMPLE, OVERRIDE, README
@@ -22,6 +22,7 @@ _WRITTEN = (
     *(f"{files.UNITS}/{name}" for name in (files.BTY_UNIT, files.WITHCACHE_UNIT)),
     *(f"{files.UNITS}/{name}.env" for name in ("bty", "withcache")),
 )
+_UNMARKED = (ENVVARS, *secret_files.NAMES, files.UPGRADE, files.UPGRADE_LOCK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,10 @@ class Purge:
         directory = self.stack.at.directory
         places = (directory, directory / BEFORE)
         found = opening.ours_of(place / name for place in places for name in _WRITTEN)
-        unmarked = (directory / name for name in (ENVVARS, files.UPGRADE, files.UPGRADE_LOCK))
+        unmarked = (
+            directory / name
+            for name in (ENVVARS, *secret_files.NAMES, files.UPGRADE, files.UPGRADE_LOCK)
+        )
         return [*found, *(path for path in unmarked if path.exists())]
 
     def _data_lines(self) -> list[str]:

@@ -25,7 +25,10 @@ _MOST_PROBLEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`manifest.json`; what it does not say, or says wrongly, is None or empty."""
+    """`manifest.json`; what it does not say, or says wrongly, is None or empty.
+
+    `rows`: how many each table has; `digests`: what they were where they were copied from.
+    """
 
     created_at: datetime | None = None
     trigger: str = ""
@@ -34,6 +37,7 @@ class Manifest:
     instance_id: str = ""
     machines: int | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
     includes_state: bool = False
 
 
@@ -99,8 +103,9 @@ def moment_of(name: str) -> datetime | None:
 def manifest_of(data: object) -> Manifest:
     """What the JSON data of a manifest say; anything may be in them."""
     known = data if isinstance(data, dict) else {}
-    rows = known.get("rows")
+    rows, digests = known.get("rows"), known.get("digests")
     counts = rows if isinstance(rows, dict) else {}
+    found = digests if isinstance(digests, dict) else {}
     return Manifest(
         created_at=_moment(known.get("created_at")),
         trigger=_text(known.get("trigger")),
@@ -109,6 +114,7 @@ def manifest_of(data: object) -> Manifest:
         instance_id=_text(known.get("instance_id")),
         machines=_count(known.get("machines")),
         rows={str(name): count for name, value in counts.items() if (count := _count(value))},
+        digests={str(name): digest for name, value in found.items() if (digest := _text(value))},
         includes_state=known.get("includes_state") is True,
     )
 

@@ -101,7 +101,7 @@ def fingerprint(machine: Machine, labels: tuple[str, ...]) -> str:
         *(machine.boot_mode.value, machine.image_ref, machine.target_disk_serial),
         *(machine.sanboot_drive, machine.phase.value, machine.attempts, machine.ordered_at),
         *(str(machine.phase_at), machine.disk_suspect, machine.last_flashed_at, list(labels)),
-        *(machine.own.wipe, machine.own.verify),
+        *(machine.own.wipe, machine.own.verify, machine.own.done),
     )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 

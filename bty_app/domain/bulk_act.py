@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from bty_app.domain.disk_policy import Policy
-from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES, OwnOptions
+from bty_app.domain.flash_options import OWN_DONES, OWN_VERIFIES, OWN_WIPES, OwnOptions
 from bty_app.domain.machine import BootMode, parse_assignment
 from bty_app.errors import ValidationError
 
@@ -55,10 +55,15 @@ class Act:
     expires_hours: int | None = None
     wipe: str | None = None
     verify: str | None = None
+    done: str | None = None
 
     def own(self, before: OwnOptions) -> OwnOptions:
         """What is said of a machine itself, where `before` was."""
-        return OwnOptions(_own(self.wipe, before.wipe), _own(self.verify, before.verify))
+        return OwnOptions(
+            _own(self.wipe, before.wipe),
+            _own(self.verify, before.verify),
+            _own(self.done, before.done),
+        )
 
     def as_fields(self) -> dict[str, object]:
         """Plain data, as `parse_act` takes it."""
@@ -71,6 +76,7 @@ class Act:
             "expires_hours": self.expires_hours,
             "flash_wipe": self.wipe,
             "flash_verify": self.verify,
+            "flash_done": self.done,
         }
         return {key: value for key, value in fields.items() if value is not None}
 
@@ -82,7 +88,7 @@ def parse_act(fields: Mapping[str, object]) -> Act:
         ValidationError: names the field and its rule.
     """
     known = {"act", "boot_mode", "bty_image_ref", "target", "labels", "expires_hours"}
-    known |= {"flash_wipe", "flash_verify"}
+    known |= {"flash_wipe", "flash_verify", "flash_done"}
     unknown = sorted(set(fields) - known)
     if unknown:
         raise ValidationError(f"{unknown[0][:64]!r} is not a field of an act")
@@ -100,12 +106,14 @@ def parse_act(fields: Mapping[str, object]) -> Act:
         expires_hours=_hours(fields.get("expires_hours")),
         wipe=_word(fields, "flash_wipe", OWN_WIPES),
         verify=_word(fields, "flash_verify", OWN_VERIFIES),
+        done=_word(fields, "flash_done", OWN_DONES),
     )
     if kind is Kind.SET and not any(
-        (act.boot_mode, act.image_ref, act.target, act.wipe, act.verify)
+        (act.boot_mode, act.image_ref, act.target, act.wipe, act.verify, act.done)
     ):
         raise ValidationError(
-            "nothing to set: choose a mode, an image, a target disk, wiping or reading back"
+            "nothing to set: choose a mode, an image, a target disk, wiping, reading back"
+            " or when a flash is done"
         )
     if kind in {Kind.ADD_LABELS, Kind.REMOVE_LABELS} and not act.labels:
         raise ValidationError("labels: name at least one")

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     MACHINE_DELETED = "machine.deleted"
     MACHINE_FLASHED = "machine.flashed"
     MACHINE_BOOTED = "machine.booted"
+    MACHINE_BOOTED_FAILED = "machine.booted.failed"
     MACHINE_HARDWARE_CHANGED = "machine.hardware.changed"
     MACHINE_FLASH_FAILED = "machine.flash_failed"
     MACHINE_REPORT_STALE = "machine.report.stale"

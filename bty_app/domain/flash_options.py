@@ -1,18 +1,23 @@
-"""What is done besides when an image is written: before it, and after it."""
+"""What is done besides when an image is written: before it and after it; and when it is done."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WIPE_METHODS = ("auto", "discard", "secure", "overwrite")
+STALL_SECONDS = (5, 3600)  # the least and the most after which a source can count as dead
+USUAL_STALL_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class FlashOptions:
-    """`wipe` is how the disk is erased before, or None; `verify` reads everything back."""
+    """`wipe` is how the disk is erased before, or None; `verify` reads everything back; a source
+    that brings next to nothing in `stall_seconds` is asked anew, or another one is.
+    """
 
     wipe: str | None = None
     verify: bool = False
+    stall_seconds: int = USUAL_STALL_SECONDS
 
 
 NO_OPTIONS = FlashOptions()
@@ -22,16 +27,19 @@ NO_OPTIONS = FlashOptions()
 class OwnOptions:
     """What is said for one machine alone; None where it is done as at the whole site.
 
-    `wipe` is "no" or one of `WIPE_METHODS`; `verify` is "no" or "yes".
+    `wipe` is "no" or one of `WIPE_METHODS`; `verify` is "no" or "yes"; `done` is when a flash is
+    done: "written", or "booted", which is when its system says that it is up (SPEC 6).
     """
 
     wipe: str | None = None
     verify: str | None = None
+    done: str | None = None
 
     def over(self, site: FlashOptions) -> FlashOptions:
         """What is done at this machine, at a site that does `site`."""
         wipe = site.wipe if self.wipe is None else self.wipe
-        return FlashOptions(
+        return replace(
+            site,
             wipe=None if wipe == "no" else wipe,
             verify=site.verify if self.verify is None else self.verify == "yes",
         )
@@ -40,6 +48,7 @@ class OwnOptions:
 AS_THE_SITE = OwnOptions()
 OWN_WIPES = ("no", *WIPE_METHODS)
 OWN_VERIFIES = ("no", "yes")
+WRITTEN, BOOTED = OWN_DONES = ("written", "booted")
 
 
 def besides(options: FlashOptions) -> str:

@@ -9,7 +9,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
-from bty_app.domain.flash_options import AS_THE_SITE, OWN_VERIFIES, OWN_WIPES, OwnOptions
+from bty_app.domain.flash_options import (
+    AS_THE_SITE,
+    BOOTED,
+    OWN_DONES,
+    OWN_VERIFIES,
+    OWN_WIPES,
+    OwnOptions,
+)
 from bty_app.domain.mac import Mac
 from bty_app.errors import ValidationError
 
@@ -52,6 +59,7 @@ class State(StrEnum):
     WAITS = "waits"
     LIVE = "live"
     FLASHING = "flashing"
+    UNPROVEN = "unproven"
     DONE = "done"
     FAULT = "fault"
 
@@ -93,11 +101,24 @@ class Machine:
     ordered_at: str | None
     disk_suspect: bool
     own: OwnOptions = AS_THE_SITE
+    booted_at: str | None = None
+    silence_reported: bool = False
 
     @property
     def drive(self) -> str:
         """The BIOS drive number that iPXE boots."""
         return self.sanboot_drive or DEFAULT_DRIVE
+
+    def is_unproven(self, site_done: str) -> bool:
+        """Was it flashed, and has to say yet that its system is up? `site_done` is the setting."""
+        flashed = self.last_flashed_at
+        return (
+            self.boot_mode in FLASH_MODES
+            and self.phase in {Phase.DONE, Phase.RELEASED}
+            and (self.own.done or site_done) == BOOTED
+            and flashed is not None
+            and (self.booted_at is None or self.booted_at < flashed)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +170,7 @@ def changes_labels_alone(machine: Machine, labels: Sequence[str], wanted: Assign
 _ASSIGNMENT_KEYS = frozenset(
     {
         *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive", "labels"),
-        *("flash_wipe", "flash_verify"),
+        *("flash_wipe", "flash_verify", "flash_done"),
     }
 )
 
@@ -164,6 +185,7 @@ def as_fields(wanted: Assignment) -> dict[str, object]:
         "labels": list(wanted.labels),
         "flash_wipe": wanted.own.wipe,
         "flash_verify": wanted.own.verify,
+        "flash_done": wanted.own.done,
     }
 
 
@@ -185,7 +207,9 @@ def parse_assignment(fields: Mapping[str, object]) -> Assignment:
         labels=_labels(fields.get("labels", [])),
         labels_given="labels" in fields,
         own=OwnOptions(
-            _own(fields, "flash_wipe", OWN_WIPES), _own(fields, "flash_verify", OWN_VERIFIES)
+            _own(fields, "flash_wipe", OWN_WIPES),
+            _own(fields, "flash_verify", OWN_VERIFIES),
+            _own(fields, "flash_done", OWN_DONES),
         ),
     )
 

@@ -108,6 +108,17 @@ def booted(mac: Mac, ip: str | None) -> Event:
     return _by_client(Kind.MACHINE_BOOTED, mac, f"{mac} reports that its system is up", ip)
 
 
+def never_up(machine: Machine) -> Event:
+    """What was flashed has not said in time that it is up."""
+    summary = (
+        f"{machine.mac} was flashed at {machine.last_flashed_at}, and its system has not said since"
+        " that it is up: look at its console; what was written is complete"
+    )
+    details = {"flashed_at": machine.last_flashed_at}
+    kind, subject = Kind.MACHINE_BOOTED_FAILED, machine_subject(machine.mac)
+    return Event(kind, Actor.SYSTEM, summary, subject, details=details)
+
+
 def stale(mac: Mac, ip: str | None) -> Event:
     """A completion came that answers no order of this cycle."""
     summary = f"{mac} reported a flash that nobody ordered since it was last saved: ignored"

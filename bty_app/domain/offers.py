@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from bty_app.domain.boot import Decision, FirmwareExit, LiveEnv, LocalDisk, Purpose, Reason, Wait
-from bty_app.domain.flash_options import NO_OPTIONS, FlashOptions
+from bty_app.domain.flash_options import NO_OPTIONS, USUAL_STALL_SECONDS, FlashOptions
 from bty_app.domain.image_target import Target
 from bty_app.domain.machine import FLASH_MODES, BootMode, Machine
 
@@ -126,4 +126,6 @@ def _flash(machine: Machine, target: Target, options: FlashOptions) -> dict[str,
         body["wipe"] = options.wipe
     if options.verify:
         body["verify"] = True
+    if options.stall_seconds != USUAL_STALL_SECONDS:
+        body["stall_seconds"] = options.stall_seconds
     return body

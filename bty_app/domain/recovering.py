@@ -146,6 +146,7 @@ def old_binding(row: OldRow) -> Binding:
         "sanboot_drive": row["sanboot_drive"] or None,
         "flash_wipe": row["flash_wipe"],
         "flash_verify": row["flash_verify"],
+        "flash_done": row["flash_done"],
     }
     phase = row["phase"]
     done = phase in _FINISHED if phase is not None else row["last_flashed_at"] is not None

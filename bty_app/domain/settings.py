@@ -14,7 +14,14 @@ from zoneinfo import ZoneInfo
 from bty_app.domain import webhooks
 from bty_app.domain.backup_settings import BACKUP
 from bty_app.domain.boot import Limits
-from bty_app.domain.flash_options import WIPE_METHODS, FlashOptions
+from bty_app.domain.flash_options import (
+    OWN_DONES,
+    STALL_SECONDS,
+    USUAL_STALL_SECONDS,
+    WIPE_METHODS,
+    WRITTEN,
+    FlashOptions,
+)
 from bty_app.domain.flash_rules import Hours, Rules, parse_hours
 from bty_app.domain.machine import parse_assignment
 from bty_app.domain.release import check_source, check_tag
@@ -145,6 +152,27 @@ FLASH_VERIFY = Setting(
     _one_of("no", "yes"),
     "Whether everything is read back from the disk and compared after an image was written.",
 )
+FLASH_DONE = Setting(
+    "flash.done",
+    WRITTEN,
+    _one_of(*OWN_DONES),
+    "When a flash counts as done: written, or booted, which is when its system has said that it is"
+    " up by POST /pxe/MAC/booted.",
+)
+UP_MINUTES = Setting(
+    "boot.up_minutes",
+    30,
+    whole_number(1, 10_080),
+    "Where a flash is done once its system is up: one that has said nothing this many minutes after"
+    " it was written is a fault.",
+)
+FLASH_STALL = Setting(
+    "flash.stall_seconds",
+    USUAL_STALL_SECONDS,
+    whole_number(*STALL_SECONDS),
+    "A machine that flashes breaks a connection off that brings fewer than 64 KiB in this many"
+    " seconds, and asks again or elsewhere. More for a mirror that has to wake up first.",
+)
 EVENTS_KEEP_DAYS = Setting(
     "events.keep_days",
     0,
@@ -201,9 +229,9 @@ WEBHOOK_TARGETS = Setting(
 UPSTREAM = (CATALOG_URL, WITHCACHE_URL, NETBOOT_REPO, NETBOOT_TAG)
 FLASH_RULES = (FLASHES_PER_HOUR, FLASH_HOURS, FLASH_ZONE, NEVER_LABELS, ORDER_EXPIRES)
 SETTINGS = (
-    *(GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES),
+    *(GRACE_SECONDS, MAX_ATTEMPTS, SILENCE_MINUTES, UP_MINUTES),
     *FLASH_RULES,
-    *(FLASH_WIPE, FLASH_VERIFY),
+    *(FLASH_WIPE, FLASH_VERIFY, FLASH_DONE, FLASH_STALL),
     EVENTS_KEEP_DAYS,
     UNDO_MINUTES,
     *UPSTREAM,
@@ -262,5 +290,7 @@ def flash_options(stored: Mapping[str, str]) -> FlashOptions:
     """What is done besides when an image is written."""
     wipe = str(value(FLASH_WIPE, stored))
     return FlashOptions(
-        wipe=None if wipe == "no" else wipe, verify=value(FLASH_VERIFY, stored) == "yes"
+        wipe=None if wipe == "no" else wipe,
+        verify=value(FLASH_VERIFY, stored) == "yes",
+        stall_seconds=value(FLASH_STALL, stored),
     )

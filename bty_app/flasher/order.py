@@ -26,7 +26,8 @@ class Source:
 class Order:
     """An image: its sources, best first; `sha256` and `size_bytes` are of the bytes as fetched.
 
-    `verify` reads everything back from the disk. `bmap` is the content of a .bmap file.
+    `verify` reads everything back from the disk. `bmap` is the content of a .bmap file. After
+    `stall_seconds` that bring next to nothing a connection counts as dead; None: as is usual.
     """
 
     sources: tuple[Source, ...]
@@ -35,6 +36,7 @@ class Order:
     size_bytes: int | None = None
     bmap: bytes | None = None
     verify: bool = False
+    stall_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

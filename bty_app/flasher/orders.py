@@ -28,6 +28,7 @@ class Wanted:
     sha256: str | None = None
     size_bytes: int | None = None
     verify: bool = False
+    stall_seconds: float | None = None
 
 
 class Orders:
@@ -49,6 +50,7 @@ class Orders:
                 format=plan.format,
                 sha256=plan.sha256,
                 verify=verify or plan.options.verify,
+                stall_seconds=plan.options.stall_seconds,
             )
         )
 
@@ -66,6 +68,7 @@ class Orders:
             size_bytes=wanted.size_bytes,
             bmap=self._bmap(wanted.places),
             verify=wanted.verify,
+            stall_seconds=wanted.stall_seconds,
         )
 
     def _format(self, places: Sequence[Place]) -> str:

@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from bty_app.domain.flash_options import NO_OPTIONS, WIPE_METHODS, FlashOptions
+from bty_app.domain.flash_options import (
+    NO_OPTIONS,
+    STALL_SECONDS,
+    USUAL_STALL_SECONDS,
+    WIPE_METHODS,
+    FlashOptions,
+)
 from bty_app.domain.image_name import FORMATS, detect_format
 from bty_app.domain.image_source import basename, is_http, is_registry
 from bty_app.domain.json_bounds import object_of
@@ -90,7 +96,7 @@ def parse_plan(data: bytes) -> Plan:
         case "exit":
             return ExitPlan()
         case "interactive":
-            seconds = _seconds(body.get("retry_after"))
+            seconds = _seconds(body.get("retry_after"), WAIT_SECONDS)
             return WaitPlan(seconds, catalog) if seconds else InteractivePlan(catalog)
         case str() as mode:
             return InteractivePlan(catalog, f"the server orders {mode[:64]!r}, which is unknown")
@@ -113,7 +119,11 @@ def _flash(body: Mapping[str, object], catalog: str | None) -> Plan:
         name=_string(body, "name") or places[0].url,
         format=_format(body, places),
         sha256=_sha256(body, places),
-        options=FlashOptions(str(wipe) if wipe else None, verify=body.get("verify") is True),
+        options=FlashOptions(
+            str(wipe) if wipe else None,
+            verify=body.get("verify") is True,
+            stall_seconds=_seconds(body.get("stall_seconds"), STALL_SECONDS) or USUAL_STALL_SECONDS,
+        ),
     )
 
 
@@ -158,10 +168,10 @@ def _sha256(body: Mapping[str, object], places: tuple[Place, ...]) -> str | None
     return None if is_tag and "sources" not in body else value.lower()
 
 
-def _seconds(value: object) -> int | None:
+def _seconds(value: object, bounds: tuple[int, int]) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    least, most = WAIT_SECONDS
+    least, most = bounds
     return int(min(max(value, least), most)) if value > 0 else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bty_app.flasher.ahead import Ahead
 from bty_app.flasher.decoders import DECODERS, Row, decoder_of
@@ -35,9 +35,11 @@ class Tools:
     pace: Pace = field(default_factory=Pace)
     pauses: Sequence[float] = PAUSES
 
-    def sources(self) -> Sources:
-        """How sources are opened."""
-        return Sources(self.http, self.registry or Registry(self.http), self.pace)
+    def sources(self, order: Order) -> Sources:
+        """How the sources of an order are opened."""
+        stall = order.stall_seconds
+        pace = self.pace if stall is None else replace(self.pace, seconds=stall)
+        return Sources(self.http, self.registry or Registry(self.http), pace)
 
 
 class ImageStream:
@@ -51,7 +53,7 @@ class ImageStream:
         look: Callable[[bytes], None] = lambda _head: None,
     ) -> None:
         """`look` gets the first bytes of the source before they are decoded, and may refuse."""
-        self.sources = tools.sources()
+        self.sources = tools.sources(order)
         self.fetch = Fetch(order, self.sources, flow, pauses=tools.pauses)
         self.ring = Ring(flow)
         self._order = order
@@ -98,7 +100,7 @@ def first_bytes(order: Order, tools: Tools, count: int) -> bytes:
     flow = Flow()
     found = bytearray()
     with contextlib.closing(
-        Fetch(order, tools.sources(), flow, pauses=tools.pauses).chunks()
+        Fetch(order, tools.sources(order), flow, pauses=tools.pauses).chunks()
     ) as it:
         for chunk in it:
             found += chunk

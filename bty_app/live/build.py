@@ -170,8 +170,11 @@ def _modules(root: Path, release: str, scratch: Path, level: str) -> Iterator[cp
     base = root / "usr/lib/modules" / release
     kernel = base / "kernel"
     paths = sorted(path.relative_to(kernel).as_posix() for path in kernel.rglob("*.ko*"))
-    needed = {path: modules.needs((kernel / path).read_bytes()) for path in paths}
     stage = scratch / "modules" / "lib" / "modules" / release
+
+    def needed(path: str) -> tuple[str, ...]:
+        return modules.needs((kernel / path).read_bytes())
+
     for path in modules.closure(paths, listed("modules"), needed):
         target = stage / "kernel" / path
         target.parent.mkdir(parents=True, exist_ok=True)

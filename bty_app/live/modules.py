@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bty_app.live.patterns import chosen
 
@@ -28,14 +28,15 @@ def needs(data: bytes) -> tuple[str, ...]:
 
 
 def closure(
-    paths: Sequence[str], patterns: Iterable[str], needed: Mapping[str, Sequence[str]]
+    paths: Sequence[str], patterns: Iterable[str], needed: Callable[[str], Sequence[str]]
 ) -> list[str]:
     """The modules that the patterns choose, and all that they need, sorted.
 
     Args:
         paths: of all modules, below the kernel's directory.
         patterns: which to keep.
-        needed: by path, the names of the modules that each needs.
+        needed: the names of the modules that the one at a path needs; asked of those that are
+            kept, which are a few of thousands.
     """
     by_name = {name_of(path): path for path in paths}
     waiting = chosen(paths, patterns)
@@ -45,5 +46,5 @@ def closure(
         if path in kept:
             continue
         kept.add(path)
-        waiting += [by_name[name] for name in needed.get(path, ()) if name in by_name]
+        waiting += [by_name[name] for name in needed(path) if name in by_name]
     return sorted(kept)

@@ -19,6 +19,7 @@ def backup_data(item: Backup, path: Path) -> dict[str, object]:
         "bytes": item.size,
         "machines": known.machines,
         "rows": dict(known.rows),
+        "digests": dict(known.digests),
         "is_full": item.is_full,
         "bty_version": known.bty_version or None,
         "database_version": known.database_version or None,

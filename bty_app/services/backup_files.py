@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from bty_app.domain.bundle import FILE_NAME
 from bty_app.domain.jobs import Quiet, Step, Teller
 from bty_app.domain.moments import stamp
 from bty_app.errors import ConflictError, StorageError
-from bty_app.services import bundles
-from bty_app.store import carry_over, hardware, publish, snapshot
+from bty_app.services import backup_proof, bundles
+from bty_app.store import carry_over, hardware, publish, snapshot, table_digests
 from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
 from bty_app.store.hardware import Connection
 
 MANIFEST_VERSION = 1
 _CHUNK = 1024 * 1024
+# Behind the copy: 1 GiB takes 3 s. What has no digest by then is not in the manifest.
+_DIGEST_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,8 @@ def write_backup(
 ) -> BackupResult:
     """Write the directory `backups_dir/backup_id` (or with `-1`, `-2` … where that is taken).
 
-    The live database is held to one view only until it is copied; with the whole database in the
-    backup, the bundle is made from that copy.
+    The live database is held to one view only until it is copied and each table has its digest;
+    with the whole database in the backup, the bundle is made from that copy.
 
     Args:
         state_db: the database of any version, or a connection to it that is not writing.
@@ -80,8 +83,10 @@ def write_backup(
         rows = carry_over.row_counts(connection)
         with publish.publish_directory(backups_dir, name) as folder:
             sums: dict[str, str] = {}
+            digests: dict[str, str] = {}
             if plan.include_state:
                 sums[STATE] = _copied(connection, folder / STATE, teller)
+                digests = _digests(connection, teller)
                 view.close()
                 with hardware.opened_archive(folder / STATE) as copy:
                     reader = hardware.Reader(copy)
@@ -89,12 +94,12 @@ def write_backup(
             else:
                 reader = hardware.Reader(connection)
                 sums[FILE_NAME] = _bundled(reader, folder, plan, teller)
-            manifest = _manifest_text(reader, name, plan, rows)
+            manifest = _manifest_text(reader, name, plan, rows, digests)
             publish.write_file(folder / MANIFEST, manifest)
             sums[MANIFEST] = hashlib.sha256(manifest).hexdigest()
             publish.write_file(folder / SUMS, _sums_text(sums))
             teller.tell(Step("giving the backup its name"))
-    _prove(backups_dir, name, sums)
+    _prove(backups_dir, name, sums, digests)
     path = backups_dir / name
     size = sum((path / part).stat().st_size for part in (*sums, SUMS))
     return BackupResult(path, len(reader), size, reader.version, tuple(reader.skipped))
@@ -109,6 +114,19 @@ def _copied(connection: Connection, path: Path, teller: Teller) -> str:
 
     snapshot.copy_from(connection, path, on_progress=tell)
     return sha256_of(path)
+
+
+def _digests(connection: Connection, teller: Teller) -> dict[str, str]:
+    """What each table is in the view that was copied; of none for which there was no time."""
+    page_count, page_size = (int(str(connection.pragma(n))) for n in ("page_count", "page_size"))
+    size = page_count * page_size
+    deadline = time.monotonic() + _DIGEST_SECONDS
+
+    def go_on(read: int) -> bool:
+        teller.tell(Step("taking the digests of the tables", min(read, size), size))
+        return time.monotonic() < deadline and not snapshot.is_log_long(connection, size)
+
+    return table_digests.of_tables(connection, go_on)
 
 
 def _bundled(reader: hardware.Reader, folder: Path, plan: BackupPlan, teller: Teller) -> str:
@@ -131,7 +149,11 @@ def _bundled(reader: hardware.Reader, folder: Path, plan: BackupPlan, teller: Te
 
 
 def _manifest_text(
-    reader: hardware.Reader, name: str, plan: BackupPlan, rows: dict[str, int]
+    reader: hardware.Reader,
+    name: str,
+    plan: BackupPlan,
+    rows: dict[str, int],
+    digests: dict[str, str],
 ) -> bytes:
     manifest = {
         "bty_backup_version": MANIFEST_VERSION,
@@ -143,6 +165,7 @@ def _manifest_text(
         "instance_id": reader.instance_id,
         "machines": len(reader),
         "rows": rows,
+        "digests": digests,
         "skipped": reader.skipped,
         "includes_state": plan.include_state,
     }
@@ -192,15 +215,18 @@ def _sums_text(sums: dict[str, str]) -> bytes:
     return "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()
 
 
-def _prove(backups_dir: Path, name: str, sums: dict[str, str]) -> None:
+def _prove(backups_dir: Path, name: str, sums: dict[str, str], digests: dict[str, str]) -> None:
     """Read everything back; a backup that differs loses its name."""
     path = backups_dir / name
-    damaged = [part for part, digest in sums.items() if sha256_of(path / part) != digest]
+    damaged = next((part for part, digest in sums.items() if sha256_of(path / part) != digest), "")
+    if not damaged and digests:
+        with hardware.opened_archive(path / STATE) as copy:
+            damaged = next(backup_proof.other_tables(copy, digests), "")
     if not damaged:
         return
     aside = path.with_name(f".bad-{name}")
     path.rename(aside)
     raise StorageError(
-        f"the backup {name} does not read back as it was written ({damaged[0]}): check the disk;"
+        f"the backup {name} does not read back as it was written ({damaged}): check the disk;"
         f" what was written is kept as {aside}"
     )

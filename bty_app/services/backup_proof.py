@@ -1,17 +1,21 @@
-"""Do the parts of a backup agree? Its database, its row counts, and its bundle, byte for byte."""
+"""Do the parts of a backup agree? Its database, with the counts and digests of its tables that the
+manifest has from where it was copied, and its bundle, byte for byte.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bty_app.domain.backups import Manifest
 from bty_app.domain.bundle import FILE_NAME
 from bty_app.errors import BtyError
 from bty_app.services import bundles
-from bty_app.store import hardware
+from bty_app.store import hardware, table_digests
 from bty_app.store.backup_shelf import STATE
 from bty_app.store.carry_over import row_counts
+
+_MOST = 5
 
 
 class _DiffersError(BtyError):
@@ -27,8 +31,34 @@ def disagreements(path: Path, known: Manifest) -> Iterator[str]:
     with hardware.opened_archive(path / STATE) as copy:
         if known.rows:
             yield from _other_counts(row_counts(copy), known)
+        yield from other_tables(copy, known.digests)
         if not _is_bundle_of(hardware.Reader(copy), path / FILE_NAME, known):
             yield f"{FILE_NAME} is not what an export of {STATE} gives"
+
+
+def other_tables(copy: hardware.Connection, digests: Mapping[str, str]) -> Iterator[str]:
+    """Each table of the copy that is not what it was in the database.
+
+    Raises:
+        apsw.Error: the copy cannot be read.
+    """
+    for name, digest in digests.items():
+        if table_digests.of_table(copy, name) != digest:
+            yield f"{STATE}: the table {name} is not what it was in the database that was copied"
+
+
+def compared(path: Path, known: Manifest) -> str:
+    """How far the database of the backup at `path` can be compared with the one it was copied from.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    if not known.digests:
+        return "no digest of any table (a release before these made it)"
+    with hardware.opened_archive(path / STATE) as copy:
+        without = [name for name in table_digests.tables(copy) if name not in known.digests]
+    lacking = f", no digest of {', '.join(without[:_MOST])}" if without else ""
+    return f"{len(known.digests)} tables compared with those that were copied{lacking}"
 
 
 def _other_counts(found: dict[str, int], known: Manifest) -> Iterator[str]:

@@ -73,7 +73,8 @@ def old_databases(premises: Premises) -> Iterator[Finding]:
     count, size = room_of(premises.state_dir)
     if not count:
         return
-    said = f"{count} old database{'' if count == 1 else 's'} of upgrades take {size // _MIB:,} MiB"
+    what = "1 old database of an upgrade takes" if count == 1 else f"{count} old databases take"
+    said = f"{what} {-(-size // _MIB):,} MiB"
     if count >= MANY or size >= LARGE_BYTES:
         remedy = "`bty recover --list`, or the page Old databases: remove what you need no more"
         yield Finding(Level.NOTE, said, remedy)

@@ -14,7 +14,6 @@ from bty_app.domain.machine import (
     Assignment,
     BootMode,
     Machine,
-    Phase,
     State,
     assigned,
     changes_labels_alone,
@@ -29,7 +28,7 @@ from bty_app.store.machine_pages import Page
 from bty_app.store.machines import Progress
 from bty_app.store.orders import Order
 
-__all__ = ["Count", "Machines", "Page", "Progress", "Shown"]
+__all__ = ["Machines", "Page", "Progress", "Shown"]
 
 T = TypeVar("T")
 
@@ -45,15 +44,6 @@ class Shown:
     known_disks: str | None
     progress: Progress | None
     order: Order | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How many machines of one mode are in one phase."""
-
-    mode: BootMode
-    phase: Phase
-    machines: int
 
 
 class Machines:
@@ -119,14 +109,19 @@ class Machines:
         """How many machines match, over all pages."""
         return self._database.read(lambda tx: machine_pages.count(tx, page))
 
-    def counts(self) -> list[Count]:
-        """How many there are of each mode and phase that there is."""
-        rows = self._database.read(machines.counts_by_mode_and_phase)
-        return [Count(BootMode(mode), Phase(phase), count) for mode, phase, count in rows]
-
-    def states(self) -> tuple[dict[State, int], int]:
-        """How many are in each state that there is, and the bytes a second of all flashes."""
+    def states(self) -> tuple[dict[tuple[BootMode, State], int], int]:
+        """How many of each mode are in each state that there is, and the bytes a second of all
+        flashes.
+        """
         return self._database.read(lambda tx: (machine_pages.states(tx), machine_pages.rate(tx)))
+
+    def state(self, mac: Mac) -> State:
+        """How a machine is at a glance.
+
+        Raises:
+            NotFoundError: there is no record of it.
+        """
+        return _found(self._database.read(lambda tx: machine_pages.state_of(tx, mac)), mac)
 
     def has_booted(self) -> bool:
         """Whether any machine has been here again after a flash of it was complete."""

@@ -46,14 +46,36 @@ class Secrets:
     form_key: Secret
 
 
-def admin_password(configured: str, state_dir: Path) -> Secret:
+def admin_password(chosen: str, state_dir: Path) -> Secret:
     """The operator's password: the configured one, else the file's, else a new one in the file.
 
     Raises:
         ConfigError: the file is there and holds no password that can be used.
         StorageError: the file cannot be read or written.
     """
-    return _secret(configured, state_dir / PASSWORD_FILE, _readable_password)
+    return _secret(chosen, state_dir / PASSWORD_FILE, _readable_password)
+
+
+def configured(option: str, value: str, file: str) -> str:
+    """A password of the configuration: the line in `file` where it has one, else `value`. `option`
+    is the key that names the file; an empty file is none.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no line of text.
+    """
+    if not file:
+        return value
+    try:
+        with Path(file).open("rb") as opened:
+            content = opened.read(_MAX_BYTES + 1)
+        line = content.decode("utf-8").strip("\r\n")
+    except OSError as error:
+        raise ConfigError(f"{option}: {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{option}: {file}: is no text") from error
+    if len(content) > _MAX_BYTES or not line.isprintable():
+        raise ConfigError(f"{option}: {file}: must hold one line with the password")
+    return line if line.strip() else value
 
 
 def keep_password(state_dir: Path, password: str) -> None:
@@ -76,19 +98,19 @@ def webhook_secret(state_dir: Path) -> Secret:
     return _secret("", state_dir / WEBHOOK_SECRET_FILE, lambda: secrets.token_urlsafe(32))
 
 
-def session_secret(configured: str, state_dir: Path) -> Secret:
+def session_secret(chosen: str, state_dir: Path) -> Secret:
     """The key that signs form tokens: configured, else the file's, else a new one in the file.
 
     Raises:
         ConfigError: the file is there and holds no key that can be used.
         StorageError: the file cannot be read or written.
     """
-    return _secret(configured, state_dir / SESSION_SECRET_FILE, secrets.token_urlsafe)
+    return _secret(chosen, state_dir / SESSION_SECRET_FILE, secrets.token_urlsafe)
 
 
-def _secret(configured: str, path: Path, make: Callable[[], str]) -> Secret:
-    if configured:
-        return Secret(configured)
+def _secret(chosen: str, path: Path, make: Callable[[], str]) -> Secret:
+    if chosen:
+        return Secret(chosen)
     if found := _read(path):
         return Secret(found, path)
     made = make()

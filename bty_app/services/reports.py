@@ -142,6 +142,7 @@ class Reports:
         """
 
         def change(tx: Tx, _what: Decided, at: str) -> None:
+            machines.booted(tx, mac, at=at)
             events.record(tx, machine_events.booted(mac, ip), at=at)
 
         self._report(mac, "booted", ip, change)
@@ -193,6 +194,27 @@ class Reports:
                 events.record(tx, machine_events.silent(machine, heard), at=stamp(now))
             tx.touch("machines")
             return len(silent)
+
+        return self._database.write(change)
+
+    def report_never_up(self) -> int:
+        """Make a fault event for each flashed system that has not said in time that it is up.
+
+        Returns:
+            How many there were.
+        """
+        now = self._clock()
+        before = stamp(now - timedelta(minutes=self._settings.up_minutes()))
+        if not self._database.read(lambda tx: machines.never_up(tx, flashed_before=before)):
+            return 0
+
+        def change(tx: Tx) -> int:
+            found = machines.never_up(tx, flashed_before=before)
+            for machine in found:
+                machines.set_silence_reported(tx, machine.mac)
+                events.record(tx, machine_events.never_up(machine), at=stamp(now))
+            tx.touch("machines")
+            return len(found)
 
         return self._database.write(change)
 

@@ -126,6 +126,14 @@ class Settings:
         """After how many minutes without a word a flash is a fault."""
         return int(table.value(table.SILENCE_MINUTES, self.stored()))
 
+    def up_minutes(self) -> int:
+        """After how many minutes a flashed system that has not said that it is up is a fault."""
+        return int(table.value(table.UP_MINUTES, self.stored()))
+
+    def flash_done(self) -> str:
+        """When a flash counts as done where nothing is said of the machine itself."""
+        return str(table.value(table.FLASH_DONE, self.stored()))
+
     def text(self, setting: Setting) -> str:
         """The value of a setting of text: the stored one, else the configured one."""
         stored = str(table.value(setting, self.stored()))

@@ -28,6 +28,7 @@ _DATABASE_ENDINGS = (".db", ".bak", ".sqlite", ".sqlite3")
 class Verdict:
     """What a path is, and each thing that is wrong with it as a sentence; none: it is sound.
     `notes` are machines of a backup's bundle that no import would take: they are in its database.
+    `compared` says how far its database was compared with the one that it was copied from.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Verdict:
     machines: int
     problems: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    compared: str = ""
 
     @property
     def sound(self) -> bool:
@@ -107,6 +109,7 @@ def verify_backup(path: Path) -> Verdict:
     """A backup: its digests, its bundle, its database, and that the three agree."""
     problems: list[str] = []
     version: str | None = None
+    compared = ""
     bundle, rejected = _bundle(path)
     try:
         problems += _sums_problems(path)
@@ -120,12 +123,14 @@ def verify_backup(path: Path) -> Verdict:
             if state.version != version:
                 problems.append(f"{STATE} is of version {state.version}, not of {version}")
             if not problems:
-                problems += backup_proof.disagreements(path, manifest_of(manifest))
+                known = manifest_of(manifest)
+                problems += backup_proof.disagreements(path, known)
+                compared = backup_proof.compared(path, known)
     except BtyError as error:
         problems.append(error.message)
     problems += [f"{FILE_NAME}: {problem}" for problem in bundle.problems]
     notes = _shortened([f"{FILE_NAME}: {text}" for text in rejected])
-    return Verdict(path, "backup", version, bundle.machines, _shortened(problems), notes)
+    return Verdict(path, "backup", version, bundle.machines, _shortened(problems), notes, compared)
 
 
 def _database(path: Path, kind: str, opened: _Opener, version: str | None) -> Verdict:

@@ -14,12 +14,13 @@ _RECORD = (
     *("mac", "bty_image_ref", "discovered_at", "last_seen_at", "last_seen_ip", "boot_mode"),
     *("sanboot_drive", "last_flashed_at", "known_disks_at", "hw_lshw_at", "target_disk_serial"),
     *("created_at", "updated_at", "phase", "phase_at", "attempts", "ordered_at", "disk_suspect"),
-    *("silence_reported", "flash_wipe", "flash_verify", "known_disks", "hw_lshw"),
+    *("silence_reported", "flash_wipe", "flash_verify", "flash_done", "booted_at"),
+    *("known_disks", "hw_lshw"),
 )
 # What an operator sets and where the box is: what an act changes, and its undoing brings back.
 _SET = (
     *("bty_image_ref", "boot_mode", "sanboot_drive", "last_flashed_at", "target_disk_serial"),
-    *("flash_wipe", "flash_verify"),
+    *("flash_wipe", "flash_verify", "flash_done"),
     *("phase", "phase_at", "attempts", "ordered_at", "disk_suspect", "silence_reported"),
 )
 

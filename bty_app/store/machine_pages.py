@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bty_app.domain.mac import Mac
-from bty_app.domain.machine import Machine, State
+from bty_app.domain.machine import BootMode, Machine, State
 from bty_app.store.database import Tx
-from bty_app.store.machines import COLUMNS, machine_of
+from bty_app.store.machines import COLUMNS, UNPROVEN, machine_of
 
 SORTS = ("mac", "bty_image_ref", "boot_mode", "last_seen_at", "last_seen_ip", "last_flashed_at")
 
@@ -23,8 +23,11 @@ _STATE = f"""CASE
     WHEN phase = 'booted' AND {_FLASHES}
         AND mac IN (SELECT mac FROM machine_progress) THEN '{State.FLASHING}'
     WHEN phase = 'booted' THEN '{State.LIVE}'
+    WHEN {UNPROVEN} THEN iif(silence_reported, '{State.FAULT}', '{State.UNPROVEN}')
     WHEN phase IN ('done', 'released') THEN '{State.DONE}'
     ELSE '{State.WAITS}' END"""
+# The plus keeps SQLite from an index of modes that has not all that a state is told from.
+STATES = f"SELECT boot_mode, {_STATE} AS state, count(*) FROM machines GROUP BY +boot_mode, state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,15 @@ def count(tx: Tx, page: Page) -> int:
     return int(tx.value(f"SELECT count(*) FROM machines {where}", *values))
 
 
-def states(tx: Tx) -> dict[State, int]:
-    """How many machines are in each state that there is."""
-    rows = tx.rows(f"SELECT {_STATE} AS state, count(*) FROM machines GROUP BY state")
-    return {State(name): count for name, count in rows}
+def states(tx: Tx) -> dict[tuple[BootMode, State], int]:
+    """How many machines of each mode are in each state that there is."""
+    return {(BootMode(mode), State(state)): count for mode, state, count in tx.rows(STATES)}
+
+
+def state_of(tx: Tx, mac: Mac) -> State | None:
+    """The state of one machine; None where there is no record."""
+    found = tx.value(f"SELECT {_STATE} FROM machines WHERE mac = ?", mac)
+    return None if found is None else State(found)
 
 
 def rate(tx: Tx) -> int:

@@ -14,7 +14,14 @@ from bty_app.store.database import Row, Tx
 COLUMNS = (
     "mac, bty_image_ref, discovered_at, last_seen_at, last_seen_ip, boot_mode, sanboot_drive,"
     " last_flashed_at, known_disks_at, hw_lshw_at, target_disk_serial, created_at, updated_at,"
-    " phase, phase_at, attempts, ordered_at, disk_suspect, flash_wipe, flash_verify"
+    " phase, phase_at, attempts, ordered_at, disk_suspect, flash_wipe, flash_verify,"
+    " flash_done, booted_at, silence_reported"
+)
+# `Machine.is_unproven`, as a condition.
+UNPROVEN = (
+    "(boot_mode IN ('bty-flash-once', 'bty-flash-always') AND phase IN ('done', 'released')"
+    " AND last_flashed_at > coalesce(booted_at, '') AND coalesce(flash_done,"
+    " (SELECT value FROM settings WHERE key = 'flash.done')) = 'booted')"
 )
 
 
@@ -108,12 +115,13 @@ def assign(tx: Tx, mac: Mac, wanted: Assignment, *, at: str) -> bool:
         wanted.sanboot_drive,
         wanted.own.wipe,
         wanted.own.verify,
+        wanted.own.done,
         at,
     )
     vouched = wanted.boot_mode is BootMode.IPXE_EXIT
     changed = tx.run(
         "UPDATE machines SET boot_mode = ?, bty_image_ref = ?, target_disk_serial = ?,"
-        " sanboot_drive = ?, flash_wipe = ?, flash_verify = ?, updated_at = ?,"
+        " sanboot_drive = ?, flash_wipe = ?, flash_verify = ?, flash_done = ?, updated_at = ?,"
         " phase = 'idle', phase_at = ?, attempts = 0, ordered_at = NULL, silence_reported = 0,"
         " last_flashed_at = NULL,"
         " disk_suspect = CASE WHEN ? THEN 0 ELSE disk_suspect END WHERE mac = ?",
@@ -122,8 +130,8 @@ def assign(tx: Tx, mac: Mac, wanted: Assignment, *, at: str) -> bool:
     if not changed:
         tx.run(
             "INSERT INTO machines (boot_mode, bty_image_ref, target_disk_serial, sanboot_drive,"
-            " flash_wipe, flash_verify, updated_at, created_at, mac)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " flash_wipe, flash_verify, flash_done, updated_at, created_at, mac)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(*values, at, mac),
         )
     set_labels(tx, mac, wanted.labels, at=at)
@@ -184,11 +192,17 @@ def order_flash(tx: Tx, mac: Mac, *, at: str) -> None:
 def flashed(tx: Tx, mac: Mac, *, at: str) -> None:
     """A flash was proven."""
     tx.run(
-        "UPDATE machines SET last_flashed_at = ?, ordered_at = NULL, disk_suspect = 0"
-        " WHERE mac = ?",
+        "UPDATE machines SET last_flashed_at = ?, ordered_at = NULL, disk_suspect = 0,"
+        " silence_reported = 0 WHERE mac = ?",
         *(at, mac),
     )
     tx.run("DELETE FROM machine_progress WHERE mac = ?", mac)
+    tx.touch("machines")
+
+
+def booted(tx: Tx, mac: Mac, *, at: str) -> None:
+    """Its system says that it is up."""
+    tx.run("UPDATE machines SET booted_at = ?, silence_reported = 0 WHERE mac = ?", at, mac)
     tx.touch("machines")
 
 
@@ -277,6 +291,17 @@ def silent(tx: Tx, *, reporting_before: str, other_before: str) -> list[tuple[Ma
     ]
 
 
+def never_up(tx: Tx, *, flashed_before: str) -> list[Machine]:
+    """Machines whose system has not said that it is up since a flash before then, not yet reported;
+    of those alone whose flash is done by that word.
+    """
+    sql = (
+        f"SELECT {COLUMNS} FROM machines WHERE {UNPROVEN}"
+        " AND last_flashed_at < ? AND silence_reported = 0"
+    )
+    return [machine_of(row) for row in tx.rows(sql, flashed_before)]
+
+
 def set_silence_reported(tx: Tx, mac: Mac) -> None:
     """The silence of this attempt has its event."""
     tx.run("UPDATE machines SET silence_reported = 1 WHERE mac = ?", mac)
@@ -284,7 +309,7 @@ def set_silence_reported(tx: Tx, mac: Mac) -> None:
 
 def machine_of(row: Row) -> Machine:
     """The record in a row of `COLUMNS`."""
-    values = [*row[:-2], OwnOptions(*row[-2:])]
+    values = [*row[:18], OwnOptions(*row[18:21]), row[21], bool(row[22])]
     values[5] = BootMode(row[5])
     values[13] = Phase(row[13])
     values[14] = datetime.fromisoformat(row[14]) if row[14] else None

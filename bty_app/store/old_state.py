@@ -38,6 +38,7 @@ _MACHINES = {
     "target_disk_serial": _SHORT,
     "flash_wipe": _SHORT,
     "flash_verify": _SHORT,
+    "flash_done": _SHORT,
     "last_flashed_at": _SHORT,
     "phase": _SHORT,
     "known_disks_at": _SHORT,
@@ -70,7 +71,7 @@ CREATE TABLE old_hardware (mac TEXT PRIMARY KEY, known_disks TEXT, known_disks_a
     hw_lshw TEXT, hw_lshw_at TEXT) STRICT;
 CREATE TABLE old_bindings (mac TEXT PRIMARY KEY, boot_mode TEXT NOT NULL, bty_image_ref TEXT,
     target_disk_serial TEXT, sanboot_drive TEXT, flash_wipe TEXT, flash_verify TEXT,
-    finished INT NOT NULL, armed INT NOT NULL) STRICT;
+    flash_done TEXT, finished INT NOT NULL, armed INT NOT NULL) STRICT;
 CREATE TABLE old_labels (mac TEXT, label TEXT, PRIMARY KEY (mac, label)) STRICT, WITHOUT ROWID;
 CREATE TABLE old_images (bty_image_ref TEXT PRIMARY KEY, src TEXT NOT NULL, resolved_src TEXT,
     disk_image_sha TEXT, name TEXT NOT NULL, sha_url TEXT, format TEXT, size_bytes INT,
@@ -300,6 +301,7 @@ class _Reading:
             wanted.sanboot_drive,
             wanted.own.wipe,
             wanted.own.verify,
+            wanted.own.done,
         )
         if any(set_here) or wanted.boot_mode is not BootMode.INVENTORY:
             flags = int(old.finished), int(old.armed)

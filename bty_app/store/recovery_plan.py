@@ -20,7 +20,7 @@ NEW, FILLED, SAME, CONFLICT, REPLACED = "new", "filled", "same", "conflict", "re
 INVENTORY = BootMode.INVENTORY.value
 BINDING = (
     *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive"),
-    *("flash_wipe", "flash_verify"),
+    *("flash_wipe", "flash_verify", "flash_done"),
 )
 IMAGE = (
     *("bty_image_ref", "src", "resolved_src", "disk_image_sha", "name", "sha_url", "format"),
@@ -158,6 +158,7 @@ def _compared(*, keep: bool) -> Iterable[_Compared]:
         f" WHEN {same} AND (n.boot_mode IS {mode} OR n.boot_mode IS a.boot_mode) THEN '{SAME}'"
         " WHEN n.bty_image_ref IS NULL AND n.target_disk_serial IS NULL"
         f" AND n.sanboot_drive IS NULL AND n.flash_wipe IS NULL AND n.flash_verify IS NULL"
+        " AND n.flash_done IS NULL"
         f" AND n.boot_mode = '{INVENTORY}' THEN '{FILLED}'"
         f" ELSE '{CONFLICT}' END",
     )

@@ -20,7 +20,7 @@ LONGEST = 200  # characters of a value that is shown
 
 _OPERATORS = (
     *("boot_mode", "bty_image_ref", "target_disk_serial", "sanboot_drive"),
-    *("flash_wipe", "flash_verify"),
+    *("flash_wipe", "flash_verify", "flash_done"),
 )
 _CYCLE = {
     "phase": "'idle'",
@@ -33,7 +33,7 @@ _RECORD = (
     *("known_disks_at", "hw_lshw_at", "discovered_at", "created_at", "known_disks", "hw_lshw"),
 )
 # What only the box itself can say: of one that is here, what it said last counts.
-_OF_THE_BOX = ("last_seen_at", "last_seen_ip", "disk_suspect")
+_OF_THE_BOX = ("last_seen_at", "last_seen_ip", "booted_at", "disk_suspect")
 COLUMNS = (*("mac", *_OPERATORS, *_CYCLE, "last_flashed_at", *_OF_THE_BOX, "updated_at", *_RECORD),)
 _DIFFERING = tuple(c for c in COLUMNS if c not in {"mac", "updated_at", *_OF_THE_BOX})
 _TIMES = ("last_seen_at", "last_seen_ip", "discovered_at", "known_disks_at", "hw_lshw_at")

@@ -120,6 +120,7 @@ def _check_machine(row: tuple[object, ...], labels: list[str]) -> None:
             "labels": labels,
             "flash_wipe": machine.own.wipe,
             "flash_verify": machine.own.verify,
+            "flash_done": machine.own.done,
         }
         if parse_mac(machine.mac) != machine.mac:
             raise InvalidInputError("is spelled in another way")

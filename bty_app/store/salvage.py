@@ -111,12 +111,29 @@ class Salvage:
             f"SELECT rowid, {self.columns} FROM {self.table} NOT INDEXED"
             f" WHERE rowid BETWEEN ? AND ? ORDER BY rowid {direction}"
         )
+        step, follows = (1, low) if direction == "ASC" else (-1, high)
         try:
-            for row in self.connection.execute(sql, (low, high)):
-                yield int(str(row[0])), tuple(row[1:])
+            for found in self.connection.execute(sql, (low, high)):
+                row_id, row = int(str(found[0])), tuple(found[1:])
+                if row_id != follows and not self._is_at(row_id, row):
+                    break
+                yield row_id, row
+                follows = row_id + step
+            else:
+                return
         except apsw.Error:
-            self.probes += 1
-            self._failed = True
+            pass
+        self.probes += 1
+        self._failed = True
+
+    def _is_at(self, row_id: int, row: Row) -> bool:
+        """Does this row id lead to this row? One that is noise would let a scan pass rows over."""
+        sql = f"SELECT {self.columns} FROM {self.table} NOT INDEXED WHERE rowid = ?"
+        try:
+            found = self.connection.execute(sql, (row_id,)).fetchone()
+        except apsw.Error:
+            found = None
+        return found is not None and tuple(found) == row
 
     def _partly(self, row_id: int) -> Iterator[Row]:
         sql = f"SELECT {self.small} FROM {self.table} NOT INDEXED WHERE rowid = ?"

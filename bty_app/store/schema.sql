@@ -37,6 +37,9 @@ CREATE TABLE machines (
     -- what is done besides when this one is flashed; NULL: as the settings have it
     flash_wipe         TEXT,
     flash_verify       TEXT CHECK (flash_verify IN ('no', 'yes')),
+    flash_done         TEXT CHECK (flash_done IN ('written', 'booted')),
+    -- when its system last said that it is up
+    booted_at          TEXT,
     -- last, because they are large: SQLite reads the columns before them without touching them
     known_disks        TEXT,
     hw_lshw            TEXT
@@ -175,9 +178,11 @@ CREATE INDEX hardware_history_by_mac ON hardware_history (mac, id);
 
 CREATE INDEX machines_by_seen ON machines (last_seen_at, mac);
 CREATE INDEX machines_by_flashed ON machines (last_flashed_at, mac);
--- All that a search looks at: it reads this, and never the records with their hardware.
+-- All that a search and the counting of states look at: they read this, and never the records with
+-- their hardware.
 CREATE INDEX machines_searched ON machines
-    (mac, last_seen_ip, target_disk_serial, boot_mode, phase, bty_image_ref, last_seen_at);
+    (mac, last_seen_ip, target_disk_serial, boot_mode, phase, bty_image_ref, last_seen_at,
+     last_flashed_at, booted_at, flash_done, silence_reported);
 
 -- Since when a machine waits to be flashed, until when that counts, and the rule that holds it back.
 CREATE TABLE machine_orders (

@@ -111,11 +111,11 @@ class _Run:
             raise StorageError(
                 f"the copy of the database was given up after {seconds:.0f} s: the disk is too slow"
             )
-        limit = max(_LOG_BYTES, _LOG_FACTOR * size)
-        if _log_size(connection) > limit:
+        if is_log_long(connection, size):
             raise StorageError(
-                f"the copy of the database was given up: meanwhile {limit // 2**20} MiB were"
-                " written to it; try again when there is less to do"
+                "the copy of the database was given up: meanwhile"
+                f" {_longest(size) // 2**20} MiB were written to it; try again when there is less"
+                " to do"
             )
 
     def took(self, copied: int) -> None:
@@ -123,6 +123,17 @@ class _Run:
         if copied - self.flushed >= _FLUSH_BYTES:
             os.fdatasync(self.descriptor)
             self.flushed = copied
+
+
+def is_log_long(connection: apsw.Connection, size: int) -> bool:
+    """Whether so much was written while a view of a database of `size` bytes was held that this
+    has to end.
+    """
+    return _log_size(connection) > _longest(size)
+
+
+def _longest(size: int) -> int:
+    return max(_LOG_BYTES, _LOG_FACTOR * size)
 
 
 def _log_size(connection: apsw.Connection) -> int:

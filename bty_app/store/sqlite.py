@@ -10,7 +10,7 @@ import apsw
 from bty_app.errors import BtyError, ConflictError, StorageError
 
 APPLICATION_ID = 0x62747931  # "bty1", shown by file(1)
-SCHEMA_NUMBER = 2
+SCHEMA_NUMBER = 3
 BUSY_TIMEOUT_MS = 5000
 LOG_PAGES = 1000
 REPLICATED_LOG_PAGES = 65_536  # 256 MiB: a bound for as long as Litestream is down

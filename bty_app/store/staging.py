@@ -177,8 +177,9 @@ def _reset(tx: Tx, at: str) -> None:
         "UPDATE OR ROLLBACK main.machines SET boot_mode = 'bty-inventory', bty_image_ref = NULL,"
         " discovered_at = NULL, last_seen_at = NULL, last_seen_ip = NULL, sanboot_drive = NULL,"
         " last_flashed_at = NULL, target_disk_serial = NULL, flash_wipe = NULL,"
-        " flash_verify = NULL, created_at = ?, updated_at = ?, phase = 'idle',"
-        " phase_at = NULL, attempts = 0, ordered_at = NULL, silence_reported = 0,"
+        " flash_verify = NULL, flash_done = NULL, booted_at = NULL, created_at = ?,"
+        " updated_at = ?, phase = 'idle', phase_at = NULL, attempts = 0, ordered_at = NULL,"
+        " silence_reported = 0,"
         f" {_from_bundle(_DISKS + _LSHW)} WHERE {known}",
         *(at, at),
     )

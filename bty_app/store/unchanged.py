@@ -7,6 +7,7 @@ from pathlib import Path
 from bty_app.store import restoration
 from bty_app.store.backup_state import HISTORY_KEYS, INTENTION
 from bty_app.store.database import Tx
+from bty_app.store.table_digests import TABLES
 
 _KEYS = ", ".join(f"'{key}'" for key in HISTORY_KEYS)
 # Rows that a backup, its proof or its copies elsewhere leave themselves.
@@ -30,11 +31,8 @@ def same(state_db: Path, copy: Path) -> bool:
 
 def _tables(tx: Tx, schema: str) -> list[str]:
     """Their names; the audit log, which tells of nearly every change, comes first."""
-    found = tx.rows(
-        f"SELECT name FROM {schema}.sqlite_schema WHERE type = 'table'"
-        " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name <> 'events', name"
-    )
-    return [str(row[0]) for row in found]
+    found = tx.rows(TABLES.format(schema=schema))
+    return sorted((str(name) for (name,) in found), key=lambda name: (name != "events", name))
 
 
 def _differs(tx: Tx, table: str) -> bool:

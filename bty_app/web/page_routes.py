@@ -77,7 +77,9 @@ def _page_routes(app: falcon.App[Any, Any], services: Services, pages: Pages) ->
     """Behind a session: pages for operators' browsers."""
     machines, audit, revisions = services.machines, services.audit, services.revisions
     app.add_route("/ui", login_page.Forward(login_page.HOME))
-    table = machines_page.MachineTable(pages, machines, services.catalog, revisions, machines.now)
+    table = machines_page.MachineTable(
+        pages, machines, services.catalog, services.settings, revisions, machines.now
+    )
     app.add_route("/ui/machines", machines_page.MachinesPage(pages, table))
     app.add_route("/ui/machines/rows", Polled(table, query_of))
     _bulk_routes(app, services, pages)

@@ -18,7 +18,7 @@ from bty_app.services.sessions import Sessions
 from bty_app.web.assets import Assets
 from bty_app.web.ui.alerts import Alerts
 from bty_app.web.ui.kind_words import actor_words, kind_words
-from bty_app.web.ui.said import exact, said, seen
+from bty_app.web.ui.said import exact, said, seen, with_commands
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -157,6 +157,7 @@ def environment(assets: Assets) -> Environment:
     made.filters["actor_words"] = actor_words
     made.filters["exact"] = exact
     made.filters["said"] = said
+    made.filters["with_commands"] = with_commands
     made.filters["said_long"] = partial(said, longest=2000)
     made.filters["size"] = human_size
     made.filters["duration"] = duration

@@ -13,7 +13,7 @@ def image_store(place: Path, releases: Mapping[str, Path]) -> Path:
     """A tar of `/var/lib/containers` that has bty's image of each release, and withcache's."""
     (place / "etc").mkdir()
     with lab.host(place / "etc") as host:
-        images.import_base(host, place / "base.tar")
+        images.import_base(host)
         images.download_withcache(place / "wheels")
         for version, pyz in releases.items():
             context = place / f"context-{version}"

@@ -209,6 +209,8 @@ def test_a_drill_notices_what_reading_does_not(
     connection.execute("DROP TABLE boot_stages; DROP TABLE machine_progress; DROP TABLE settings")
     connection.execute("CREATE TABLE settings (key)")
     connection.close()
+    facts = json.loads((backup / "manifest.json").read_bytes()) | {"digests": {}}
+    (backup / "manifest.json").write_text(json.dumps(facts))
     renewed_sums(backup)
 
     assert run(state, "verify", backup) == 0

@@ -80,7 +80,7 @@ def test_bad_input_is_a_sentence(home: Path, words: tuple[str, ...], status: int
 
 
 def test_wiping_and_reading_back_are_said_of_one_machine_and_taken_back(home: Path) -> None:
-    said = machine(home, "set", MAC, "--wipe", "secure", "--verify", "no")
+    said = machine(home, "set", MAC, "--wipe", "secure", "--verify", "no", "--done", "booted")
     kept = machine(home, "label", MAC, "--add", "a")
     left = machine(home, "assign", MAC, REF, "--wipe", "site")
 
@@ -88,4 +88,5 @@ def test_wiping_and_reading_back_are_said_of_one_machine_and_taken_back(home: Pa
     assert (kept["flash_wipe"], kept["flash_verify"]) == ("secure", "no")
     assert "flash_wipe" not in left
     assert left["flash_verify"] == "no"
+    assert [data["flash_done"] for data in (said, kept, left)] == ["booted"] * 3
     assert bty("machine", "set", MAC, "--wipe", "burn", home=home).returncode == 2

@@ -47,7 +47,7 @@ def host(bare_host: Host, context: Path) -> Host:
     directory = context
     with ThreadPoolExecutor() as pool:
         waiting = [
-            pool.submit(import_base, bare_host, directory / "base.tar"),
+            pool.submit(import_base, bare_host),
             pool.submit(build_pyz, directory),
             pool.submit(download_withcache, directory / "wheels"),
         ]

@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 from tests.container.lab import Host
@@ -15,6 +16,8 @@ from tests.pyz import tools
 CONTAINER = tools.ROOT / "container"
 # Debian's release that the base in the Containerfiles is of, and its Python.
 DEBIAN, PYTHON = "trixie", "3.13"
+PACKAGES = "python3,python3-venv,ca-certificates,passwd"
+CACHE = tools.ROOT / "dist" / "container-base"
 MEMORY = Path("/dev/shm")  # noqa: S108 - mmdebstrap makes a directory of its own there
 
 
@@ -32,24 +35,32 @@ def wheels(directory: Path) -> list[str]:
     return [f"--volume={directory}/wheels:/wheels:ro", f"--volume={pip}:/etc/pip.conf:ro"]
 
 
-def import_base(host: Host, tar: Path) -> None:
+def import_base(host: Host) -> None:
     """The base under its name: Debian and its Python, since a registry may be out of reach."""
+    name = arg(CONTAINER / "Containerfile", "BASE")
+    host.run("podman", "import", "--quiet", _base(), name, network=False)
+
+
+def _base() -> Path:
+    """The tar of the base, made once."""
+    made = CACHE / f"base-{zlib.crc32(f'{DEBIAN} {PACKAGES}'.encode()):08x}.tar"
+    if made.is_file():
+        return made
+    CACHE.mkdir(parents=True, exist_ok=True)
+    partial = CACHE / f"base.{os.getpid()}.partial"
     memory = {"TMPDIR": str(MEMORY)} if MEMORY.is_dir() else {}
-    options = ["--quiet", "--variant=apt", "--dpkgopt=force-unsafe-io"]
-    options += ["--aptopt=Acquire::Languages none"]
-    packages = "--include=python3,python3-venv,ca-certificates,passwd"
-    made = subprocess.run(
-        ["mmdebstrap", *options, packages, DEBIAN, str(tar)],
+    options = ["--quiet", "--variant=apt", "--dpkgopt=force-unsafe-io", "--format=tar"]
+    options += ["--aptopt=Acquire::Languages none", f"--include={PACKAGES}"]
+    done = subprocess.run(
+        ["mmdebstrap", *options, DEBIAN, str(partial)],
         env=dict(os.environ) | memory,
         capture_output=True,
         text=True,
         check=False,
-        timeout=150,
+        timeout=400,
     )
-    assert made.returncode == 0, made.stderr[-3000:]
-    name = arg(CONTAINER / "Containerfile", "BASE")
-    host.run("podman", "import", "--quiet", tar, name, network=False)
-    tar.unlink()
+    assert done.returncode == 0, done.stderr[-3000:]
+    return partial.rename(made)
 
 
 def build_pyz(directory: Path) -> None:

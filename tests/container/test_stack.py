@@ -75,8 +75,17 @@ def _compose(host: Host, directory: Path, *words: str, check: bool = True) -> st
     return done.stdout.strip() if check else done.stdout + done.stderr
 
 
-def _deployed(directory: Path, **told: str) -> Path:
+def _deployed(directory: Path, *, admin: str = "", cache: str = "secret", **told: str) -> Path:
     """A directory as the documents have it made."""
+    secrets = directory / "secrets"
+    secrets.mkdir(mode=0o700)
+    for name, text in (
+        ("bty/admin-password", admin),
+        ("bty/withcache-password", cache),
+        ("withcache/admin-password", cache),
+    ):
+        (secrets / name).parent.mkdir(exist_ok=True)
+        (secrets / name).write_text(f"{text}\n")
     (directory / "compose.yml").write_bytes((CONTAINER / "compose.yml").read_bytes())
     (directory / "envvars").write_text("".join(f"{k}={v}\n" for k, v in told.items()))
     for name in ("bty", "withcache"):
@@ -89,9 +98,9 @@ def _deployed(directory: Path, **told: str) -> Path:
 def stack(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     directory = _deployed(
         tmp_path_factory.mktemp("stack"),
+        admin=PASSWORD,
+        cache=CACHE_PASSWORD,
         HOST_ADDR=host.address,
-        BTY_ADMIN_PASSWORD=f"'{PASSWORD}'",
-        WITHCACHE_ADMIN_PASSWORD=f"'{CACHE_PASSWORD}'",
     )
     with file_host(host.our_address, **{NAME: IMAGE, "SHA256SUMS": _sums()}) as origin:
         _compose(host, directory, "up", "--detach")
@@ -159,15 +168,19 @@ def test_without_the_cache_machines_are_sent_to_the_origin(stack: Stack) -> None
     assert [source["url"] for source in plan["sources"]] == [stack.image]
 
 
-@pytest.mark.parametrize("variable", ["HOST_ADDR", "WITHCACHE_ADMIN_PASSWORD"])
-def test_a_missing_variable_stops_the_start_by_name(
-    bare_host: Host, tmp_path: Path, variable: str
-) -> None:
-    told = {"HOST_ADDR": "192.0.2.1", "WITHCACHE_ADMIN_PASSWORD": "secret"}
-    directory = _deployed(tmp_path, **(told | {variable: ""}))
+def test_a_missing_variable_stops_the_start_by_name(bare_host: Host, tmp_path: Path) -> None:
+    directory = _deployed(tmp_path, HOST_ADDR="")
 
     said = _compose(bare_host, directory, "up", "--detach", check=False)
 
     ours = f"label=com.docker.compose.project={directory.name}"
-    assert f"set {variable} to" in said
+    assert "set HOST_ADDR to" in said
     assert bare_host.podman("ps", "--all", "--quiet", "--filter", ours) == ""
+
+
+def test_the_cache_does_not_serve_without_a_password(host: Host, tmp_path: Path) -> None:
+    directory = _deployed(tmp_path, cache="", HOST_ADDR=host.address, WITHCACHE_PORT="9081")
+
+    said = _compose(host, directory, "run", "--rm", "withcache", check=False)
+
+    assert "withcache: put its password into secrets/withcache/admin-password" in said

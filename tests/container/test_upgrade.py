@@ -2,81 +2,58 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import apsw
 import pytest
 
 from bty_app import __version__
 from tests.container.conftest import OLD
-from tests.container.images import CONTAINER, build
-from tests.container.lab import Host, programs_path
-from tests.container.operator import at
-from tests.pyz.releases import rebranded
+from tests.container.lab import Host
+from tests.container.upgrading import bad_image, bind, check_intact, upgrade
+from tests.pyz.releases import DIES_WHEN_WATCHED, NEVER_READY
 
 pytestmark = pytest.mark.system
 
-MAC = "52:54:00:12:34:56"
+
+BAD: dict[str, dict[str, object]] = {
+    "exits at once": {"serves": False},
+    "is never ready": {"patch": NEVER_READY},
+    "dies in the watch": {"patch": DIES_WHEN_WATCHED},
+}
+WHY = {
+    "exits at once": "this release does not serve",
+    "is never ready": "nothing works",
+    "dies in the watch": "it ended after it had been ready",
+}
 
 
-@pytest.fixture
-def broken_image(host: Host, pyz: Path, tmp_path: Path) -> Iterator[None]:
-    """The image of this release, whose server ends at once."""
-    context = tmp_path / "broken"
-    context.mkdir()
-    rebranded(pyz, context / "bty.pyz", __version__, serves=False)
-    build(host, f"bty:{__version__}", "-f", CONTAINER / "Containerfile", context)
-    yield
-    host.podman("rmi", "--force", f"localhost/bty:{__version__}")
-
-
-def _upgrade(host: Host, pyz: Path, directory: Path) -> tuple[int, str]:
-    words = ("upgrade", "--watch", "3", directory)
-    done = host.run(*programs_path(), sys.executable, pyz, *words, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
-def _bound(host: Host, directory: Path) -> None:
-    """The old release serves, and an operator has bound a machine."""
-    at(host, 8080)
-    name = host.podman("ps", "--format", "{{.Names}}", "--filter", "name=bty").split()[0]
-    words = ("bty", "machine", "set", MAC, "--mode", "ipxe-exit", "--label", "rack-3")
-    host.podman("exec", name, *words)
-
-
-def _labels(directory: Path) -> list[tuple[object, ...]]:
-    connection = apsw.Connection(str(directory / "data/bty/state.db"))
-    found = connection.execute("SELECT mac, label FROM machine_labels").fetchall()
-    connection.close()
-    return list(found)
+@pytest.fixture(params=BAD)
+def bad(host: Host, pyz: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """What is wrong with the image of this release."""
+    with bad_image(host, pyz, tmp_path / "bad", **BAD[request.param]):
+        yield request.param
 
 
 def test_a_deployment_is_upgraded_in_place(host: Host, pyz: Path, deployed: Path) -> None:
-    _bound(host, deployed)
+    bind(host, deployed)
 
-    status, said = _upgrade(host, pyz, deployed)
+    status, said = upgrade(host, pyz, deployed)
 
     assert status == 0, said
-    assert at(host, 8080).ask("GET", "/version")["version"] == __version__
-    assert len(list((deployed / "data/bty").glob("state.db.*.bak"))) == 1
-    assert not (deployed / "upgrade.json").exists()
-    assert _upgrade(host, pyz, deployed)[0] == 0
+    check_intact(host, deployed, __version__)
+    assert upgrade(host, pyz, deployed)[0] == 0
 
 
-def test_a_release_that_does_not_serve_is_taken_back_with_the_data(
-    host: Host, pyz: Path, deployed: Path, broken_image: None
+def test_a_bad_release_is_taken_back_with_the_data(
+    host: Host, pyz: Path, deployed: Path, bad: str
 ) -> None:
-    del broken_image
-    _bound(host, deployed)
-    before = _labels(deployed)
+    bind(host, deployed)
+    waits = ("--wait", "4") if bad == "is never ready" else ()
 
-    status, said = _upgrade(host, pyz, deployed)
+    status, said = upgrade(host, pyz, deployed, *waits)
 
     assert status == 1, said
     assert f"bty {OLD} is back with its data" in said
-    assert "this release does not serve" in said
-    assert at(host, 8080).ask("GET", "/version")["version"] == OLD
-    assert _labels(deployed) == before == [(MAC, "rack-3")]
-    assert not (deployed / "upgrade.json").exists()
+    assert WHY[bad] in said
+    check_intact(host, deployed, OLD)

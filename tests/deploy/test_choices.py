@@ -47,6 +47,8 @@ def test_without_a_choice_there_are_defaults() -> None:
         ("BTY_TFTP=maybe", "yes or no"),
         ("BTY_IMAGE='a b'", "name of an image"),
         ("BTY_IMAGE=--privileged", "name of an image"),
+        ("COMPOSE_PROJECT_NAME=-x", "begin with a letter or digit"),
+        ("COMPOSE_PROJECT_NAME=Bty", "a-z, 0-9, - and _"),
         ("BTY_BUILD_OPTIONS='--build-arg \"A'", "read as words"),
     ],
 )

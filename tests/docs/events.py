@@ -123,6 +123,11 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
         ),
         (machine_events.booted(_MAC, _IP), "The system of a machine says that it is up."),
         (
+            machine_events.never_up(_MACHINE),
+            "Where a flash is done once its system is up: it has not said so within"
+            " `boot.up_minutes`.",
+        ),
+        (
             machine_events.hardware_changed(_MAC, ["disk lost: …"], _IP),
             "An inventory differs from the one before: what was swapped, added, lost.",
         ),

@@ -113,11 +113,12 @@ def test_a_plan_has_its_keys_in_the_order_of_the_contract() -> None:
 
 def test_what_is_done_besides_stands_behind_the_keys_of_the_contract() -> None:
     order = Decision(LiveEnv(Purpose.FLASH), Reason.AS_BOUND, Phase.IDLE)
-    options = FlashOptions("secure", verify=True)
+    options = FlashOptions("secure", verify=True, stall_seconds=90)
 
     body, _ = plan(machine(BootMode.FLASH_ONCE), order, TARGET, base_url=BASE, options=options)
 
-    assert list(body.items())[-2:] == [("wipe", "secure"), ("verify", True)]
+    done = [("wipe", "secure"), ("verify", True), ("stall_seconds", 90)]
+    assert list(body.items())[-3:] == done
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,8 @@ def test_what_is_said_of_the_machine_counts_before_the_settings(
 
     assert {key: body[key] for key in ("wipe", "verify") if key in body} == done
     assert bare.get("verify", False) == (own.verify == "yes")
-    assert own.over(FlashOptions(None, verify=True)).verify == (own.verify != "no")
+    over = own.over(FlashOptions(None, verify=True, stall_seconds=90))
+    assert (over.verify, over.stall_seconds) == (own.verify != "no", 90)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ EDGES = [
     (table.GRACE_SECONDS, 0, 86_400),
     (table.MAX_ATTEMPTS, 1, 100),
     (table.SILENCE_MINUTES, 1, 1_440),
+    (table.UP_MINUTES, 1, 10_080),
     (table.FLASHES_PER_HOUR, 0, 100_000),
     (table.ORDER_EXPIRES, 0, 8_760),
+    (table.FLASH_STALL, 5, 3_600),
     (table.UNDO_MINUTES, 0, 1_440),
     (backups.KEEP, 1, 1_000),
     (backups.KEEP_DAILY, 0, 1_000),
@@ -55,6 +57,7 @@ RULES = [
         ["yes", "dd", "Secure", "x" * 3000],
     ),
     (table.FLASH_VERIFY, ["no", "yes"], ["true", "1", "x" * 3000]),
+    (table.FLASH_DONE, ["written", "booted"], ["up", "", "x" * 3000]),
     (
         table.WEBHOOK_TARGETS,
         ["", "*failed,machine.flashed https://example.com/a; * http://192.0.2.5/b"],
@@ -133,5 +136,5 @@ def test_a_rule_is_taken_in_its_own_form(
 def test_nothing_is_wiped_or_read_back_unless_that_is_set() -> None:
     assert table.flash_options({}) == NO_OPTIONS
     assert table.flash_options({"flash.wipe": "dd", "flash.verify": "true"}) == NO_OPTIONS
-    stored = {"flash.wipe": "secure", "flash.verify": "yes"}
-    assert table.flash_options(stored) == FlashOptions("secure", verify=True)
+    stored = {"flash.wipe": "secure", "flash.verify": "yes", "flash.stall_seconds": "90"}
+    assert table.flash_options(stored) == FlashOptions("secure", verify=True, stall_seconds=90)

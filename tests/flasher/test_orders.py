@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bty_app.domain.flash_options import FlashOptions
 from bty_app.errors import FlashError, FlashRefusedError, UnavailableError
 from bty_app.flasher.order import Order, Source
 from bty_app.flasher.orders import Orders, Wanted, bmap_urls
@@ -41,6 +42,7 @@ def test_a_plan_becomes_an_order_with_all_its_places(orders: Orders, host: FileH
         serial="S",
         format="img.gz",
         sha256="ab" * 32,
+        options=FlashOptions(stall_seconds=90),
     )
 
     order = orders.of_plan(plan, verify=True)
@@ -54,6 +56,7 @@ def test_a_plan_becomes_an_order_with_all_its_places(orders: Orders, host: FileH
         format="img.gz",
         sha256="ab" * 32,
         verify=True,
+        stall_seconds=90,
     )
 
 

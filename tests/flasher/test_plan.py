@@ -91,6 +91,14 @@ def test_a_plan_may_want_a_wipe_before_and_a_look_afterwards(method: str) -> Non
     assert flash().options == NO_OPTIONS
 
 
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [(90, 90), (1, 5), (10**9, 3600), (0, 30), (-1, 30), ("90", 30), (True, 30), (None, 30)],
+)
+def test_a_plan_may_say_when_a_source_counts_as_dead(told: object, meant: int) -> None:
+    assert flash(stall_seconds=told).options == FlashOptions(stall_seconds=meant)
+
+
 def test_the_sources_of_our_server_go_before_its_image() -> None:
     sources = [
         {"from": "cache", "url": "http://c/b/x/a.img.gz"},

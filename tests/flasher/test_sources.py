@@ -174,11 +174,12 @@ def test_a_source_of_another_size_is_left_alone(host: FileHost, disk: Path) -> N
 
 
 def test_a_source_that_stalls_is_asked_again(host: FileHost, disk: Path) -> None:
+    """As soon as the order says."""
     host.stall_after, host.faults = 4 * MIB, 2
-    impatient = replace(QUICK, pace=Pace(1, 0.5))
+    impatient = replace(order("img", http(host)), stall_seconds=0.5)
 
     with leaves_nothing_running():
-        flash(order("img", http(host)), str(disk), Listener(), tools=impatient)
+        flash(impatient, str(disk), Listener(), tools=QUICK)
 
     assert is_exact(disk)
 

@@ -26,11 +26,43 @@ def run(_args, _config):
 """
 
 
-def rebranded(pyz: Path, output: Path, version: str, *, serves: bool = True) -> Path:
-    """Write `pyz` to `output` under a version of its own; one that does not serve ends at once."""
+# Serves, and says that it cannot.
+NEVER_READY = """
+from bty_app.services.health import Health
+
+Health.problems = lambda _self: ["nothing works"]
+"""
+# Is ready, and ends a little after it was asked. No signal: a first process gets none of its own.
+DIES_WHEN_WATCHED = """
+import os
+import threading
+
+from bty_app.web.health import Version
+
+_answer = Version.on_get
+
+
+def _die_after(self, req, resp):
+    threading.Timer(1.5, lambda: os._exit(3)).start()
+    _answer(self, req, resp)
+
+
+Version.on_get = _die_after
+"""
+
+
+def rebranded(
+    pyz: Path, output: Path, version: str, *, serves: bool = True, patch: str = ""
+) -> Path:
+    """Write `pyz` to `output` under a version of its own; one that does not serve ends at once.
+    `patch` is run before it serves.
+    """
     changed = {_INIT: f'"""Another release."""\n\n__version__ = "{version}"\n'}
     if not serves:
         changed[_SERVE] = _NEVER_SERVES
+    if patch:
+        with zipfile.ZipFile(pyz) as source:
+            changed[_SERVE] = source.read(_SERVE).decode() + patch
     dropped = {f"{name}c" for name in changed}  # what is compiled would be taken before it
     partial = output.with_name(output.name + ".partial")
     with pyz.open("rb") as first:

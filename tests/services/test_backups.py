@@ -129,6 +129,7 @@ def test_a_backup_is_read_back_and_told_of(site: Site) -> None:
     )
     assert list(dict.fromkeys(steps)) == [
         "copying the database",
+        "taking the digests of the tables",
         "giving the backup its name",
         "reading the backup back",
     ]

@@ -292,7 +292,14 @@ def test_a_preview_says_what_is_wiped_and_an_undo_takes_it_back(house: Site) -> 
     run_jobs(house)
     house.services.settings.change({"flash.wipe": "auto"}, ip=None)
     again = bulk.preview(ALL, Act(Kind.FLASH_AGAIN))
-    wiping = parse_act({"act": "set", "flash_wipe": "secure", "flash_verify": "yes"})
+    wiping = parse_act(
+        {
+            "act": "set",
+            "flash_wipe": "secure",
+            "flash_verify": "yes",
+            "flash_done": "booted",
+        }
+    )
     shown = bulk.preview(ALL, wiping)
     do(bulk, ALL, wiping, "act-00002")
     run_jobs(house)
@@ -307,7 +314,7 @@ def test_a_preview_says_what_is_wiped_and_an_undo_takes_it_back(house: Site) -> 
     assert site_again.shown[0].step.words.endswith("wiped before (auto) and read back after")
     assert isinstance(done, Machine)
     assert isinstance(undone, Machine)
-    assert done.own == OwnOptions("secure", "yes")
+    assert done.own == OwnOptions("secure", "yes", "booted")
     assert undone.own == OwnOptions()
     with pytest.raises(ValidationError, match="flash_wipe"):
         parse_act({"act": "set", "flash_wipe": "burn"})

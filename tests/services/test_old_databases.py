@@ -140,7 +140,7 @@ def test_many_of_them_are_a_note_of_the_doctor(place: Path) -> None:
             if row.check == "old-databases"
         ]
 
-    assert found() == [("ok", "3 old databases of upgrades take 0 MiB")]
+    assert found() == [("ok", "3 old databases take 1 MiB")]
     for number in (4, 5):
         (place / name(number)).write_bytes(b"x")
     assert found()[0][0] == "note"

@@ -116,3 +116,43 @@ def test_the_value_is_neither_in_the_representation_nor_in_a_refusal(tmp_path: P
 
     assert made.value not in repr(made)
     assert "hunter" not in caught.value.message
+
+
+def test_a_file_is_read_in_place_of_what_is_configured(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("one two  #3\n")
+
+    assert passwords.configured("x", "other", str(file)) == "one two  #3"
+    assert passwords.configured("x", "other", "") == "other"
+
+
+@pytest.mark.parametrize("content", ["", "\n", "  \n"])
+def test_an_empty_file_is_no_password(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "password"
+    file.write_text(content)
+
+    assert passwords.configured("x", "", str(file)) == ""
+    assert passwords.configured("x", "other", str(file)) == "other"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"one\ntwo\n", "one line"),
+        (b"\xff\n", "no text"),
+        (b"a\x00b\n", "one line"),
+        (b"x" * 5000, "one line"),
+        (None, "No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_by_its_key(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=words) as refused:
+        passwords.configured("admin.password_file", "", str(file))
+
+    assert refused.value.message.startswith(f"admin.password_file: {file}")

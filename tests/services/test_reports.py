@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bty_app.domain.settings import GRACE_SECONDS, SILENCE_MINUTES
+from bty_app.domain.machine import BootMode, Phase, State
+from bty_app.domain.settings import FLASH_DONE, GRACE_SECONDS, SILENCE_MINUTES, UP_MINUTES
 from bty_app.store import settings
 from tests.serving import IP, KERNEL, MAC, Site
 
@@ -239,3 +240,136 @@ def test_a_fetch_of_a_later_boot_is_a_further_attempt_up_to_the_limit(server: Si
 
     assert attempts == [1, 2, 3, 4, 5, 5, 5]
     assert server.phase() == "held"
+
+
+# -- a flash that is done once its system is up -----------------------------------------------
+
+
+def flashed(site: Site, mode: str = "bty-flash-once") -> None:
+    site.bind(mode)
+    site.boots()
+    site.status("done")
+
+
+def states(site: Site) -> dict[State, int]:
+    return {state: count for (_mode, state), count in site.services.machines.states()[0].items()}
+
+
+def put(site: Site, *values: str | None) -> None:
+    sql = (
+        "UPDATE machines SET boot_mode = ?, phase = ?, flash_done = ?, booted_at = ?,"
+        " last_flashed_at = ?"
+    )
+    site.database.write(lambda tx: tx.run(sql, *values))
+
+
+def up(site: Site) -> None:
+    assert site.post(f"/pxe/{MAC}/booted").status_code == 204
+
+
+def test_where_its_word_counts_a_flash_is_done_once_its_system_is_up(server: Site) -> None:
+    set_to(server, FLASH_DONE.key, "booted")
+    flashed(server)
+    before = states(server)
+    server.clock.forward(60)
+    script = server.contact()
+    meanwhile = states(server)
+    up(server)
+
+    assert before == meanwhile == {State.UNPROVEN: 1}
+    assert "sanboot" in script, "it boots the disk all the same"
+    assert states(server) == {State.DONE: 1}
+
+
+def test_a_word_from_before_the_flash_does_not_count_and_each_flash_needs_its_own(
+    server: Site,
+) -> None:
+    set_to(server, FLASH_DONE.key, "booted")
+    server.bind("bty-flash-always")
+    server.boots()
+    up(server)
+    server.clock.forward(1)
+    server.status("done")
+    assert states(server) == {State.UNPROVEN: 1}
+
+    server.clock.forward(1)
+    up(server)
+    assert states(server) == {State.DONE: 1}
+    server.contact()
+    server.clock.forward(GRACE_SECONDS.default + 1)
+    server.boots()
+    server.clock.forward(1)
+    server.status("done")
+
+    assert states(server) == {State.UNPROVEN: 1}
+
+
+def test_a_system_that_never_says_that_it_is_up_is_one_fault(server: Site) -> None:
+    set_to(server, FLASH_DONE.key, "booted")
+    set_to(server, UP_MINUTES.key, "20")
+    flashed(server)
+    never_up = server.services.reports.report_never_up
+    server.clock.forward(20 * MINUTE)
+    assert never_up() == 0
+
+    server.clock.forward(1)
+    found = [never_up() for _ in range(3)]
+
+    assert found == [1, 0, 0]
+    (fault,) = server.events("machine.booted.failed")
+    assert fault["actor"] == "system"
+    assert "look at its console" in fault["summary"]
+    assert server.services.audit.open_failures() == 1
+    assert states(server) == {State.FAULT: 1}
+    assert silence(server) == 0
+
+    up(server)
+    assert states(server) == {State.DONE: 1}
+    assert never_up() == 0
+
+
+def test_a_silent_flash_does_not_hide_that_its_system_never_came_up(server: Site) -> None:
+    set_to(server, FLASH_DONE.key, "booted")
+    server.bind("bty-flash-once")
+    server.boots()
+    progress(server)
+    server.clock.forward(11 * MINUTE)
+    assert silence(server) == 1
+    server.status("done")
+    server.clock.forward(31 * MINUTE)
+
+    assert server.services.reports.report_never_up() == 1
+
+
+def test_what_is_said_of_one_machine_wins_over_the_site(server: Site) -> None:
+    saved = server.save(boot_mode="bty-flash-once", bty_image_ref="0" * 64, flash_done="written")
+    assert saved.json["flash_done"] == "written"
+    set_to(server, FLASH_DONE.key, "booted")
+    flashed(server)
+    assert states(server) == {State.UNPROVEN: 1}
+
+    server.database.write(lambda tx: tx.run("UPDATE machines SET flash_done = 'written'"))
+    assert states(server) == {State.DONE: 1}
+    set_to(server, FLASH_DONE.key, "written")
+    server.database.write(lambda tx: tx.run("UPDATE machines SET flash_done = 'booted'"))
+    assert states(server) == {State.UNPROVEN: 1}
+    server.clock.forward(31 * MINUTE)
+    assert server.services.reports.report_never_up() == 1
+
+
+@pytest.mark.parametrize("site_says", ["written", "booted"])
+@pytest.mark.parametrize("own", [None, "written", "booted"])
+@pytest.mark.parametrize("booted_at", [None, "2026-01-01", "2026-01-02", "2026-01-03"])
+@pytest.mark.parametrize("flashed_at", [None, "2026-01-02"])
+def test_the_record_and_the_database_tell_the_same(
+    server: Site, site_says: str, own: str | None, booted_at: str | None, flashed_at: str | None
+) -> None:
+    server.bind("bty-flash-once")
+    set_to(server, FLASH_DONE.key, site_says)
+    for mode in BootMode:
+        for phase in Phase:
+            put(server, mode.value, phase.value, own, booted_at, flashed_at)
+            machine = server.machine()
+            assert machine is not None
+            told = machine.is_unproven(server.services.settings.flash_done())
+            assert told == (State.UNPROVEN in states(server)), (mode, phase)

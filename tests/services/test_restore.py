@@ -103,19 +103,23 @@ def test_a_backup_is_put_back_and_the_restore_undone(fleet: Fleet) -> None:
 def test_what_is_said_of_wiping_one_machine_comes_back_with_it(fleet: Fleet) -> None:
     fleet.write(bind(1), bind(2))
     fleet.sql(
-        "UPDATE machines SET flash_wipe = 'secure', flash_verify = 'no' WHERE mac = ?", mac(1)
+        "UPDATE machines SET flash_wipe = 'secure', flash_verify = 'no', flash_done = 'booted'"
+        " WHERE mac = ?",
+        mac(1),
     )
     backup = fleet.back_up()
-    fleet.sql("UPDATE machines SET flash_wipe = NULL, flash_verify = NULL")
+    fleet.sql("UPDATE machines SET flash_wipe = NULL, flash_verify = NULL, flash_done = NULL")
 
     shown = fleet.restore.preview(backup, ALL)
     fleet.restore.apply(backup, ALL, by=BY)
 
-    assert {field.name for field in shown.rows[0].fields} >= {"flash_wipe", "flash_verify"}
-    assert fleet.rows("SELECT flash_wipe, flash_verify FROM machines ORDER BY mac") == [
-        ("secure", "no"),
-        (None, None),
-    ]
+    assert {field.name for field in shown.rows[0].fields} >= {
+        "flash_wipe",
+        "flash_verify",
+        "flash_done",
+    }
+    said = "SELECT flash_wipe, flash_verify, flash_done FROM machines ORDER BY mac"
+    assert fleet.rows(said) == [("secure", "no", "booted"), (None, None, None)]
 
 
 def test_the_audit_log_goes_on(fleet: Fleet) -> None:

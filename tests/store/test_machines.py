@@ -304,6 +304,12 @@ def test_counts_are_by_mode_and_phase(fleet: Database) -> None:
     ]
 
 
+def test_the_counting_of_states_reads_an_index_and_no_record(fleet: Database) -> None:
+    plan = fleet.read(lambda tx: list(tx.rows(f"EXPLAIN QUERY PLAN {machine_pages.STATES}")))
+
+    assert "SCAN machines USING COVERING INDEX machines_searched" in [row[3] for row in plan]
+
+
 def test_who_is_bound_to_an_image_is_named_up_to_a_limit(fleet: Database) -> None:
     bound = fleet.read(lambda tx: machines.bound_to(tx, "a" * 64, limit=2))
 

@@ -15,10 +15,11 @@ from bty_app import __version__
 from bty_app.domain.artifacts import live_file
 from bty_app.domain.events import Kind
 from bty_app.domain.findings import Finding, Level
+from bty_app.domain.flash_options import OwnOptions
 from bty_app.domain.jobs import Teller
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import Assignment, BootMode, Phase, Serial, State
-from bty_app.services.machines import Count, Page
+from bty_app.services.machines import Page
 from bty_app.store import machines
 from bty_app.store.database import Tx
 from bty_app.web.pages import human_size
@@ -115,16 +116,22 @@ def test_a_password_that_the_server_made_is_the_first_step(quick_dir: Path) -> N
 def test_the_states_are_counted_as_the_list_filters_and_words_them(house: Site) -> None:
     house.add_image()
     number = 0
-    for mode, phase, ref, serial, flashing in itertools.product(
-        BootMode, Phase, (None, REF, "c" * 64), (None, Serial("S1")), (False, True)
+    for mode, phase, ref, serial, (flashing, own, silent) in itertools.product(
+        BootMode,
+        Phase,
+        (None, REF, "c" * 64),
+        (None, Serial("S1")),
+        ((False, None, 0), (True, None, 0), (False, "booted", 0), (False, "booted", 1)),
     ):
-        house.add_machine(mac(number), Assignment(mode, ref, serial))
-        _set(house, mac(number), phase, flashing=flashing)
+        wanted = Assignment(mode, ref, serial, own=OwnOptions(done=own))
+        house.add_machine(mac(number), wanted)
+        _set(house, mac(number), phase, flashing=flashing, silent=silent)
         number += 1
     visit = house.visit()
     text = visit.get(PATH).text
 
-    counts, rate = house.services.machines.states()
+    by_mode, rate = house.services.machines.states()
+    counts = {share.state: share.count for share in fleet.shares(by_mode, rate)}
 
     assert sum(counts.values()) == number
     assert set(counts) == set(State)
@@ -135,7 +142,15 @@ def test_the_states_are_counted_as_the_list_filters_and_words_them(house: Site) 
         assert len(rows) == count
         names = {REF: "debian.img"}
         tones = {
-            short(Subject(r.machine, names.get(r.machine.image_ref or ""), None, r.progress)).tone
+            short(
+                Subject(
+                    r.machine,
+                    names.get(r.machine.image_ref or ""),
+                    None,
+                    r.progress,
+                    unproven=r.machine.is_unproven("written"),
+                )
+            ).tone
             for r in rows
         }
         assert tones <= {STATE_TONES[state]}, state
@@ -143,12 +158,16 @@ def test_the_states_are_counted_as_the_list_filters_and_words_them(house: Site) 
         assert f"{count} machine" in shown
 
 
-def _set(house: Site, which: Mac, phase: Phase, *, flashing: bool) -> None:
+def _set(house: Site, which: Mac, phase: Phase, *, flashing: bool, silent: int) -> None:
     def change(tx: Tx) -> None:
         if flashing:
             report = machines.Progress(AT, "writing", 1, 2, 1000, None)
             machines.set_progress(tx, which, report)
-        tx.run("UPDATE machines SET phase = ? WHERE mac = ?", phase.value, which)
+        tx.run(
+            "UPDATE machines SET phase = ?, last_flashed_at = ?, silence_reported = ?"
+            " WHERE mac = ?",
+            *(phase.value, AT, silent, which),
+        )
 
     house.database.write(change)
 
@@ -225,8 +244,10 @@ def test_open_failures_are_counted_at_once_and_lead_to_the_events(house: Site) -
 
 
 def test_machines_are_counted_by_state_and_lead_to_the_filtered_list(house: Site) -> None:
-    flash = Assignment(boot_mode=BootMode.FLASH_ONCE, image_ref=REF)
-    for number, wanted in enumerate([flash, flash, flash, Assignment(), None]):
+    house.add_image()
+    flash = Assignment(BootMode.FLASH_ONCE, REF, Serial("S1"))
+    nowhere = Assignment(BootMode.FLASH_ONCE, REF)
+    for number, wanted in enumerate([flash, flash, nowhere, Assignment(), None]):
         house.add_machine(Mac(f"52:54:00:00:00:{number:02x}"), wanted)
     house.database.write(lambda tx: tx.run("UPDATE machines SET phase='held' WHERE mac LIKE '%00'"))
     visit = house.visit()
@@ -235,8 +256,8 @@ def test_machines_are_counted_by_state_and_lead_to_the_filtered_list(house: Site
     link = re.search(r'<a href="([^"]+)"><strong>3</strong> Flash once', text)
 
     assert ">5 machines</a>" in text
-    assert re.search(r'tone fault">1 held<', text)
-    assert re.search(r'tone wait">2 flash at next boot<', text)
+    assert re.search(r'tone fault">2 in fault<', text)
+    assert re.search(r'tone wait">1 flash at next boot<', text)
     assert link is not None
     assert "3 machines match" in visit.get(link[1]).text
 
@@ -304,17 +325,18 @@ def test_what_others_say_is_shown_as_text(house: Site, state_dir: Path, hostile:
     assert "<img src=x" not in text
 
 
-def test_every_mode_and_phase_has_its_words() -> None:
-    counts = [Count(mode, phase, 1) for mode in BootMode for phase in Phase]
+def test_every_mode_and_state_has_its_words() -> None:
+    counts = {(mode, state): 2 for mode in BootMode for state in State}
 
     found = {group.mode: group for group in fleet.groups(counts)}
 
     assert list(found) == list(BootMode)
-    assert {group.count for group in found.values()} == {len(Phase)}
+    assert {group.count for group in found.values()} == {2 * len(State)}
     flash = {part.words: (part.tone, part.count) for part in found[BootMode.FLASH_ONCE].parts}
     assert flash["flashed"] == (Tone.GOOD, 2)
-    assert flash["held"] == (Tone.FAULT, 1)
-    assert len(found[BootMode.TUI].parts) == 1
+    assert flash["in fault"] == (Tone.FAULT, 2)
+    assert flash["flashed, not up yet"] == (Tone.WAIT, 2)
+    assert {share.count for share in fleet.shares(counts, 0)} == {2 * len(BootMode)}
 
 
 def test_notes_need_nobody_and_faults_come_first() -> None:

@@ -13,6 +13,7 @@ from bty_app.domain.jobs import State
 from bty_app.services.doctor import CHECKS
 from bty_app.services.doctor_jobs import KEY, KIND
 from bty_app.web.ui.doctor import rows
+from bty_app.web.ui.said import with_commands
 from bty_app.web.ui.words import Tone
 from tests.web.site import Site, site
 
@@ -33,7 +34,7 @@ def examine(house: Site) -> None:
 
 
 def checks_of(text: str) -> set[str]:
-    return set(re.findall(r"<code>([a-z-]+)</code></small>", text))
+    return set(re.findall(r"<small>Check: ([a-z-]+)</small>", text))
 
 
 def test_before_an_examination_it_shows_the_checks_that_ask_nobody(house: Site) -> None:
@@ -74,6 +75,23 @@ def test_the_part_is_asked_for_by_revision(house: Site) -> None:
     assert visit.get(found[1].replace("&amp;", "&")).status_code == 204
     house.services.doctor_jobs.look()
     assert visit.get(found[1].replace("&amp;", "&")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("run `bty verify`, or wait", "run <code>bty verify</code>, or wait"),
+        ("`a` and `b`", "<code>a</code> and <code>b</code>"),
+        ("a file named ` alone", "a file named ` alone"),
+        ("`<b>` is <i>", "<code>&lt;b&gt;</code> is &lt;i&gt;"),
+        ("`a\u202eb`", "<code>a&lt;U+202E&gt;b</code>"),
+        ("", ""),
+    ],
+)
+def test_a_command_in_a_remedy_looks_like_one_and_nothing_else_gets_through(
+    text: str, html: str
+) -> None:
+    assert with_commands(text) == html
 
 
 def test_the_worst_stands_first_and_a_level_has_words() -> None:

@@ -287,7 +287,7 @@ def test_a_machine_is_wiped_and_read_back_as_said_of_it_and_its_plan_says_so(hou
     house.services.settings.change({"flash.wipe": "auto"}, ip=None)
     visit = house.visit()
 
-    own = FLASH | {"flash_wipe": "overwrite", "flash_verify": "yes"}
+    own = FLASH | {"flash_wipe": "overwrite", "flash_verify": "yes", "flash_done": "booted"}
     assert "onto it. The disk is wiped before (auto)." in preview(visit, **FLASH)
     assert "wiped before (overwrite) and read back after." in preview(visit, **own)
     assert "onto it.</p>" in preview(visit, **(FLASH | {"flash_wipe": "no"}))
@@ -299,7 +299,7 @@ def test_a_machine_is_wiped_and_read_back_as_said_of_it_and_its_plan_says_so(hou
     assert "as the site: auto" in page
     assert "&#34;wipe&#34;: &#34;overwrite&#34;" in page
     assert "wiped before (overwrite)" in visit.get(f"/ui/machines/{MAC}/again").text
-    assert house.services.machines.get(MAC).machine.own == OwnOptions("overwrite", "yes")
+    assert house.services.machines.get(MAC).machine.own == OwnOptions("overwrite", "yes", "booted")
 
 
 def test_deleting_asks_first_and_shows_what_is_lost(house: Site) -> None:

@@ -52,9 +52,15 @@ def test_each_mode_has_a_name_and_help() -> None:
     assert set(MODE_NAMES) == set(MODE_HELP) == set(BootMode)
 
 
-def said(machine: Machine, image: str | None = "debian.img", storable: bool = True) -> str:
+def said(
+    machine: Machine,
+    image: str | None = "debian.img",
+    storable: bool = True,
+    *,
+    unproven: bool = False,
+) -> str:
     facts = situation(machine, image_known=image is not None, now=NOW, storable=storable)
-    subject = Subject(machine, image, "the 1 TB disk, serial S1", None)
+    subject = Subject(machine, image, "the 1 TB disk, serial S1", None, unproven=unproven)
     return " ".join(whole(subject, decide(facts, Ask.CONTACT, Limits())).sentences)
 
 
@@ -121,6 +127,21 @@ def test_the_tone_follows_the_state(changes: dict[str, object], tone: Tone) -> N
     assert short(Subject(machine, "debian.img", None, None)).tone is tone
 
 
+def test_what_is_flashed_and_not_up_yet_waits_and_is_a_fault_when_it_never_comes() -> None:
+    machine = replace(MACHINE, phase=Phase.DONE, last_flashed_at="2026-11-22T20:01:00.000000+00:00")
+    never = replace(machine, silence_reported=True)
+
+    def tone(which: Machine, *, unproven: bool) -> Tone:
+        return short(Subject(which, "debian.img", None, None, unproven=unproven)).tone
+
+    assert tone(machine, unproven=True) is Tone.WAIT
+    assert tone(never, unproven=True) is Tone.FAULT
+    assert tone(never, unproven=False) is Tone.GOOD
+    assert said(machine, unproven=True).endswith(
+        "It was flashed at 2026-11-22 20:01 UTC: done once its system says that it is up."
+    )
+
+
 def test_a_flash_shows_how_far_it_is() -> None:
     machine = replace(MACHINE, phase=Phase.BOOTED)
 
@@ -149,11 +170,18 @@ def test_durations(seconds: int, words: str) -> None:
 @pytest.mark.parametrize(("mode", "phase"), list(itertools.product(BootMode, Phase)))
 @pytest.mark.parametrize("image", ["debian.img", None])
 @pytest.mark.parametrize("serial", [Serial("S1"), None])
+@pytest.mark.parametrize("unproven", [False, True])
 def test_whatever_is_in_fault_has_its_remedy_and_nothing_else_has(
-    mode: BootMode, phase: Phase, image: str | None, serial: Serial | None
+    mode: BootMode, phase: Phase, image: str | None, serial: Serial | None, unproven: bool
 ) -> None:
-    machine = replace(MACHINE, boot_mode=mode, phase=phase, target_disk_serial=serial)
-    subject = Subject(machine, image, "the 1 TB disk, serial S1", None)
+    machine = replace(
+        MACHINE,
+        boot_mode=mode,
+        phase=phase,
+        target_disk_serial=serial,
+        silence_reported=unproven,
+    )
+    subject = Subject(machine, image, "the 1 TB disk, serial S1", None, unproven=unproven)
 
     cure = remedy(subject)
 

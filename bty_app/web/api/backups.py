@@ -30,6 +30,7 @@ _BACKUP: dict[str, Shape] = {
     "bytes": BYTES,
     "machines": Nullable(Whole()),
     "rows": Keyed(Whole(), "By table."),
+    "digests": Keyed(Text(), "By table: the SHA-256 of its rows where they were copied from."),
     "is_full": Flag("It has the whole database, not the bundle alone."),
     "bty_version": MAYBE_TEXT,
     "database_version": MAYBE_TEXT,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import falcon
 
 from bty_app.domain.mac import parse_mac
-from bty_app.domain.machine import Phase, parse_assignment
+from bty_app.domain.machine import Phase, State, parse_assignment
 from bty_app.domain.moments import stamp, with_z
 from bty_app.services.machines import Machines, Shown
 from bty_app.web.api.machines import ETAG, MACHINE, UPSERT, as_json, etag_of, saved, set_of
@@ -39,6 +39,7 @@ MACHINE_STATE = Record(
 _DETAIL = Record(
     {
         **MACHINE_STATE.fields,
+        "state": Text("How it is at a glance.", one_of=words_of(State)),
         "architecture": Nullable(
             Text("x86_64, arm64 or i386, where its inventory or its firmware says so.")
         ),
@@ -90,7 +91,12 @@ def _send(resp: falcon.Response, shown: Shown) -> None:
 
 def detail_json(machines: Machines, shown: Shown) -> dict[str, object]:
     """One machine by itself: what would be dear for each row of a list comes along."""
-    return {**state_json(shown), "architecture": machines.architecture(shown.machine.mac)}
+    mac = shown.machine.mac
+    return {
+        **state_json(shown),
+        "state": machines.state(mac).value,
+        "architecture": machines.architecture(mac),
+    }
 
 
 def state_json(shown: Shown) -> dict[str, object]:

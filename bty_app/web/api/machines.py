@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import falcon
 
-from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
+from bty_app.domain.flash_options import OWN_DONES, OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import Mac, parse_mac
 from bty_app.domain.machine import (
     DRIVE,
@@ -38,6 +38,12 @@ _WIPE = Nullable(
 _VERIFY = Nullable(
     Text("Whether all is read back after a flash; null: as the settings.", one_of=OWN_VERIFIES)
 )
+_DONE = Nullable(
+    Text(
+        "When a flash of it is done: written, or once its system is up; null: as the settings.",
+        one_of=OWN_DONES,
+    )
+)
 _KNOWN_DISK = record(
     "Disk",
     path=Text(),
@@ -49,7 +55,7 @@ _KNOWN_DISK = record(
     removable=Flag(),
     readonly=Flag(),
 )
-_OWN: dict[str, Shape] = {"flash_wipe": _WIPE, "flash_verify": _VERIFY}
+_OWN: dict[str, Shape] = {"flash_wipe": _WIPE, "flash_verify": _VERIFY, "flash_done": _DONE}
 _CONTRACT: dict[str, Shape] = {
     "mac": MAC,
     "bty_image_ref": Nullable(REF),
@@ -66,7 +72,8 @@ _CONTRACT: dict[str, Shape] = {
     "created_at": MOMENT,
     "updated_at": MOMENT,
 }
-MACHINE = Record(_CONTRACT | _OWN, "Machine", optional=frozenset(_OWN))
+_BOOTED: dict[str, Shape] = {"booted_at": MOMENT}
+MACHINE = Record(_CONTRACT | _OWN | _BOOTED, "Machine", optional=frozenset({*_OWN, *_BOOTED}))
 UPSERT = Record(
     {
         "boot_mode": MODE,
@@ -208,6 +215,7 @@ def as_json(shown: Shown) -> dict[str, object]:
         "updated_at": with_z(machine.updated_at),
         # Behind the keys of the contract, and only where something is said.
         **{f"flash_{key}": word for key, word in asdict(machine.own).items() if word},
+        **({"booted_at": with_z(machine.booted_at)} if machine.booted_at else {}),
     }
 
 

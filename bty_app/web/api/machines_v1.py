@@ -8,7 +8,7 @@ import falcon
 
 from bty_app.domain.bulk_act import AS_THE_SITE, MAX_EXPIRES_HOURS, Kind, parse_act
 from bty_app.domain.disk_policy import Policy
-from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
+from bty_app.domain.flash_options import OWN_DONES, OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.machine import LABEL, MAX_LABELS
 from bty_app.errors import ValidationError
@@ -36,6 +36,7 @@ _ACT: dict[str, Shape] = {
     "expires_hours": Whole("The order counts for so long.", least=1, most=MAX_EXPIRES_HOURS),
     "flash_wipe": Text("How disks are erased before.", one_of=(AS_THE_SITE, *OWN_WIPES)),
     "flash_verify": Text("Whether all is read back.", one_of=(AS_THE_SITE, *OWN_VERIFIES)),
+    "flash_done": Text("When a flash is done.", one_of=(AS_THE_SITE, *OWN_DONES)),
 }
 _ASKED: dict[str, Shape] = {
     "macs": Items(ANY_MAC, MAX_MACS),

@@ -11,7 +11,7 @@ import falcon
 
 from bty_app.domain.bulk_act import ACT_NAMES, AS_THE_SITE, Act, Kind, parse_act
 from bty_app.domain.disk_policy import Policy
-from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
+from bty_app.domain.flash_options import OWN_DONES, OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import parse_mac
 from bty_app.domain.machine import MODE_NAMES, BootMode
 from bty_app.errors import ConflictError, ValidationError
@@ -35,7 +35,7 @@ POLICIES = {
 }
 HERE = "/ui/machines/bulk"
 MAX_PICKED = 500
-_SETTABLE = ("boot_mode", "bty_image_ref", "target", "flash_wipe", "flash_verify")
+_SETTABLE = ("boot_mode", "bty_image_ref", "target", "flash_wipe", "flash_verify", "flash_done")
 _FIELDS = ("act", *_SETTABLE, "labels", "expires_hours")
 _TOPICS = ("bulk", "jobs")
 
@@ -88,6 +88,7 @@ class BulkPage:
             "modes": [(mode.value, MODE_NAMES[mode]) for mode in BootMode],
             "wipes": (AS_THE_SITE, *OWN_WIPES),
             "verifies": (AS_THE_SITE, *OWN_VERIFIES),
+            "dones": (AS_THE_SITE, *OWN_DONES),
             "policies": [(policy.value, words) for policy, words in POLICIES.items()],
             "images": [(e.bty_image_ref, e.name) for e in self._catalog.published().entries],
             "preview": preview,

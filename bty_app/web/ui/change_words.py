@@ -15,6 +15,8 @@ NAMES = {
     "sanboot_drive": "drive",
     "flash_wipe": "wiping",
     "flash_verify": "reading back",
+    "flash_done": "when it is done",
+    "booted_at": "last up",
     "known_disks_at": "disks reported",
     "hw_lshw_at": "lshw reported",
     "last_flashed_at": "last flashed",

@@ -96,15 +96,15 @@ class DashboardState(LivePart):
     def values(self) -> dict[str, object]:
         """What the template shows."""
         known = self._knowledge
-        groups = fleet.groups(known.machines.counts())
-        total = sum(group.count for group in groups)
+        counts, rate = known.machines.states()
+        total = sum(counts.values())
         steps = self._steps(total)
         return {
-            "groups": groups,
+            "groups": fleet.groups(counts),
             "total": total,
             "steps": steps,
             "next": next((step for step in steps if not step.done), None),
-            "shares": fleet.shares(*known.machines.states()),
+            "shares": fleet.shares(counts, rate),
             "failures": known.audit.open_failures(),
             "open": known.audit.listed(Query(open_failures=True, limit=FAILURES_SHOWN)),
             # With machines it is more than a step to come.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
 
-from bty_app.domain.machine import MODE_NAMES, BootMode, Phase, State
-from bty_app.services.machines import Count
+from bty_app.domain.machine import MODE_NAMES, BootMode, State
 from bty_app.web.pages import human_size
 from bty_app.web.ui.words import STATE_NAMES, STATE_TONES, Tone
+
+Counts = Mapping[tuple[BootMode, State], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,60 +51,47 @@ class Share:
     more: str = ""
 
 
-def shares(counts: Mapping[State, int], rate: int) -> list[Share]:
+def shares(counts: Counts, rate: int) -> list[Share]:
     """The states that machines are in, in their order; `rate` is the bytes a second of all."""
+    summed: Counter[State] = Counter()
+    for (_mode, state), machines in counts.items():
+        summed[state] += machines
     return [
         Share(
             state,
             STATE_TONES[state],
             STATE_NAMES[state],
-            counts[state],
+            summed[state],
             f"{human_size(rate)}/s" if state is State.FLASHING and rate else "",
         )
         for state in State
-        if counts.get(state)
+        if summed[state]
     ]
 
 
-def groups(counts: Iterable[Count]) -> list[Group]:
+def groups(counts: Counts) -> list[Group]:
     """The modes that machines have, in the order in which the pages list modes."""
-    summed: dict[BootMode, Counter[tuple[Tone, str]]] = {mode: Counter() for mode in BootMode}
-    for count in counts:
-        summed[count.mode][_state(count.mode, count.phase)] += count.machines
-    return [
-        Group(mode, tuple(Part(tone, words, n) for (tone, words), n in parts.items()))
-        for mode, parts in summed.items()
-        if parts
+    found = [
+        Group(
+            mode,
+            tuple(
+                Part(STATE_TONES[state], _WORDS.get((mode, state), STATE_NAMES[state]), machines)
+                for state in State
+                if (machines := counts.get((mode, state), 0))
+            ),
+        )
+        for mode in BootMode
     ]
+    return [group for group in found if group.parts]
 
 
-_INVENTORY = {
-    Phase.IDLE: (Tone.WAIT, "inventory at next boot"),
-    Phase.BOOTED: (Tone.WORK, "in the live environment"),
-    Phase.FAILED: (Tone.FAULT, "no inventory came"),
-    Phase.HELD: (Tone.FAULT, "no inventory came"),
-    Phase.DONE: (Tone.GOOD, "inventory is here"),
-    Phase.RELEASED: (Tone.GOOD, "inventory is here"),
+# What a state means in a mode, where that is more than its name.
+_WORDS = {
+    (BootMode.INVENTORY, State.WAITS): "inventory at next boot",
+    (BootMode.INVENTORY, State.DONE): "inventory is here",
+    (BootMode.FLASH_ONCE, State.WAITS): "flash at next boot",
+    (BootMode.FLASH_ONCE, State.DONE): "flashed",
+    (BootMode.FLASH_ALWAYS, State.WAITS): "flash at next boot",
+    (BootMode.FLASH_ALWAYS, State.DONE): "flashed",
+    (BootMode.TUI, State.WAITS): "wizard at next boot",
 }
-_FLASH = {
-    Phase.IDLE: (Tone.WAIT, "flash at next boot"),
-    Phase.BOOTED: (Tone.WORK, "being flashed"),
-    Phase.FAILED: (Tone.FAULT, "failed, try again"),
-    Phase.HELD: (Tone.FAULT, "held"),
-    Phase.DONE: (Tone.GOOD, "flashed"),
-    Phase.RELEASED: (Tone.GOOD, "flashed"),
-}
-
-
-def _state(mode: BootMode, phase: Phase) -> tuple[Tone, str]:
-    match mode:
-        case BootMode.IPXE_EXIT:
-            return Tone.REST, "boot from disk"
-        case BootMode.TUI:
-            return Tone.WAIT, "wizard at next boot"
-        case BootMode.INVENTORY:
-            return _INVENTORY[phase]
-        case BootMode.FLASH_ONCE | BootMode.FLASH_ALWAYS:
-            return _FLASH[phase]
-        case _:
-            assert_never(mode)

@@ -11,6 +11,7 @@ KIND_NAMES = {
     Kind.MACHINE_DELETED: "machine deleted",
     Kind.MACHINE_FLASHED: "flashed",
     Kind.MACHINE_BOOTED: "system is up",
+    Kind.MACHINE_BOOTED_FAILED: "system never came up",
     Kind.MACHINE_HARDWARE_CHANGED: "hardware changed",
     Kind.MACHINE_FLASH_FAILED: "flash failed",
     Kind.MACHINE_REPORT_STALE: "report too late",

@@ -37,6 +37,7 @@ class Entered:
     sanboot_drive: str = ""
     flash_wipe: str = ""
     flash_verify: str = ""
+    flash_done: str = ""
     was: str = ""
 
     @property
@@ -94,6 +95,7 @@ def entered_in(form: Form) -> Entered:
         sanboot_drive=text("sanboot_drive"),
         flash_wipe=text("flash_wipe"),
         flash_verify=text("flash_verify"),
+        flash_done=text("flash_done"),
         was=text("was"),
     )
 
@@ -109,6 +111,7 @@ def entered_of(shown: Shown) -> Entered:
         sanboot_drive=machine.sanboot_drive or "",
         flash_wipe=machine.own.wipe or "",
         flash_verify=machine.own.verify or "",
+        flash_done=machine.own.done or "",
         was=spelled(assigned(machine, shown.labels)),
     )
 
@@ -141,6 +144,7 @@ def differences(believed_: Assignment, now: Assignment) -> tuple[str, ...]:
         ("drive", believed_.sanboot_drive, now.sanboot_drive),
         ("wiping", believed_.own.wipe, now.own.wipe),
         ("reading back", believed_.own.verify, now.own.verify),
+        ("when it is done", believed_.own.done, now.own.done),
         ("labels", believed_.labels, now.labels),
     )
     return tuple(name for name, before, after in pairs if before != after)
@@ -155,6 +159,7 @@ def checked(entered: Entered, choices: Choices) -> Checked:
         "sanboot_drive": entered.sanboot_drive or None,
         "flash_wipe": entered.flash_wipe or None,
         "flash_verify": entered.flash_verify or None,
+        "flash_done": entered.flash_done or None,
         "labels": [label for part in entered.labels.split(",") if (label := part.strip())],
     }
     problems: dict[str, str] = {}

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from bty_app.domain.boot_timeline import Kind
 from bty_app.domain.events import Query
-from bty_app.domain.flash_options import OWN_VERIFIES, OWN_WIPES
+from bty_app.domain.flash_options import OWN_DONES, OWN_VERIFIES, OWN_WIPES
 from bty_app.domain.mac import Mac
 from bty_app.domain.machine import FLASH_MODES, MODE_NAMES, BootMode
 from bty_app.domain.moments import stamp
@@ -94,6 +94,8 @@ class MachineView:
             ],
             "own_wipes": OWN_WIPES,
             "own_verifies": OWN_VERIFIES,
+            "own_dones": OWN_DONES,
+            "site_done": self.knows.settings.flash_done(),
             **self.consequence(checked, choices),
         }
 
@@ -116,7 +118,8 @@ class MachineView:
         found = disks_of(shown.known_disks) or ()
         serial = shown.machine.target_disk_serial
         disk = name_of(found, serial) if serial else None
-        return Subject(shown.machine, image, disk, shown.progress)
+        unproven = shown.machine.is_unproven(self.knows.settings.flash_done())
+        return Subject(shown.machine, image, disk, shown.progress, unproven=unproven)
 
     def state(self, mac: Mac, revision: str, base_url: str) -> str:
         """The part that follows what happens."""

@@ -13,6 +13,7 @@ from bty_app.services.catalog import Catalog
 from bty_app.services.clock import Clock, utc_now
 from bty_app.services.machines import Machines, Shown
 from bty_app.services.revisions import Revisions
+from bty_app.services.settings import Settings
 from bty_app.web.address import PAGE_SIZES
 from bty_app.web.machine_query import SEEN, SORTS, MachineQuery, query_of
 from bty_app.web.pages import Answer, Pages
@@ -52,6 +53,7 @@ class MachineTable:
         pages: Pages,
         machines: Machines,
         catalog: Catalog,
+        settings: Settings,
         revisions: Revisions,
         clock: Clock = utc_now,
     ) -> None:
@@ -59,6 +61,7 @@ class MachineTable:
         self._pages = pages
         self._machines = machines
         self._catalog = catalog
+        self._settings = settings
         self._revisions = revisions
         self._shared: Shared[str] = Shared()
 
@@ -84,7 +87,8 @@ class MachineTable:
             query = replace(query, page=pages)
             found = self._machines.listed(query.rows(self._clock()))
         names = self.images()
-        rows = [_row(shown, names) for shown in found]
+        done = self._settings.flash_done()
+        rows = [_row(shown, names, done) for shown in found]
         values: dict[str, object] = {
             "query": query,
             "image": names.get(query.image),
@@ -136,10 +140,11 @@ class MachinesPage:
         self._pages.render(req, resp, Answer("machines.html", values))
 
 
-def _row(shown: Shown, names: dict[str, str]) -> Row:
+def _row(shown: Shown, names: dict[str, str], site_done: str) -> Row:
     machine = shown.machine
     image = names.get(machine.image_ref) if machine.image_ref else None
     found = with_serial(disks_of(shown.known_disks), machine.target_disk_serial)
     held = shown.order.held_by if shown.order else None
-    status = short(Subject(machine, image, None, shown.progress, held))
+    unproven = machine.is_unproven(site_done)
+    status = short(Subject(machine, image, None, shown.progress, held, unproven))
     return Row(machine, shown.labels, status, MODE_NAMES[machine.boot_mode], image, found)

@@ -25,6 +25,17 @@ def seen(value: object) -> object:
     return _named(value, "\n\t")
 
 
+def with_commands(text: str) -> Markup:
+    """A sentence; what it has between backticks is a command, and is shown as one."""
+    parts = [escape(seen(part)) for part in text.split("`")]
+    if len(parts) % 2 == 0:  # a backtick that has no other
+        return escape(seen(text))
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part
+        for place, part in enumerate(parts)
+    )
+
+
 def exact(value: object) -> Markup:
     """A value as it is, for a field of a form: it is to come back unchanged."""
     return escape(value)

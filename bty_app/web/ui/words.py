@@ -25,6 +25,7 @@ STATE_NAMES = {
     State.WAITS: "waiting for the box",
     State.LIVE: "in the live environment",
     State.FLASHING: "flashing",
+    State.UNPROVEN: "flashed, not up yet",
     State.DONE: "done",
     State.FAULT: "in fault",
 }
@@ -59,6 +60,7 @@ STATE_TONES = {
     State.WAITS: Tone.WAIT,
     State.LIVE: Tone.WORK,
     State.FLASHING: Tone.WORK,
+    State.UNPROVEN: Tone.WAIT,
     State.DONE: Tone.GOOD,
     State.FAULT: Tone.FAULT,
 }
@@ -83,6 +85,7 @@ class Subject:
     disk: str | None
     progress: Progress | None
     held_by: str | None = None
+    unproven: bool = False
 
 
 def short(subject: Subject) -> Status:
@@ -210,10 +213,18 @@ def _short_flash(subject: Subject) -> Status:
         case Phase.HELD:
             return Status(Tone.FAULT, f"held after {machine.attempts} attempts")
         case Phase.DONE | Phase.RELEASED:
-            again = machine.boot_mode is BootMode.FLASH_ALWAYS
-            return Status(Tone.GOOD, "flashed, and again later" if again else "flashed")
+            return _short_flashed(subject)
         case _:
             assert_never(machine.phase)
+
+
+def _short_flashed(subject: Subject) -> Status:
+    if subject.unproven and subject.machine.silence_reported:
+        return Status(Tone.FAULT, "flashed, but never came up")
+    if subject.unproven:
+        return Status(Tone.WAIT, STATE_NAMES[State.UNPROVEN])
+    again = subject.machine.boot_mode is BootMode.FLASH_ALWAYS
+    return Status(Tone.GOOD, "flashed, and again later" if again else "flashed")
 
 
 def _flashing(progress: Progress | None) -> Status:
@@ -233,6 +244,9 @@ def _sentences(subject: Subject, decision: Decision) -> tuple[str, ...]:
         said.append(_under_way(subject))
     else:
         said.append(_next(subject, decision))
+    if subject.unproven:
+        flashed = (machine.last_flashed_at or "")[:16].replace("T", " ")
+        said.append(f"It was flashed at {flashed} UTC: done once its system says that it is up.")
     if decision.hold is not None:
         until = decision.hold.until
         is_fit = decision.hold.rule is not Rule.ARCHITECTURE
