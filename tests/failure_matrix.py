@@ -170,6 +170,14 @@ ROWS = (
                 "test_a_damaged_archive_does_not_take_the_place_of_a_damaged_database",
             ),
             "tests/services/test_recover.py": ("test_no_damage_makes_salvage_fall",),
+            "tests/services/test_recover_by_shape.py": (
+                "test_all_that_is_not_on_the_lost_page_comes_back",
+                "test_no_damage_makes_it_fall",
+                "test_noise_is_refused_in_one_line",
+            ),
+            "tests/store/test_carving.py": (
+                "test_noise_gives_nothing_that_falls_and_work_without_end",
+            ),
             "tests/services/test_verify.py": ("test_any_flipped_bit_of_a_backup_is_noticed",),
         },
     ),

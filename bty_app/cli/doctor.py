@@ -10,10 +10,12 @@ import sys
 from bty_app import __version__, runtime_parts
 from bty_app.cli.live_state import live_database
 from bty_app.config import Config
-from bty_app.domain.findings import Finding, worst
+from bty_app.domain.findings import Finding, as_data, worst
+from bty_app.domain.moments import stamp
 from bty_app.errors import BtyError, StorageError
 from bty_app.logs import one_line
 from bty_app.netboot.dhcp.probe import ask_lan
+from bty_app.services.clock import utc_now
 from bty_app.services.doctor import Doctor
 from bty_app.services.revisions import Revisions
 
@@ -39,7 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help='print {"version", "level", "findings": [{"check", "level", "sentence", "remedy"}]}',
+        help='print {"version", "level", "looked_at", "findings": [{"check", "level", "sentence",'
+        ' "remedy"}]}',
     )
 
 
@@ -78,17 +81,5 @@ def _as_text(findings: list[Finding]) -> str:
 
 
 def _as_json(findings: list[Finding]) -> str:
-    told = {
-        "version": __version__,
-        "level": worst(findings).value,
-        "findings": [
-            {
-                "check": finding.check,
-                "level": finding.level.value,
-                "sentence": finding.sentence,
-                "remedy": finding.remedy or None,
-            }
-            for finding in findings
-        ],
-    }
+    told = as_data(findings, version=__version__, at=stamp(utc_now()))
     return json.dumps(told, indent=2) + "\n"

@@ -36,7 +36,8 @@ FILE is a database of any version, ours or the original's; a plain name is looke
 directory. It is copied, and never written to. What is here stays where the two differ, and is said;
 --prefer-archive takes the archive's word. A machine that was waiting for a flash comes over as
 bty-inventory, with its image and disk. --salvage reads on behind what is damaged, and says what is
-lost. All in one transaction, safe beside a running server, and doing it twice changes nothing more.
+lost; where no list of tables is left it looks for rows by their shape. All in one transaction, safe
+beside a running server, and doing it twice changes nothing more.
 """
 _HELP = {
     Part.HARDWARE: "disks and lshw of each machine; the newer record wins",
@@ -144,6 +145,7 @@ def as_json(offer: Offer, *, done: bool) -> dict[str, object]:
         "found": offer.found,
         "reasons": offer.findings.reasons,
         "losses": [loss.as_data() for loss in offer.findings.losses],
+        "by_shape": offer.findings.by_shape,
     }
 
 
@@ -164,11 +166,14 @@ def _lines(offer: Offer, is_done: bool, is_picked: bool) -> list[str]:
     if offer.without_image:
         lines.append(f"{offer.without_image} bindings are to images that the catalog does not have")
     lines += [f"rejected: {one_line(reason)}" for reason in offer.findings.reasons]
+    if offer.findings.by_shape:
+        lines.append(offer.findings.by_shape)
     for loss in offer.findings.losses:
         lost = f", lost: {', '.join(loss.named[:20])}" if loss.named else ""
+        unread = "" if offer.findings.by_shape else f", {loss.unread} row ids unreadable"
         lines.append(
-            f"salvaged {loss.table}: {loss.read} rows whole, {loss.partial} in part,"
-            f" {loss.unread} row ids unreadable{one_line(lost)}"
+            f"salvaged {loss.table}: {loss.read} rows whole, {loss.partial} in part{unread}"
+            f"{one_line(lost)}"
         )
     if not is_done:
         how = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,3 +35,23 @@ def worst(findings: Iterable[Finding]) -> Level:
     """The worst level among them."""
     order = list(Level)
     return max((finding.level for finding in findings), key=order.index, default=Level.OK)
+
+
+def as_data(findings: Sequence[Finding], *, version: str, at: str | None) -> dict[str, object]:
+    """All of them for programs. `version` is that of the program that looked, `at` the stamp of the
+    look; None where that was not at everything.
+    """
+    return {
+        "version": version,
+        "level": worst(findings).value,
+        "looked_at": at,
+        "findings": [
+            {
+                "check": finding.check,
+                "level": finding.level.value,
+                "sentence": finding.sentence,
+                "remedy": finding.remedy or None,
+            }
+            for finding in findings
+        ],
+    }

@@ -262,7 +262,7 @@ class Recover:
                 return
             path = path / STATE
         with restore_source.staged(
-            self._state_dir, path, with_logs=reading.salvage
+            self._state_dir, path, damaged=reading.salvage
         ) as copy, publish.scratch_directory(self._state_dir, _SCRATCH) as place:  # fmt: skip
             scratch = place / "found.db"
             try:
@@ -315,4 +315,5 @@ def _facts(offer: Offer) -> dict[str, object]:
         "rejected": offer.findings.rejected,
         "losses": [loss.as_data() | {"lost": loss.named[:100]} for loss in offer.findings.losses]
         or None,
+        "by_shape": offer.findings.by_shape or None,
     }

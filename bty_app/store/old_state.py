@@ -17,7 +17,7 @@ from bty_app.domain.jobs import Quiet, Step, Teller
 from bty_app.domain.machine import BootMode
 from bty_app.domain.recovering import OldRow, Part
 from bty_app.errors import BtyError, InvalidInputError
-from bty_app.store import old_rows, publish, sqlite
+from bty_app.store import carved_state, old_rows, publish, sqlite
 from bty_app.store.database import Tx
 from bty_app.store.own_settings import OWN_KEYS
 from bty_app.store.salvage import Loss, Salvage
@@ -86,13 +86,16 @@ CREATE INDEX old_events_by_ts ON old_events (ts);
 
 @dataclass(slots=True)
 class Findings:
-    """What was found in the file. `rejected` rows break a rule; `losses` are of a salvage."""
+    """What was found in the file. `rejected` rows break a rule; `losses` are of a salvage, and
+    `by_shape` says so where its rows were found by that.
+    """
 
     version: str = "unknown"
     counts: dict[Part, int] = field(default_factory=dict)
     rejected: int = 0
     reasons: list[str] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    by_shape: str = ""
 
     def reject(self, why: str) -> None:
         """Count a row that cannot be used."""
@@ -113,12 +116,21 @@ def read(source: Path, scratch: Path, *, salvage: bool, teller: Teller = _QUIET)
     Raises:
         CancelledError: the teller ended it.
         InvalidInputError: it is no database of bty; or it is damaged, and `salvage` is not wanted,
-            or finds not even which tables there were.
+            or finds no machine.
         StorageError: the disk refused.
     """
     findings = Findings()
-    with _building(scratch) as new, _opened(source, salvage=salvage) as old:
-        _Reading(old, new, findings, teller, salvage=salvage).run()
+    with _building(scratch) as new:
+        log = carved_state.log_aside(source) if salvage else None  # SQLite may delete it
+        try:
+            with _opened(source) as old:
+                _Reading(old, new, findings, teller, salvage=salvage).run()
+        except LostTablesError:
+            if not salvage:
+                raise
+            with carved_state.rebuilt(source, log, teller) as (old, carved):
+                _Reading(old, new, findings, teller, salvage=False).run()
+            findings.losses, findings.by_shape = carved.losses, carved.sentence
     return findings
 
 
@@ -159,7 +171,7 @@ def _building(scratch: Path) -> Iterator[apsw.Connection]:
 
 
 @contextmanager
-def _opened(source: Path, *, salvage: bool) -> Iterator[apsw.Connection]:
+def _opened(source: Path) -> Iterator[apsw.Connection]:
     try:
         old = sqlite.connect(source, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
@@ -168,12 +180,12 @@ def _opened(source: Path, *, salvage: bool) -> Iterator[apsw.Connection]:
         finally:
             old.close()
     except (apsw.NotADBError, apsw.CorruptError, apsw.SQLError) as error:
-        remedy = (
-            "where its tables are cannot be read any more: use a backup, or an archive"
-            if salvage
-            else "bty recover --salvage reads what is left"
-        )
-        raise InvalidInputError(f"{source.name} is damaged ({error}): {remedy}") from error
+        remedy = "bty recover --salvage reads what is left"
+        raise LostTablesError(f"{source.name} is damaged ({error}): {remedy}") from error
+
+
+class LostTablesError(InvalidInputError):
+    """Which tables the file has cannot be read, or none of machines is among them."""
 
 
 class _Reading:
@@ -208,7 +220,7 @@ class _Reading:
 
     def _machines(self) -> None:
         if "mac" not in old_rows.columns(self._old, "machines"):
-            raise InvalidInputError("it has no table of machines: it is not bty's")
+            raise LostTablesError("it has no table of machines: it is not bty's")
         self._table("machines", _MACHINES, self._machine)
 
     def _table(

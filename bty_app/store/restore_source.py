@@ -47,8 +47,9 @@ class Staged:
 
 
 @contextmanager
-def staged(state_dir: Path, source: Path, *, with_logs: bool = False) -> Iterator[Staged]:
-    """Copy the database file `source` below `state_dir` for the block; also its logs, if wanted.
+def staged(state_dir: Path, source: Path, *, damaged: bool = False) -> Iterator[Staged]:
+    """Copy the database file `source` below `state_dir` for the block. One that may be `damaged` is
+    copied with its logs, and whatever its first bytes are.
 
     Raises:
         NotFoundError: there is no such file.
@@ -56,11 +57,11 @@ def staged(state_dir: Path, source: Path, *, with_logs: bool = False) -> Iterato
         StorageError: it cannot be read, or is not whole without its log; or there is no room.
     """
     with _opened(source) as descriptor:
-        _check_file(source, descriptor, state_dir, with_logs=with_logs)
+        _check_file(source, descriptor, state_dir, damaged=damaged)
         with publish.scratch_directory(state_dir, SCRATCH) as scratch:
             path = scratch / "source.db"
             digest = _copied(source, descriptor, path)
-            for suffix in _LOGS if with_logs else ():
+            for suffix in _LOGS if damaged else ():
                 log = creation.sidecar(source, suffix)
                 if size_of(log):
                     with _opened(log) as log_descriptor:
@@ -174,7 +175,7 @@ def _opened(source: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _check_file(source: Path, descriptor: int, state_dir: Path, *, with_logs: bool) -> None:
+def _check_file(source: Path, descriptor: int, state_dir: Path, *, damaged: bool) -> None:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise InvalidInputError(f"{source}: is not a file")
@@ -182,9 +183,9 @@ def _check_file(source: Path, descriptor: int, state_dir: Path, *, with_logs: bo
         raise InvalidInputError(f"{source}: is larger than any database of bty")
     with disk_failures(source):
         begins = os.pread(descriptor, len(_HEADER), 0)
-    if begins != _HEADER:
+    if begins != _HEADER and not damaged:
         raise InvalidInputError(f"{source}: this is not an SQLite database")
-    for suffix in () if with_logs else _LOGS:
+    for suffix in () if damaged else _LOGS:
         beside = creation.sidecar(source, suffix)
         if size_of(beside):
             raise StorageError(f"{source}: is not whole without {beside.name}, which belongs to it")

@@ -10,22 +10,17 @@ succeeded: where it is later than the log, or anything is later than now, nothin
 
 from __future__ import annotations
 
-import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from bty_app.errors import ConfigError
-from bty_app.store import locks
+from bty_app.store import locks, log_frames
 from bty_app.store.creation import sidecar
 from bty_app.store.file_header import file_read
 from bty_app.store.place import size_of
 
 LATER_SECONDS = 2.0  # a checkpoint follows its commit at once
-# sqlite.org/fileformat2.html 4.1 and 4.2
-_HEADER = struct.Struct(">IIIIIIII")
-_FRAME = struct.Struct(">IIIIII")
-_MAGIC = 0x377F0682
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +98,7 @@ def _times(state_db: Path, wal: Path) -> Times:
 def _has_its_page(state_db: Path, wal: Path) -> bool:
     """Whether the first page that a checkpoint would write is there; also when it writes none."""
     with file_read(wal) as log:
-        head = log(0, _HEADER.size)
-        if len(head) < _HEADER.size:
-            return True
-        magic, _format, page, _number, *salts, _sum1, _sum2 = _HEADER.unpack(head)
-        if magic & ~1 != _MAGIC or page < 512:
-            return True  # SQLite ignores it
-        newest: dict[int, int] = {}
-        committed: dict[int, int] = {}
-        at = _HEADER.size
-        while len(frame := log(at, _FRAME.size)) == _FRAME.size:
-            number, is_commit, *own, _sum1, _sum2 = _FRAME.unpack(frame)
-            if own != salts:
-                break  # of the round before
-            newest[number] = at + _FRAME.size
-            if is_commit:
-                committed.update(newest)
-                newest.clear()
-            at += _FRAME.size + page
+        page, committed = log_frames.committed(log)
         if not committed:
             return True
         first = min(committed)

@@ -23,6 +23,7 @@ from bty_app.web.api import (
 )
 from bty_app.web.api import backups as backups_api
 from bty_app.web.api import catalog as catalog_api
+from bty_app.web.api import doctor as doctor_api
 from bty_app.web.api import events as events_api
 from bty_app.web.api import hardware as hardware_api
 from bty_app.web.api import jobs as jobs_api
@@ -161,6 +162,7 @@ def _operator_routes(routes: Routes, services: Services, options: Options) -> No
     routes.add(f"{here}/{{act_id}}/undo", machines_v1.BulkUndo(bulk))
     routes.add("/api/v1/jobs", jobs_api.JobList(services.jobs))
     routes.add("/api/v1/jobs/{job_id}", jobs_api.JobById(services.jobs))
+    routes.add("/api/v1/doctor", doctor_api.DoctorReport(services.doctor_jobs))
     artifacts, limit = services.artifacts, options.max_upload_bytes
     root = str(services.boot_files.directory)
     routes.add("/boot/releases", artifacts_api.Releases(artifacts, root))

@@ -185,6 +185,12 @@ def test_a_host_that_went_down_while_it_was_watched_is_started_first(at: Step) -
     assert resumed(State(at)).at is Step.START
 
 
+@pytest.mark.parametrize(("at", "end"), [(Step.TELL, End.DONE), (Step.TELL_OLD, End.WENT_BACK)])
+def test_a_log_that_cannot_be_told_undoes_nothing(at: Step, end: End) -> None:
+    assert after(State(at, "why"), "the disk is full") == State(end, "why", "the disk is full")
+    assert resumed(State(at, "why")) == State(at, "why")
+
+
 def test_every_step_has_a_way_on_and_a_way_out() -> None:
     for step in Step:
         state = State(step)

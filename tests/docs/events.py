@@ -281,7 +281,7 @@ EXAMPLES: Mapping[Kind, tuple[Event, str]] = {
                 "state.db.0.91.0.20261122T190718Z.bak",
                 recovering.Choice(frozenset(recovering.Part)),
                 {part: recovering.PartCounts() for part in recovering.Part},
-                dict.fromkeys(["database_version", "disarmed", "rejected", "losses"]),
+                dict.fromkeys(["database_version", "disarmed", "rejected", "losses", "by_shape"]),
                 _BY,
             ),
             "Rows of an old database were carried over.",

@@ -52,6 +52,7 @@ NO_TEXT = frozenset(
         *("POST /ui/machines/bulk/{act_id}/go-on", "POST /ui/account/tokens/{token_id}/revoke"),
         *("POST /ui/account/sessions/end", "POST /ui/doctor"),
         *("POST /ui/backups", "POST /api/v1/backups", "POST /api/v1/artifacts/check"),
+        "POST /api/v1/doctor",
         *("DELETE /api/v1/machines/{mac}", "DELETE /api/v1/catalog/entries/{ref}"),
     }
 )
