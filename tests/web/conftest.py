@@ -8,10 +8,18 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.conftest import in_memory
 from tests.file_host import FileHost, file_host
 from tests.web.browsing import ALBUM, CHROMIUM, HOST, SCREENSHOTS
 from tests.web.site import Site, site
 from tests.web.upstream import follow
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """In memory: nearly all of these tests have a database, and none is about its disk."""
+    with in_memory() as path:
+        yield path
 
 
 @pytest.fixture
