@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,14 +36,19 @@ def pytest_configure() -> None:
     compileall.compile_dir(PROGRAM, quiet=1)
 
 
-@pytest.fixture
-def quick_dir(tmp_path: Path) -> Iterator[Path]:
+@contextmanager
+def in_memory() -> Iterator[Path]:
     """A directory in memory where there is one: each write of a database waits for its disk."""
-    if not MEMORY.is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="bty-test-", dir=MEMORY) as path:
+    where = MEMORY if MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="bty-test-", dir=where) as path:
         yield Path(path)
+
+
+@pytest.fixture
+def quick_dir() -> Iterator[Path]:
+    """A directory in memory."""
+    with in_memory() as path:
+        yield path
 
 
 @pytest.fixture

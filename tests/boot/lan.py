@@ -6,7 +6,6 @@ Nothing of it touches the network of the host. It takes root, as network namespa
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
 import subprocess
@@ -17,11 +16,10 @@ from pathlib import Path
 
 from tests.boot.kernel import RigError
 from tests.boot.machine import Tap
+from tests.own_network import enter
 
 ROUTER, SERVER = "10.77.0.1", "10.77.0.10"
 TAP = Tap("tap0")
-_CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Lan:
@@ -47,10 +45,10 @@ class Lan:
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         there = os.open(f"/run/netns/{self.name(place)}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _enter(there)
+            enter(there)
             yield
         finally:
-            _enter(home)
+            enter(home)
             os.close(there)
             os.close(home)
 
@@ -131,8 +129,3 @@ def _booting(hosts: Path, boot_file: str) -> tuple[str, ...]:
         f"--dhcp-boot=tag:!loaded,{boot_file},,{SERVER}",
         f"--dhcp-boot=tag:loaded,autoexec.ipxe,,{SERVER}",
     )
-
-
-def _enter(namespace: int) -> None:
-    if _libc.setns(namespace, _CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")

@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.conftest import in_memory
 from tests.file_host import FileHost, file_host
+from tests.own_network import own_network
 from tests.web.browsing import ALBUM, CHROMIUM, HOST, SCREENSHOTS
 from tests.web.site import Site, site
 from tests.web.upstream import follow
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """In memory: nearly all of these tests have a database, and none is about its disk."""
+    with in_memory() as path:
+        yield path
 
 
 @pytest.fixture
@@ -36,7 +45,7 @@ def chromium(pytestconfig: pytest.Config) -> Iterator[Browser]:
         "--disable-dev-shm-usage",
         f"--host-resolver-rules=MAP {HOST} 127.0.0.1",
     ]
-    with sync_playwright() as playwright:
+    with own_network(), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()
