@@ -46,6 +46,8 @@ def test_no_two_contents_are_the_same(connection: apsw.Connection) -> None:
         ("x'', NULL",),
         ("'n', NULL",),
         ("'ab', 'c'",),
+        ("'at,b', 'c'",),
+        ("'a', 'bt,c'",),
         ("'a', 'bc'",),
         ("'a' || char(0) || 'b', 'c'",),
         ("'a' || char(0) || 'x', 'c'",),
