@@ -250,6 +250,13 @@ class Tuning:
         "bytes",
         "The largest hardware report that is taken.",
     )
+    journal: str = _key(
+        "wal",
+        values.choice(("wal", "delete")),
+        "wal or delete",
+        "How the database makes a change whole. delete: without a write-ahead log, for a state"
+        " directory on a network file system alone: readers, backups among them, hold up writers.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

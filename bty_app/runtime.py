@@ -54,6 +54,7 @@ from bty_app.services.upkeep import Upkeep
 from bty_app.services.warm_jobs import WarmJobs
 from bty_app.store import locks
 from bty_app.store.database import Database
+from bty_app.store.sqlite import Journal
 from bty_app.upstream.http import Http
 from bty_app.upstream.wake import wake
 from bty_app.upstream.withcache import Withcache
@@ -69,12 +70,18 @@ JOB_THREADS = 5
 
 
 @contextmanager
-def opened(state_dir: Path, revisions: Revisions | None = None) -> Iterator[Database]:
-    """The live database, open under its shared lock; it must be there and of this version."""
+def opened(
+    state_dir: Path, revisions: Revisions | None = None, journal: Journal | None = None
+) -> Iterator[Database]:
+    """The live database, open under its shared lock; it must be there and of this version. A
+    `journal` is said by the server alone.
+    """
     bump = revisions.bump if revisions else lambda _topics: None
     with (
         locks.shared(state_dir),
-        Database(state_dir / STATE_FILE, on_commit=bump, on_events=log_events) as database,
+        Database(
+            state_dir / STATE_FILE, on_commit=bump, on_events=log_events, journal=journal
+        ) as database,
     ):
         yield database
 

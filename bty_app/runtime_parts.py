@@ -125,6 +125,7 @@ def doctor(
             backups=_backups_of(config, database) if database else None,
             public_url=config.server.public_url,
             replica=config.litestream.url,
+            journal=config.tuning.journal,
         )
     )
 

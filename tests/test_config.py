@@ -374,6 +374,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("netboot.interfaces", "a" * 16, "must be names of network interfaces"),
     ("netboot.signing_key", "RWsecret", "must be a public key"),
     ("tuning.backup_max_parallel", 0, "from 1 to 16"),
+    ("tuning.journal", "memory", "must be wal or delete"),
     ("tuning.max_upload_bytes", -1, "must be a whole number"),
     ("log.format", "xml", "must be text or json"),
     ("log.level", "loud", "must be debug or info or warning or error"),

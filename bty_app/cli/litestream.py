@@ -8,6 +8,7 @@ import sys
 
 from bty_app.config import Config
 from bty_app.domain.replication import SOCKET_FILE, Replica, check_target, configuration
+from bty_app.services import journal_choice
 from bty_app.upstream import litestream
 
 _EPILOG = """examples:
@@ -35,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, config: Config) -> int:
     """Do one act; the exit status is 0."""
     place = config.paths.state_dir.absolute()
+    journal_choice.check(config.tuning.journal, with_litestream=True)
     if args.act == "config":
         url = config.litestream.url if args.to is None else check_target(args.to)
         sys.stdout.write(configuration(Replica(url, config.litestream.endpoint), str(place)))

@@ -22,13 +22,15 @@ from bty_app.config_sources import PUBLISHED_PASSWORD
 from bty_app.domain.replication import LOCAL_DIRECTORY
 from bty_app.errors import BtyError, MovedError, StorageError
 from bty_app.services import host as hosts
-from bty_app.services import passwords
+from bty_app.services import journal_choice, passwords
 from bty_app.services.arrival import check_finished
 from bty_app.services.backup_before import back_up_before_rotation
 from bty_app.services.revisions import Revisions
 from bty_app.store import locks
+from bty_app.store.database import Database
 from bty_app.store.publish import make_directories
 from bty_app.store.rotation import Opening, open_state
+from bty_app.store.sqlite import Journal
 from bty_app.web.app import Services, create_app
 from bty_app.workers import http, notify
 from bty_app.workers.jobs import JobWorker
@@ -71,6 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(_args: argparse.Namespace, config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit status is 0 then."""
     place = config.paths.state_dir
+    journal_choice.check(config.tuning.journal, with_litestream=bool(config.litestream.url))
     manager = notify.manager(os.environ)
     notes = (*config.notes, *runtime_netboot.notes(config))
     _tell(config.state_dir_note, *notes, state_dir.prepare_state_dir(place))
@@ -84,9 +87,7 @@ def run(_args: argparse.Namespace, config: Config) -> int:
         with manager.busy("opening the database; one of another release is backed up first"):
             _tell(_opened(config).sentence)
         revisions = Revisions()
-        if config.litestream.url:  # before its first start, checkpoints are left to it
-            make_directories(place / LOCAL_DIRECTORY)
-        database = stack.enter_context(runtime.opened(place, revisions))
+        database = _database(config, revisions, stack)
         secrets = runtime.secrets(config)
         services = runtime.services(config, database, revisions, known=secrets)
         stack.callback(_write_the_last, services)
@@ -177,7 +178,19 @@ def _opened(config: Config) -> Opening:
         version=__version__,
         now=_now(),
         backup=lambda old: _backed_up(old, config),
+        journal=Journal(config.tuning.journal),
     )
+
+
+def _database(config: Config, revisions: Revisions, stack: contextlib.ExitStack) -> Database:
+    place, journal = config.paths.state_dir, Journal(config.tuning.journal)
+    if config.litestream.url:  # before its first start, checkpoints are left to it
+        make_directories(place / LOCAL_DIRECTORY)
+    database = stack.enter_context(runtime.opened(place, revisions, journal))
+    if said := journal_choice.warning(place, journal):
+        _tell(f"warning: {said}")
+        logs.event(_log, logging.WARNING, "journal", warning=said)
+    return database
 
 
 def _backed_up(old: apsw.Connection, config: Config) -> str:

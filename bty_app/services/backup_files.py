@@ -17,7 +17,7 @@ from bty_app.domain.jobs import Quiet, Step, Teller
 from bty_app.domain.moments import stamp
 from bty_app.errors import ConflictError, StorageError
 from bty_app.services import backup_proof, bundles
-from bty_app.store import carry_over, hardware, publish, snapshot, table_digests
+from bty_app.store import carry_over, hardware, publish, snapshot, sqlite, table_digests
 from bty_app.store.backup_shelf import MANIFEST, STATE, SUMS
 from bty_app.store.hardware import Connection
 
@@ -25,6 +25,7 @@ MANIFEST_VERSION = 1
 _CHUNK = 1024 * 1024
 # Behind the copy: 1 GiB takes 3 s. What has no digest by then is not in the manifest.
 _DIGEST_SECONDS = 30.0
+_HURRY_SECONDS = 1.0  # where commits wait for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ def write_backup(
         backups_dir: made when it is missing.
         plan: what to write and what to call it.
         teller: told how far it is; may end it until it has its name.
-        on_begun: told its name once it is settled what the backup will hold.
+        on_begun: told its name once it is settled what the backup will hold; where the database has
+            no write-ahead log, right before that.
 
     Raises:
         StorageError: it could not be written, or does not read back as written; the database is
@@ -77,23 +79,31 @@ def write_backup(
     teller = teller or Quiet()
     publish.make_directories(backups_dir)
     name = free_name(backups_dir, plan.backup_id)
+    digests: dict[str, str] = {}
+    sums: dict[str, str] = {}
     with _connected(state_db) as connection, ExitStack() as view:
+        may_write = sqlite.has_log(connection)  # while the view is held
+        if not may_write:
+            on_begun(name)
         view.enter_context(hardware.snapshot(connection))
-        on_begun(name)
+        if may_write:
+            on_begun(name)
         rows = carry_over.row_counts(connection)
+
+        def copied() -> None:
+            digests.update(_digests(connection, teller, hurry=not may_write))
+            view.close()
+
         with publish.publish_directory(backups_dir, name) as folder:
-            sums: dict[str, str] = {}
-            digests: dict[str, str] = {}
             if plan.include_state:
-                sums[STATE] = _copied(connection, folder / STATE, teller)
-                digests = _digests(connection, teller)
-                view.close()
+                sums[STATE] = _copied(connection, folder / STATE, teller, copied)
                 with hardware.opened_archive(folder / STATE) as copy:
                     reader = hardware.Reader(copy)
                     sums = {FILE_NAME: _bundled(reader, folder, plan, teller), **sums}
             else:
                 reader = hardware.Reader(connection)
                 sums[FILE_NAME] = _bundled(reader, folder, plan, teller)
+                view.close()
             manifest = _manifest_text(reader, name, plan, rows, digests)
             publish.write_file(folder / MANIFEST, manifest)
             sums[MANIFEST] = hashlib.sha256(manifest).hexdigest()
@@ -105,22 +115,24 @@ def write_backup(
     return BackupResult(path, len(reader), size, reader.version, tuple(reader.skipped))
 
 
-def _copied(connection: Connection, path: Path, teller: Teller) -> str:
+def _copied(
+    connection: Connection, path: Path, teller: Teller, on_copied: Callable[[], None]
+) -> str:
     """Copy the database; return the digest of the copy."""
     page_size = int(str(connection.pragma("page_size")))
 
     def tell(done: int, total: int) -> None:
         teller.tell(Step("copying the database", done * page_size, total * page_size))
 
-    snapshot.copy_from(connection, path, on_progress=tell)
+    snapshot.copy_from(connection, path, on_progress=tell, on_copied=on_copied)
     return sha256_of(path)
 
 
-def _digests(connection: Connection, teller: Teller) -> dict[str, str]:
+def _digests(connection: Connection, teller: Teller, *, hurry: bool) -> dict[str, str]:
     """What each table is in the view that was copied; of none for which there was no time."""
     page_count, page_size = (int(str(connection.pragma(n))) for n in ("page_count", "page_size"))
     size = page_count * page_size
-    deadline = time.monotonic() + _DIGEST_SECONDS
+    deadline = time.monotonic() + (_HURRY_SECONDS if hurry else _DIGEST_SECONDS)
 
     def go_on(read: int) -> bool:
         teller.tell(Step("taking the digests of the tables", min(read, size), size))

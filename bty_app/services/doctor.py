@@ -17,6 +17,7 @@ from bty_app.services import (
     doctor_state,
     doctor_upstream,
     doctor_webhooks,
+    journal_choice,
 )
 from bty_app.services.premises import Premises
 
@@ -35,6 +36,7 @@ class Check:
 
 CHECKS = (
     Check("database", doctor_state.database),
+    Check("journal", journal_choice.journal),
     Check("directories", doctor_state.directories),
     Check("old-databases", doctor_state.old_databases),
     Check("live-environment", doctor_boot.live_environment),

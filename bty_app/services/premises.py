@@ -53,3 +53,4 @@ class Premises:
     backups: Backups | None = None
     public_url: str = ""
     replica: str = ""
+    journal: str = "wal"

@@ -22,7 +22,7 @@ from bty_app.domain.tokens import Asker
 from bty_app.errors import ConflictError, MovedError, StorageError
 from bty_app.store.acting import acting
 from bty_app.store.in_place import InPlace
-from bty_app.store.sqlite import bound_log, is_replicated, readable, translated, writable
+from bty_app.store.sqlite import Journal, bound_log, is_replicated, readable, translated, writable
 
 T = TypeVar("T")
 
@@ -119,11 +119,13 @@ class Database:
         *,
         on_commit: Callable[[frozenset[str]], None] = lambda _topics: None,
         on_events: Callable[[Sequence[Event]], None] = lambda _events: None,
+        journal: Journal | None = None,
     ) -> None:
         """Open an existing database of this version.
 
         Args:
             path: the file; it must exist and hold our schema.
+            journal: what it has to have from now on; the owner of the state directory says so.
             on_commit: called in the writer thread after each durable commit with the topics.
             on_events: called likewise with the audit events of the commit.
 
@@ -141,7 +143,7 @@ class Database:
         self._closed = False
         self._refusal: Callable[[], str] = lambda: ""
         try:
-            self._writer = writable(path)
+            self._writer = writable(path, journal)
             self._in_place = InPlace(path)
             self._seen_version = self._writer.pragma("data_version")
         except apsw.Error as error:
@@ -290,7 +292,7 @@ class Database:
             self._roll_back()
             topics.clear()
             told.clear()
-            said = translated(error) if isinstance(error, apsw.Error) else error
+            said = self._in_place.meaning(error) if isinstance(error, apsw.Error) else error
             for job in batch:
                 job.error = job.error or said
         try:

@@ -75,6 +75,7 @@ def _connected(state_db: Path) -> Connection:
     connection = sqlite.connect(state_db, flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        sqlite.adapt(connection)
     except (apsw.CantOpenError, apsw.ReadOnlyError):
         connection.close()
         if any(state_db.with_name(state_db.name + suffix).exists() for suffix in _SIDECARS):

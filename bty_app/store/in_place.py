@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bty_app.errors import StorageError
+import apsw
+
+from bty_app.errors import BtyError, StorageError
+from bty_app.store import sqlite
 
 
 class InPlace:
@@ -37,6 +40,16 @@ class InPlace:
                 f"{self._path}: was removed or replaced while it was in use: nothing was changed;"
                 " stop the server and put the file back, or start again with the one there"
             )
+
+    def meaning(self, error: apsw.Error) -> BtyError:
+        """Why it cannot be written. Without a write-ahead log SQLite does ask whether the file is
+        there, and calls it read-only where it is not.
+        """
+        try:
+            self.check()
+        except StorageError as moved:
+            return moved
+        return sqlite.translated(error)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -75,15 +75,24 @@ class OldDatabase:
             StorageError: the log could not be emptied; nothing was changed.
         """
         connection = self.connection
-        # The method, unlike the pragma, raises. Leaving the log mode needs all of the file.
-        connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        if connection.pragma("journal_mode", "delete") != "delete":
-            raise ConflictError(_busy(self.path))
-        self._remove_empty_log()
+        self.leave_log()
         connection.pragma("locking_mode", "exclusive")
         connection.execute("BEGIN EXCLUSIVE")
         connection.execute("COMMIT")  # the lock stays: backups need a source without transaction
         self._wait_for_openers()
+
+    def leave_log(self) -> None:
+        """Empty and remove the log: from now on the database has a rollback journal.
+
+        Raises:
+            ConflictError: another program has it open.
+            StorageError: the log could not be emptied; nothing was changed.
+        """
+        # The method, unlike the pragma, raises. Leaving the log mode needs all of the file.
+        self.connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        if self.connection.pragma("journal_mode", "delete") != "delete":
+            raise ConflictError(_busy(self.path))
+        self._remove_empty_log()
 
     def check(self) -> None:
         """Read it whole.

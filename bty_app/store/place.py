@@ -29,23 +29,29 @@ def sync_directory(directory: Path) -> None:
 
 
 def check_file_system(state_dir: Path) -> None:
-    """Refuse a directory on a file system that cannot keep a database safe.
+    """Refuse a directory on a file system that cannot hold a write-ahead log.
 
     Raises:
         ConfigError: it is on a network file system; the sentence names the remedy.
     """
+    if kind := network_file_system(state_dir):
+        raise ConfigError(
+            f"{state_dir}: is on a network file system ({kind}), which cannot keep a database"
+            " safe: put the state directory on a local disk; backups may go over the network. Where"
+            " there is none, BTY_TUNING_JOURNAL=delete does without what is missing, at a price"
+        )
+
+
+def network_file_system(state_dir: Path) -> str:
+    """Which one `state_dir` is on; empty: none, or nobody can tell."""
     try:
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
         place = state_dir.resolve(strict=True)
         device = place.stat().st_dev
     except OSError:  # without /proc nobody can tell; without the directory the caller will
-        return
+        return ""
     kind = file_system_type(mounts, str(place), device)
-    if kind in NETWORK_FILE_SYSTEMS:
-        raise ConfigError(
-            f"{state_dir}: is on a network file system ({kind}), which cannot keep a database"
-            " safe: put the state directory on a local disk; backups may go over the network"
-        )
+    return kind if kind in NETWORK_FILE_SYSTEMS else ""
 
 
 def file_system_type(mounts: str, path: str, device: int) -> str | None:

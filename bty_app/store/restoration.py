@@ -33,6 +33,7 @@ def looking(state_db: Path | None, copy: Path) -> Iterator[Tx]:
     try:
         connection = uri_connection(state_db) if state_db else _empty()
         try:
+            sqlite.adapt(connection)
             attach(connection, copy)
             with hardware.snapshot(connection):
                 yield Tx(connection)
@@ -82,6 +83,7 @@ def _transaction(state_db: Path, copy: Path | None) -> Iterator[Tx]:
     try:
         connection = uri_connection(state_db)
         try:
+            sqlite.adapt(connection)
             connection.pragma("synchronous", 3)  # EXTRA
             sqlite.bound_log(connection, state_db)
             if copy is not None:

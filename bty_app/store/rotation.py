@@ -45,6 +45,7 @@ from bty_app.store.holders import in_use
 from bty_app.store.old_database import DamagedError, OldDatabase, confirm, wait_for_others
 from bty_app.store.place import check_file_system, size_of
 from bty_app.store.publish import sweep
+from bty_app.store.sqlite import Journal
 from bty_app.store.succession import Succession
 
 STATE_FILE = "state.db"
@@ -101,7 +102,14 @@ class Opening:
         return f"; {self.problem}: moved to {self.set_aside}" if self.set_aside else ""
 
 
-def open_state(state_dir: Path, *, version: str, now: datetime, backup: Backup | None) -> Opening:
+def open_state(
+    state_dir: Path,
+    *,
+    version: str,
+    now: datetime,
+    backup: Backup | None,
+    journal: Journal = Journal.WAL,
+) -> Opening:
     """Make `state_dir/state.db` a database of `version`; call it with `serve.lock` held.
 
     Args:
@@ -110,15 +118,21 @@ def open_state(state_dir: Path, *, version: str, now: datetime, backup: Backup |
         now: names archives, and stands in the fresh database.
         backup: called with the old database, open and nobody else's, before it is replaced; gives
             the id of the backup. Its failure refuses the start.
+        journal: what the database is to have; a write-ahead log begins when it is opened to be
+            used.
 
     Raises:
         ConflictError: another program has the database open; the sentence says which.
         ConfigError: the directory, or what stands at `state.db`, cannot be used at all.
         StorageError: the disk refused. After any of them a start may be tried again.
     """
-    check_file_system(state_dir)
+    if journal is Journal.WAL:
+        check_file_system(state_dir)
     with locks.exclusive(state_dir, wait_seconds=LOCK_WAIT_SECONDS):
         opening = _Start(state_dir / STATE_FILE, version, now, backup).run()
+        if journal is Journal.DELETE:
+            with OldDatabase.opened(state_dir / STATE_FILE) as present:
+                present.leave_log()
         for name in (STATE_FILE, locks.SERVE_LOCK):  # from now on older than the log
             with contextlib.suppress(OSError):
                 os.utime(state_dir / name)

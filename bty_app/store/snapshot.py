@@ -15,6 +15,7 @@ from bty_app.errors import ConflictError, StorageError
 from bty_app.store import hardware, sqlite
 
 _PAGES_A_STEP = 256
+_PAGES_A_LONG_STEP = 4096  # where commits wait for the copy
 _PAUSE_SECONDS = 0.002  # lets others in between two steps, to the processor and to the disk
 _BUSY_SECONDS = 10.0
 # What was copied goes to the disk little by little: at the end, in one piece, it would keep the
@@ -57,11 +58,20 @@ def copy_from(
     *,
     on_progress: Progress = lambda _done, _total: None,
     cancelled: Callable[[], bool] = lambda: False,
+    on_copied: Callable[[], None] = lambda: None,
 ) -> None:
     """Copy what `connection` sees; it must not be inside a transaction that writes.
 
     The view is held for the whole copy, so that a steady writer cannot make it begin anew; how long
-    that may take, and how far the write-ahead log may grow meanwhile, is bounded.
+    that may take, and how far the write-ahead log may grow meanwhile, is bounded. Without such a
+    log the writers wait: then it goes as fast as it can, and to the disk after that.
+
+    Args:
+        connection: a transaction that is open serves, and stays open.
+        destination: the file, which must not exist.
+        on_progress: told the pages that are copied, and all.
+        cancelled: asked at each step.
+        on_copied: called when the view is not needed any more for the copy; it may end it.
 
     Raises:
         CopyCancelledError: `cancelled()` became true.
@@ -69,8 +79,8 @@ def copy_from(
     """
     descriptor = _new_file(destination)
     try:
-        with hardware.snapshot(connection):
-            _copy_pages(connection, destination, _Run(on_progress, cancelled, descriptor))
+        run = _Run(on_progress, cancelled, descriptor, is_alone=not sqlite.has_log(connection))
+        _copy(connection, destination, run, on_copied)
     except apsw.Error as error:
         _remove(destination)
         raise sqlite.translated(error) from error
@@ -99,6 +109,7 @@ class _Run:
     on_progress: Progress
     cancelled: Callable[[], bool]
     descriptor: int
+    is_alone: bool
     begun: float = field(default_factory=time.monotonic)
     flushed: int = 0
 
@@ -120,7 +131,7 @@ class _Run:
 
     def took(self, copied: int) -> None:
         """So many bytes are in the copy: bring them to the disk bit by bit."""
-        if copied - self.flushed >= _FLUSH_BYTES:
+        if not self.is_alone and copied - self.flushed >= _FLUSH_BYTES:
             os.fdatasync(self.descriptor)
             self.flushed = copied
 
@@ -143,19 +154,19 @@ def _log_size(connection: apsw.Connection) -> int:
         return 0
 
 
-def _copy_pages(connection: apsw.Connection, destination: Path, run: _Run) -> None:
+def _copy(
+    connection: apsw.Connection, destination: Path, run: _Run, on_copied: Callable[[], None]
+) -> None:
     # SQLite refuses links in all of the path: an operator's directory may well be reached by one.
     real = destination.parent.resolve() / destination.name
     target = sqlite.connect(real, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW)
     try:
+        with hardware.snapshot(connection):
+            target.pragma("synchronous", 0 if run.is_alone else 3)
+            _copy_pages(connection, target, run)
+            on_copied()
+        os.fsync(run.descriptor)
         target.pragma("synchronous", 3)
-        backup = target.backup("main", connection, "main")
-        try:
-            _step_through(connection, backup, run)
-            backup.finish()
-        except BaseException:
-            backup.close(True)
-            raise
         # The header still says write-ahead log, which a read-only medium could not open.
         target.pragma("journal_mode", "delete")
         found = " ".join(str(target.pragma("quick_check")).split())
@@ -165,13 +176,23 @@ def _copy_pages(connection: apsw.Connection, destination: Path, run: _Run) -> No
         target.close()
 
 
+def _copy_pages(connection: apsw.Connection, target: apsw.Connection, run: _Run) -> None:
+    backup = target.backup("main", connection, "main")
+    try:
+        _step_through(connection, backup, run)
+        backup.finish()
+    except BaseException:
+        backup.close(True)
+        raise
+
+
 def _step_through(connection: apsw.Connection, backup: apsw.Backup, run: _Run) -> None:
     page_size = int(str(connection.pragma("page_size")))
     deadline = time.monotonic() + _BUSY_SECONDS
     while not backup.done:
         run.check(connection, backup.page_count * page_size)
         try:
-            backup.step(_PAGES_A_STEP)
+            backup.step(_PAGES_A_LONG_STEP if run.is_alone else _PAGES_A_STEP)
         except (apsw.BusyError, apsw.LockedError):
             if time.monotonic() > deadline:
                 raise
@@ -181,7 +202,8 @@ def _step_through(connection: apsw.Connection, backup: apsw.Backup, run: _Run) -
         copied = backup.page_count - backup.remaining
         run.on_progress(copied, backup.page_count)
         run.took(copied * page_size)
-        time.sleep(_PAUSE_SECONDS)
+        if not run.is_alone:
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _remove(destination: Path) -> None:

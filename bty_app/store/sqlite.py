@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from pathlib import Path
 
 import apsw
@@ -12,9 +13,20 @@ from bty_app.errors import BtyError, ConflictError, StorageError
 APPLICATION_ID = 0x62747931  # "bty1", shown by file(1)
 SCHEMA_NUMBER = 3
 BUSY_TIMEOUT_MS = 5000
+# Without a write-ahead log a commit waits for everybody who reads, and who reads for a commit.
+ROLLBACK_BUSY_TIMEOUT_MS = 30_000
 LOG_PAGES = 1000
 REPLICATED_LOG_PAGES = 65_536  # 256 MiB: a bound for as long as Litestream is down
 _RETRY_SECONDS = 0.02
+
+
+class Journal(StrEnum):
+    """How a database makes a transaction whole: by a log of what is new, or a journal of what was
+    before, which a file system without shared memory can hold as well (sqlite.org/wal.html).
+    """
+
+    WAL = "wal"
+    DELETE = "delete"
 
 
 def connect(path: Path, *, flags: int) -> apsw.Connection:
@@ -32,18 +44,52 @@ def connect(path: Path, *, flags: int) -> apsw.Connection:
     return connection
 
 
-def writable(path: Path) -> apsw.Connection:
-    """A writing connection to a live database, with write-ahead log and full durability."""
+def writable(path: Path, journal: Journal | None = None) -> apsw.Connection:
+    """A writing connection to a live database, with full durability.
+
+    Args:
+        path: the file.
+        journal: what it has to have from now on. Only the owner of the state directory decides
+            that: everybody else takes what is there.
+
+    Raises:
+        StorageError: it cannot have that.
+        apsw.Error: it cannot be opened.
+    """
     connection = connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
-    if not _in_wal_mode(connection):
+    try:
+        if journal is not None:
+            _set_journal(connection, path, journal)
+        adapt(connection)
+        bound_log(connection, path)
+        connection.pragma("journal_size_limit", 64 * 1024 * 1024)
+    except BaseException:
         connection.close()
-        raise StorageError(
-            f"{path}: this file system cannot hold a write-ahead log; use a local disk"
-        )
-    connection.pragma("synchronous", 2)
-    bound_log(connection, path)
-    connection.pragma("journal_size_limit", 64 * 1024 * 1024)
+        raise
     return connection
+
+
+def has_log(connection: apsw.Connection) -> bool:
+    """Whether others may write while this connection reads.
+
+    Raises:
+        apsw.Error: the database cannot be read.
+    """
+    return bool(connection.pragma("journal_mode") == Journal.WAL)
+
+
+def adapt(connection: apsw.Connection) -> None:
+    """Full durability, and patience, as the journal of this database needs them.
+
+    Raises:
+        apsw.Error: the database cannot be read.
+    """
+    if has_log(connection):
+        connection.pragma("synchronous", 2)
+        return
+    # EXTRA: the end of a journal is its removal, which has to last.
+    connection.pragma("synchronous", 3)
+    connection.set_busy_timeout(ROLLBACK_BUSY_TIMEOUT_MS)
 
 
 def is_replicated(path: Path) -> bool:
@@ -64,7 +110,12 @@ def bound_log(connection: apsw.Connection, path: Path) -> None:
 def readable(path: Path) -> apsw.Connection:
     """A reading connection to a live database (it may have to make the -shm file)."""
     connection = connect(path, flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.pragma("query_only", 1)
+    try:
+        connection.pragma("query_only", 1)
+        adapt(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -79,12 +130,25 @@ def translated(error: apsw.Error) -> BtyError:
     return StorageError(f"the database cannot be used: {error}")
 
 
-def _in_wal_mode(connection: apsw.Connection) -> bool:
-    """Switch to the write-ahead log. SQLite does not wait here for another that is doing so."""
+def _set_journal(connection: apsw.Connection, path: Path, journal: Journal) -> None:
+    if has_log(connection) and journal is not Journal.WAL:
+        connection.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_TRUNCATE)  # raises, unlike close
+    if _switched(connection, journal):
+        return
+    if journal is Journal.WAL:
+        raise StorageError(
+            f"{path}: this file system cannot hold a write-ahead log; use a local disk, or set"
+            " tuning.journal (BTY_TUNING_JOURNAL) to delete"
+        )
+    raise StorageError(f"{path}: its write-ahead log could not be left; nothing was changed")
+
+
+def _switched(connection: apsw.Connection, journal: Journal) -> bool:
+    """SQLite does not wait here for another that is doing the same."""
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:
-            return bool(connection.pragma("journal_mode", "wal") == "wal")
+            return bool(connection.pragma("journal_mode", journal.value) == journal.value)
         except apsw.BusyError:
             if time.monotonic() > deadline:
                 raise

@@ -21,7 +21,8 @@ TABLES = (
     " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
 )
 _LONGEST_NAME = 64
-_LAST = ("hardware_history", "boot_stages", "events")  # what is missed least where time ends
+# The small ones first, and behind them what is missed least where time ends.
+_LARGE = ("machines", "hardware_history", "boot_stages", "events")
 _TOLD_BYTES = 1024 * 1024
 _ROW_IDS = ("rowid", "_rowid_", "oid")
 
@@ -49,7 +50,7 @@ def of_tables(connection: Connection, go_on: Callable[[int], bool]) -> dict[str,
     known = [name for name in tables(connection) if len(name) <= _LONGEST_NAME][:MOST_TABLES]
     digests: dict[str, str] = {}
     read = 0
-    for table in sorted(known, key=lambda name: (name in _LAST, name)):
+    for table in sorted(known, key=lambda name: _LARGE.index(name) if name in _LARGE else -1):
         digest = hashlib.sha256()
         try:
             for chunk in _chunks(connection, table):

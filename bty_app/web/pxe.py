@@ -21,6 +21,7 @@ from bty_app.services.decisions import Decided
 from bty_app.services.plans import Plans
 from bty_app.services.reports import Reports
 from bty_app.web import body, box_shapes
+from bty_app.web.large_bodies import LargeBodies
 from bty_app.web.operations import TEXT, Answer, Body, Operation, answers, declared, nothing
 from bty_app.web.records import parameters
 from bty_app.web.scripts import Scripts
@@ -174,13 +175,20 @@ class InventoryOf:
     def __init__(self, reports: Reports, *, max_bytes: int) -> None:
         self._reports = reports
         self._max_bytes = max_bytes
+        self._large = LargeBodies()
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, mac: str) -> None:
         """Store it; 204."""
         machine = parse_mac(mac)
+        body.check_length(req, self._max_bytes)
+        with self._large.turn(req.content_length):
+            self._take(req, machine)
+        resp.status = 204
+
+    def _take(self, req: falcon.Request, machine: Mac) -> None:
+        """With the end of this, nothing of the body is held any more."""
         found = parse_inventory(body.json_object(req, self._max_bytes))
         self._reports.inventory(machine, found, ip=req.context.client_ip)
-        resp.status = 204
 
 
 class StatusOf:

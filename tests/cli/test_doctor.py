@@ -66,6 +66,7 @@ def test_a_good_installation_has_status_0_beside_a_server_as_well(home: Path) ->
     assert (found["version"], found["level"]) == (__version__, "note")
     assert levels(found) == {
         "database": "ok",
+        "journal": "ok",
         "backups": "note",
         "directories": "ok",
         "live-environment": "ok",

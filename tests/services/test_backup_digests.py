@@ -17,6 +17,7 @@ from bty_app.services.backup_files import write_backup
 from bty_app.services.verify import verify
 from bty_app.store import snapshot
 from tests import original_state
+from tests.fresh_state import needs_log
 from tests.services.test_backup_files import NOW, PLAN, manifest, names, one_machine
 from tests.services.test_backups import MANUAL, SCHEDULED, Site, site
 
@@ -150,6 +151,7 @@ def test_a_table_that_is_gone_from_the_copy_is_missed(tmp_path: Path) -> None:
     assert "the table flash_slots is not what it was" in verify(backup).problems[0]
 
 
+@needs_log
 def test_where_time_ends_the_manifest_says_which_tables_have_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +175,7 @@ def test_who_ends_it_meanwhile_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path / "b") == []
 
 
+@needs_log
 def test_digests_are_of_the_moment_that_was_copied(tmp_path: Path) -> None:
     """Others write between the copy and the digests."""
     path = one_machine(tmp_path / "s")

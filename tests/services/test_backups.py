@@ -21,7 +21,7 @@ from bty_app.services.backups import Backups, Order
 from bty_app.store import backup_state, events, settings
 from bty_app.store.backup_shelf import Shelf
 from bty_app.store.database import Database
-from tests.fresh_state import make_state
+from tests.fresh_state import make_state, needs_log
 
 START = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 OPERATOR = By(Actor.OPERATOR, "192.0.2.1")
@@ -135,6 +135,7 @@ def test_a_backup_is_read_back_and_told_of(site: Site) -> None:
     ]
 
 
+@needs_log
 def test_a_backup_does_not_hold_that_it_was_begun(site: Site) -> None:
     done = site.backups.create(MANUAL, Quiet())
 

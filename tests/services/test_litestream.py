@@ -30,7 +30,7 @@ from bty_app.store.rotation import Outcome, open_state
 from bty_app.upstream import litestream
 from tests.acknowledging import AT
 from tests.fleet_state import BY, Fleet, setting
-from tests.fresh_state import make_state
+from tests.fresh_state import make_state, needs_log
 
 PROGRAM = Path(sys.prefix) / "bin" / "litestream"
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -180,6 +180,7 @@ def test_checkpoints_at_each_close_and_backups_do_not_break_it(lab: Lab, quick_d
     assert len(keys(lab.database)) == 600
 
 
+@needs_log
 @pytest.mark.parametrize("replicated", [True, False])
 def test_a_restore_leaves_the_checkpoints_to_it(quick_dir: Path, replicated: bool) -> None:
     fleet = Fleet(quick_dir / "state").make()

@@ -20,7 +20,7 @@ from bty_app.store import events, sqlite
 from bty_app.store.database import Tx
 from tests import original_state
 from tests.domain.test_bundle import GOLDEN
-from tests.fresh_state import make_state
+from tests.fresh_state import make_state, needs_log
 
 NOW = datetime(2026, 11, 22, 19, 7, 18, 570473, tzinfo=UTC)
 AT = "2026-11-22T19:07:18.570473+00:00"
@@ -212,6 +212,7 @@ def test_each_bad_machine_of_a_bundle_is_said(tmp_path: Path) -> None:
     assert len(verify(tmp_path).problems) == 2
 
 
+@needs_log
 @pytest.mark.system
 @pytest.mark.parametrize("name", ["old.bak", "state.db"])
 def test_a_database_in_log_mode_is_read_on_a_read_only_medium(

@@ -11,6 +11,7 @@ from bty_app.errors import ConflictError, StorageError
 from bty_app.store import events, sqlite
 from bty_app.store.creation import build_fresh, create, unfinished
 from bty_app.store.database import Database, Tx
+from bty_app.store.sqlite import Journal
 
 AT = "2026-11-22T19:07:18.570473+00:00"
 
@@ -119,7 +120,7 @@ def test_a_fresh_database_opens_with_a_write_ahead_log_and_closes_to_one_file(
 ) -> None:
     create(tmp_path / "state.db", version="1", at=AT)
 
-    with Database(tmp_path / "state.db") as db:
+    with Database(tmp_path / "state.db", journal=Journal.WAL) as db:
         db.write(lambda tx: tx.run("INSERT INTO settings VALUES ('a', 'b', 'c')"))
         beside = {entry.name for entry in tmp_path.iterdir()}
 

@@ -19,6 +19,7 @@ from bty_app.store import database as store_database
 from bty_app.store import hardware, sqlite
 from bty_app.store.creation import create
 from bty_app.store.database import ALL_TOPICS, Database, Tx
+from bty_app.store.sqlite import Journal
 from tests.fresh_state import make_state
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,7 @@ PUT = "INSERT INTO settings VALUES (?, ?, 'now')"
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     create(tmp_path / "state.db", version="1", at=AT)
+    sqlite.writable(tmp_path / "state.db", Journal.WAL).close()
     return tmp_path / "state.db"
 
 
@@ -383,8 +385,11 @@ def test_a_full_disk_refuses_the_change_and_keeps_the_rest(tmp_path: Path) -> No
     assert lines[3] == "['state.db']"
 
 
-def test_the_writers_connection_is_as_durable_as_it_should_be(path: Path) -> None:
-    with Database(path) as db:
+@pytest.mark.parametrize(("journal", "synchronous"), [(Journal.WAL, 2), (Journal.DELETE, 3)])
+def test_the_writers_connection_is_as_durable_as_it_should_be(
+    path: Path, journal: Journal, synchronous: int
+) -> None:
+    with Database(path, journal=journal) as db:
         found = db.write(
             lambda tx: {
                 name: tx.value(f"PRAGMA {name}")
@@ -392,7 +397,30 @@ def test_the_writers_connection_is_as_durable_as_it_should_be(path: Path) -> Non
             }
         )
 
-    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "mmap_size": 0}
+    durable = {"journal_mode": journal.value, "synchronous": synchronous}
+    assert found == {**durable, "foreign_keys": 1, "mmap_size": 0}
+
+
+def test_the_journal_is_its_owner_s_to_choose(path: Path) -> None:
+    with Database(path, journal=Journal.DELETE), Database(path) as beside:
+        assert beside.write(lambda tx: tx.value("PRAGMA journal_mode")) == "delete"
+    with Database(path, journal=Journal.WAL), Database(path) as beside:
+        assert beside.write(lambda tx: tx.value("PRAGMA journal_mode")) == "wal"
+
+
+def test_without_a_log_a_commit_waits_for_who_reads(path: Path) -> None:
+    with Database(path, journal=Journal.DELETE) as db, ThreadPoolExecutor(1) as pool:
+
+        def query(tx: Tx) -> object:
+            before = tx.value("SELECT count(*) FROM settings")
+            done = pool.submit(db.write, _put("meanwhile"))
+            with pytest.raises(TimeoutError):
+                done.result(0.2)
+            assert tx.value("SELECT count(*) FROM settings") == before
+            return done
+
+        db.read(query).result(30)  # type: ignore[attr-defined]
+        assert _keys(db) == ["meanwhile"]
 
 
 def test_readers_of_many_threads_each_have_their_own_connection(path: Path) -> None:
@@ -440,11 +468,14 @@ def test_what_is_refused_is_refused_before_it_is_begun_but_what_is_always_done(
 
 
 @pytest.mark.parametrize("how", ["moved away", "removed", "replaced", "with its directory"])
-def test_what_would_be_in_no_file_is_not_acknowledged(path: Path, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("journal", list(Journal))
+def test_what_would_be_in_no_file_is_not_acknowledged(
+    path: Path, tmp_path: Path, how: str, journal: Journal
+) -> None:
     """An operator puts a file back under a server: SQLite would go on with the one that is gone."""
     elsewhere = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
     restored = b""
-    db = Database(path)
+    db = Database(path, journal=journal)
     db.write(_put("before"))
     assert _keys(db) == ["before"]
     if how == "with its directory":

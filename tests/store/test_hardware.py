@@ -15,7 +15,7 @@ from bty_app.errors import NotFoundError, StorageError
 from bty_app.store import hardware, sqlite
 from tests import original_state
 from tests.domain.test_bundle import AT, CONTAINERS, DISK
-from tests.fresh_state import make_state
+from tests.fresh_state import make_state, needs_log
 
 MAC = "02:00:00:00:00:01"
 
@@ -207,6 +207,7 @@ def test_a_transaction_that_the_killed_original_left_half_done_is_not_seen(tmp_p
     assert machine["hw_lshw"] == {}
 
 
+@needs_log
 def test_what_a_killed_server_committed_to_its_log_is_seen_and_stays_there(tmp_path: Path) -> None:
     path = make_state(tmp_path)
     killed = (
@@ -226,6 +227,7 @@ def test_what_a_killed_server_committed_to_its_log_is_seen_and_stays_there(tmp_p
     assert (tmp_path / "state.db").stat().st_mtime_ns == before
 
 
+@needs_log
 def test_a_snapshot_does_not_see_what_is_written_meanwhile(tmp_path: Path) -> None:
     path = make_state(tmp_path)
     writer = sqlite.writable(path)

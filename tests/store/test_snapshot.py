@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import apsw
 import pytest
 
 from bty_app.errors import NotFoundError, StorageError
-from bty_app.store import snapshot, sqlite
+from bty_app.store import hardware, snapshot, sqlite
+from bty_app.store.sqlite import Journal
 from tests import original_state
-from tests.fresh_state import make_state
+from tests.fresh_state import make_state, needs_log
 
 
 def fill(path: Path, rows: int) -> None:
@@ -29,6 +31,7 @@ def count(path: Path) -> int:
     return int(str(found))
 
 
+@needs_log
 def test_a_copy_is_one_whole_file_outside_the_log_mode(tmp_path: Path) -> None:
     path = make_state(tmp_path / "s")
     fill(path, 2000)
@@ -74,6 +77,7 @@ def test_a_steady_writer_does_not_keep_the_copy_from_its_end(tmp_path: Path) -> 
     assert count(tmp_path / "copy") == 5000
 
 
+@needs_log
 def test_a_cancelled_copy_leaves_nothing(tmp_path: Path) -> None:
     path = make_state(tmp_path / "s")
     fill(path, 2000)
@@ -83,6 +87,37 @@ def test_a_cancelled_copy_leaves_nothing(tmp_path: Path) -> None:
         snapshot.copy(path, tmp_path / "copy", cancelled=lambda: next(asked))
 
     assert [name.name for name in tmp_path.iterdir()] == ["s"]
+
+
+def test_without_a_log_writers_wait_no_longer_than_the_pages_take(tmp_path: Path) -> None:
+    path = make_state(tmp_path / "s", journal=Journal.DELETE)
+    fill(path, 2000)
+    other = apsw.Connection(str(path))
+    refused = []
+
+    def write() -> None:
+        other.execute("INSERT INTO settings VALUES ('meanwhile', 'x', 'y')")
+
+    def waits(_done: int, _total: int) -> None:
+        with pytest.raises(apsw.BusyError):
+            write()
+        refused.append(True)
+
+    with hardware.opened(path) as source, ExitStack() as view:
+        view.enter_context(hardware.snapshot(source))
+
+        def copied() -> None:
+            view.close()
+            write()
+
+        snapshot.copy_from(source, tmp_path / "copy", on_progress=waits, on_copied=copied)
+    other.close()
+
+    assert refused
+    copy = apsw.Connection(str(tmp_path / "copy"))
+    assert not copy.execute("SELECT 1 FROM settings WHERE key = 'meanwhile'").fetchall()
+    assert copy.pragma("integrity_check") == "ok"
+    copy.close()
 
 
 def test_a_copy_never_replaces_a_file(tmp_path: Path) -> None:

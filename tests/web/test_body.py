@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bty_app.errors import ValidationError
+from bty_app.errors import ThrottledError, ValidationError
 from bty_app.web import body
+from bty_app.web.large_bodies import LARGE_BYTES, LargeBodies
 from tests import serving
 from tests.serving import MAC, Site
 
@@ -146,6 +149,67 @@ def test_a_bomb_of_5_mib_costs_a_bounded_amount_of_memory(server: Site, text: by
 
     assert answer.status_code in {204, 413, 422}
     assert resident_mib("VmHWM") - before < 120
+
+
+def test_eight_bombs_at_once_cost_little_more_than_one(server: Site) -> None:
+    """A character of four bytes makes all of a text four times as large."""
+    server.contact()
+    text = '{"lshw":["\U0001f600'.encode() + b"x" * (5 * MIB - 1000) + b'"]}'
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident_mib("VmRSS")
+
+    with ThreadPoolExecutor(8) as pool:
+        posts = [
+            pool.submit(server.post, f"/pxe/{MAC}/inventory", body=text, headers=JSON)
+            for _ in range(8)
+        ]
+        answers = [post.result() for post in posts]
+
+    assert {answer.status_code for answer in answers} <= {204, 429}
+    assert any(answer.status_code == 204 for answer in answers)
+    assert all("Retry-After" in a.headers for a in answers if a.status_code == 429)
+    assert resident_mib("VmHWM") - before < 190  # each of the eight bodies is 5 MiB of this test
+
+
+def test_large_bodies_take_turns_and_few_wait() -> None:
+    bodies = LargeBodies(patience_seconds=60)
+    order: list[str] = []
+    entered = [threading.Event() for _ in range(2)]
+
+    def wait(number: int) -> None:
+        entered[number].set()
+        with bodies.turn(LARGE_BYTES + 1):
+            order.append("turn")
+
+    with ThreadPoolExecutor(2) as pool:
+        with bodies.turn(LARGE_BYTES + 1):
+            waiting = [pool.submit(wait, number) for number in range(2)]
+            for event in entered:
+                event.wait()
+            while bodies._room._value:
+                pass
+            with pytest.raises(ThrottledError) as refused, bodies.turn(LARGE_BYTES + 1):
+                raise AssertionError("a fourth one must not be read")
+            assert refused.value.retry_after > 0
+            with bodies.turn(LARGE_BYTES), bodies.turn(None):
+                order.append("small")
+        for one in waiting:
+            one.result()
+
+    assert order == ["small", "turn", "turn"]
+    with bodies.turn(LARGE_BYTES + 1):
+        pass
+
+
+def test_who_waits_too_long_for_a_turn_is_told_to_come_back() -> None:
+    bodies = LargeBodies(patience_seconds=0)
+
+    with bodies.turn(LARGE_BYTES + 1), pytest.raises(ThrottledError), bodies.turn(LARGE_BYTES + 1):
+        raise AssertionError("not in turn")
+    with pytest.raises(ZeroDivisionError), bodies.turn(LARGE_BYTES + 1):
+        raise ZeroDivisionError
+    with bodies.turn(LARGE_BYTES + 1):
+        pass
 
 
 def test_a_body_over_its_bound_is_refused_before_it_is_read(server: Site) -> None:
