@@ -22,7 +22,7 @@ from bty_app.store.carving import Layout, Pages, Value
 from bty_app.store.creation import sidecar
 from bty_app.store.directories import disk_failures
 from bty_app.store.place import size_of
-from bty_app.store.row_shapes import KNOWN_MACS, SHAPES, Shape
+from bty_app.store.row_shapes import KNOWN_MACS, Shape
 from bty_app.store.salvage import Loss
 
 _MAGIC = b"SQLite format 3\0"
@@ -164,7 +164,7 @@ def _losses(new: apsw.Connection) -> list[Loss]:
 def _tables() -> dict[str, list[str]]:
     """The columns of each table, of all releases together."""
     found: dict[str, list[str]] = {table: [] for table in _KEYS}
-    for shape in SHAPES:
+    for shape in row_shapes.shapes():
         known = found[shape.table]
         known += [name for name in shape.columns if name not in known]
     return found

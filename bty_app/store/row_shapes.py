@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+
+import apsw
 
 from bty_app.store.carving import Value, could_be
+from bty_app.store.creation import schema
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -76,7 +80,10 @@ _IMAGES = (
 _EVENTS = "id# ts! kind! subject_kind subject_id actor! source_ip summary! details acknowledged#!"
 _LABELS = {"mac": _MAC, "label": _ANY}
 
-SHAPES = (
+_LOOKS = {"machines": _MACHINE, "catalog_entries": _IMAGE}
+
+# Of releases that there were, and what stays as it is; this one's tables say it themselves.
+_KNOWN = (
     _shape("machines", f"{_OURS} flash_wipe flash_verify known_disks hw_lshw", _MACHINE),
     _shape("machines", f"{_OURS} known_disks hw_lshw", _MACHINE),  # up to 0.91
     _shape(  # the original
@@ -98,9 +105,29 @@ SHAPES = (
 )
 
 
+@cache
+def shapes() -> tuple[Shape, ...]:
+    """All there are."""
+    memory = apsw.Connection(":memory:")
+    memory.execute(schema())
+    ours = tuple(_of_table(memory, table) for table in _LOOKS)
+    memory.close()
+    return ours + _KNOWN
+
+
+def _of_table(memory: apsw.Connection, table: str) -> Shape:
+    """As this release makes it: columns that are computed are not stored."""
+    sql = 'SELECT name, type, "notnull" FROM pragma_table_xinfo(?) WHERE hidden = 0'
+    words = [
+        f"{name}{'#' if kind == 'INTEGER' else ''}{'!' if must else ''}"
+        for name, kind, must in memory.execute(sql, (table,))
+    ]
+    return _shape(table, " ".join(words), _LOOKS[table])
+
+
 def by_types(types: Sequence[int], *, in_index: bool) -> Shape | None:
     """The shape that such serial types are of, before a value is read."""
-    for shape in SHAPES:
+    for shape in shapes():
         if shape.in_index is in_index and could_be(types, shape.kinds):
             return shape
     return None
