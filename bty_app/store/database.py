@@ -22,7 +22,8 @@ from bty_app.domain.tokens import Asker
 from bty_app.errors import ConflictError, MovedError, StorageError
 from bty_app.store.acting import acting
 from bty_app.store.in_place import InPlace
-from bty_app.store.sqlite import Journal, bound_log, is_replicated, readable, translated, writable
+from bty_app.store.replicated import is_replicated, mind_log
+from bty_app.store.sqlite import Journal, readable, translated, writable
 
 T = TypeVar("T")
 
@@ -342,7 +343,7 @@ class Database:
     def _notice_other_writers(self) -> None:
         """A command beside the server may have written: tell the pages."""
         with contextlib.suppress(apsw.Error):  # looked at again in two seconds
-            bound_log(self._writer, self.path)  # Litestream may have begun
+            mind_log(self._writer, self.path)  # Litestream may have begun, or be down
             version = self._writer.pragma("data_version")
             if version != self._seen_version:
                 self._seen_version = version

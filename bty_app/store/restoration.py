@@ -12,7 +12,7 @@ import apsw
 from bty_app.domain.events import CHAIN_START
 from bty_app.domain.restoring import Wanted
 from bty_app.errors import StorageError
-from bty_app.store import creation, hardware, instance, restore_plan, sqlite
+from bty_app.store import creation, hardware, instance, replicated, restore_plan, sqlite
 from bty_app.store.database import ALL_TOPICS, Tx
 from bty_app.store.restore_plan import COLUMNS, target
 from bty_app.store.restore_source import attach, uri_connection
@@ -85,7 +85,7 @@ def _transaction(state_db: Path, copy: Path | None) -> Iterator[Tx]:
         try:
             sqlite.adapt(connection)
             connection.pragma("synchronous", 3)  # EXTRA
-            sqlite.bound_log(connection, state_db)
+            replicated.bound_log(connection, state_db)
             if copy is not None:
                 attach(connection, copy)
             with transaction(connection) as tx:

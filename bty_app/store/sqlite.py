@@ -9,14 +9,13 @@ from pathlib import Path
 import apsw
 
 from bty_app.errors import BtyError, ConflictError, StorageError
+from bty_app.store.replicated import bound_log
 
 APPLICATION_ID = 0x62747931  # "bty1", shown by file(1)
 SCHEMA_NUMBER = 3
 BUSY_TIMEOUT_MS = 5000
 # Without a write-ahead log a commit waits for everybody who reads, and who reads for a commit.
 ROLLBACK_BUSY_TIMEOUT_MS = 30_000
-LOG_PAGES = 1000
-REPLICATED_LOG_PAGES = 65_536  # 256 MiB: a bound for as long as Litestream is down
 _RETRY_SECONDS = 0.02
 
 
@@ -90,21 +89,6 @@ def adapt(connection: apsw.Connection) -> None:
     # EXTRA: the end of a journal is its removal, which has to last.
     connection.pragma("synchronous", 3)
     connection.set_busy_timeout(ROLLBACK_BUSY_TIMEOUT_MS)
-
-
-def is_replicated(path: Path) -> bool:
-    """Whether Litestream looks after this database: it has a directory of its own beside it.
-
-    Then checkpoints are its own. One of ours, in the moment in which it changes its locks for one,
-    gives a replica that is restored damaged (seen with 0.5.17).
-    """
-    return path.with_name(f".{path.name}-litestream").is_dir()
-
-
-def bound_log(connection: apsw.Connection, path: Path) -> None:
-    """Have commits empty the write-ahead log at a size that it never has while Litestream works."""
-    pages = REPLICATED_LOG_PAGES if is_replicated(path) else LOG_PAGES
-    connection.pragma("wal_autocheckpoint", pages)
 
 
 def readable(path: Path) -> apsw.Connection:

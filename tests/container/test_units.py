@@ -174,10 +174,12 @@ _ENVIRONMENT = {
 _FILES = ["-f", "compose.yml", "-f", "compose.litestream.yml"]
 
 
-def _composed(program: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def _composed(
+    program: list[str], environment: dict[str, str], place: Path
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*program, *_FILES, "config"],
-        cwd=CONTAINER,
+        cwd=place,
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment},
         capture_output=True,
         text=True,
@@ -186,7 +188,10 @@ def _composed(program: list[str], environment: dict[str, str]) -> subprocess.Com
     )
 
 
-def test_compose_takes_the_stack_with_litestream() -> None:
+def test_compose_takes_the_stack_with_litestream(tmp_path: Path) -> None:
+    for name in ("compose.yml", "compose.litestream.yml"):
+        shutil.copyfile(CONTAINER / name, tmp_path / name)
+    (tmp_path / "litestream.env").touch()
     programs = [[podman_compose()]]
     docker = shutil.which("docker")
     plugin = docker and subprocess.run(
@@ -195,10 +200,10 @@ def test_compose_takes_the_stack_with_litestream() -> None:
     if docker and plugin and plugin.returncode == 0:
         programs.append([docker, "compose"])
     for program in programs:
-        done = _composed(program, _ENVIRONMENT)
+        done = _composed(program, _ENVIRONMENT, tmp_path)
         assert done.returncode == 0, done.stderr
         for words in ("replicate -no-expand-env", "s3://bucket/bty", "192.0.2.10:8081"):
             assert words in done.stdout or words.split()[-1] in done.stdout
-        without = _composed(program, {**_ENVIRONMENT, "BTY_LITESTREAM_URL": ""})
+        without = _composed(program, {**_ENVIRONMENT, "BTY_LITESTREAM_URL": ""}, tmp_path)
         assert without.returncode != 0
         assert "set BTY_LITESTREAM_URL" in without.stdout + without.stderr

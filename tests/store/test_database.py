@@ -4,19 +4,21 @@ import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from bty_app.errors import BtyError, ConflictError, MovedError, NotFoundError, StorageError
 from bty_app.store import database as store_database
-from bty_app.store import hardware, sqlite
+from bty_app.store import hardware, replicated, sqlite
 from bty_app.store.creation import create
 from bty_app.store.database import ALL_TOPICS, Database, Tx
 from bty_app.store.sqlite import Journal
@@ -162,6 +164,7 @@ import sys
 from pathlib import Path
 from bty_app.store.database import Database
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 db = Database(Path(sys.argv[1]))
 prefix, count = sys.argv[2], int(sys.argv[3])
 def put(n):
@@ -442,17 +445,35 @@ def test_where_litestream_replicates_checkpoints_are_left_to_it(tmp_path: Path) 
     """One of ours at the wrong moment gives a replica that restores damaged."""
     path = make_state(tmp_path)
     with Database(path) as db:
-        assert db._writer.pragma("wal_autocheckpoint") == sqlite.LOG_PAGES
+        assert db._writer.pragma("wal_autocheckpoint") == replicated.LOG_PAGES
         path.with_name(".state.db-litestream").mkdir()
         db._notice_other_writers()
-        assert db._writer.pragma("wal_autocheckpoint") == sqlite.REPLICATED_LOG_PAGES
+        assert db._writer.pragma("wal_autocheckpoint") == 0
     with Database(path) as db, hardware.opened(path) as other:
-        assert db._writer.pragma("wal_autocheckpoint") == sqlite.REPLICATED_LOG_PAGES
+        assert db._writer.pragma("wal_autocheckpoint") == 0
         db.write(lambda tx: tx.run("INSERT INTO settings VALUES ('a', 'b', 'c')"))
         db.close()
 
         assert path.with_name("state.db-wal").stat().st_size > 0
         assert other.execute("SELECT value FROM settings").fetchall() == [("b",)]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_log_that_litestream_does_not_empty_is_emptied_once_that_is_down(
+    quick_dir: Path, answers: bool
+) -> None:
+    path = make_state(quick_dir)
+    path.with_name(".state.db-litestream").mkdir()
+    with Database(path) as db, closing(socket.socket(socket.AF_UNIX)) as line:
+        line.bind(str(path.with_name("litestream.sock")))
+        if answers:
+            line.listen()
+        db.write(lambda tx: tx.run("INSERT INTO settings VALUES ('a', 'b', 'c')"))
+        replicated.mind_log(db._writer, path, longest=2**30)
+        before = path.stat().st_mtime_ns
+        replicated.mind_log(db._writer, path, longest=100)
+
+        assert (path.stat().st_mtime_ns == before) is answers
 
 
 def test_what_is_refused_is_refused_before_it_is_begun_but_what_is_always_done(
