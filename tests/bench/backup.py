@@ -32,7 +32,7 @@ _AT = "2026-11-22T19:07:18.000000+00:00"
 def fill(path: Path, size: int) -> None:
     """A database of about `size` bytes: machines with hardware reports."""
     creation.build_fresh(path, version=_version(), at=_AT)
-    connection = sqlite.writable(path)
+    connection = sqlite.writable(path, sqlite.Journal.WAL)
     connection.pragma("synchronous", 0)
     each = max(1000, size // MACHINES // 2)
     for first in range(0, MACHINES, 1000):

@@ -34,9 +34,11 @@ _UPSERT = (
 
 @contextmanager
 def committing(path: Path, per_second: int) -> Iterator[list[float]]:
-    """Another connection that commits what counts as no change; how long each commit took."""
+    """Another connection that commits what counts as no change; how long each commit took. It has
+    begun when the block begins.
+    """
     took: list[float] = []
-    stopped = threading.Event()
+    begun, stopped = threading.Event(), threading.Event()
 
     def write() -> None:
         connection = sqlite.writable(path)
@@ -45,6 +47,7 @@ def committing(path: Path, per_second: int) -> Iterator[list[float]]:
             before = time.perf_counter()
             connection.execute(_UPSERT, (str(len(took)), _AT))
             took.append(time.perf_counter() - before)
+            begun.set()
             due += 1 / per_second
             time.sleep(max(0.0, due - time.perf_counter()))
         connection.close()
@@ -52,6 +55,7 @@ def committing(path: Path, per_second: int) -> Iterator[list[float]]:
     thread = threading.Thread(target=write)
     thread.start()
     try:
+        begun.wait(60)
         yield took
     finally:
         stopped.set()

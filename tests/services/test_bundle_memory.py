@@ -37,7 +37,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lshw = json.dumps(tree(17_000), separators=(",", ":"))
     disks = json.dumps([DISK] * 4, separators=(",", ":"))
     creation.create(place / "state.db", version=__version__, at=AT)
-    connection = sqlite.writable(place / "state.db")
+    connection = sqlite.writable(place / "state.db", sqlite.Journal.WAL)
     with connection:
         connection.executemany(
             "INSERT INTO machines (mac, created_at, updated_at, known_disks, known_disks_at,"
