@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,14 @@ def in_memory() -> Iterator[Path]:
     where = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="bty-test-", dir=where) as path:
         yield Path(path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Each test begins with the usual umask: the program sets its own, also where a test calls it,
+    and what a test writes for other users would be closed to them.
+    """
+    os.umask(0o022)
 
 
 @pytest.fixture
