@@ -78,6 +78,7 @@ def _opened(state_dir: Path, moment: datetime) -> Iterator[tuple[Backups, OneThr
 def prepared(state_dir: Path) -> None:
     """A database of this release, one scheduled backup, and a policy that keeps one."""
     creation.build_fresh(state_dir / "state.db", version=__version__, at=actions.STAMP)
+    sqlite.writable(state_dir / "state.db", sqlite.Journal.WAL).close()  # as a server has it
     with _opened(state_dir, datetime(2026, 11, 21, 3, tzinfo=UTC)) as (backups, database):
         for name, text in (
             *(("retention_count", "1"), ("keep_daily", "0")),
