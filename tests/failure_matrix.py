@@ -309,7 +309,9 @@ ROWS = (
             "tests/deploy/test_upgrade.py": (
                 "test_in_the_end_it_is_the_new_release_or_the_old_one_with_its_data",
             ),
-            "tests/container/test_upgrade.py": ("test_a_bad_release_is_taken_back_with_the_data",),
+            "tests/container/test_upgrade.py": (
+                "test_a_release_that_does_not_serve_is_taken_back_with_the_data",
+            ),
             "tests/container/test_upgrade_killed.py": (
                 "test_killed_it_goes_on_and_nothing_is_lost",
                 "test_killed_on_its_way_back_it_goes_back",

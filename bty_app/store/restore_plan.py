@@ -51,6 +51,11 @@ _SAME = (
     "(n.mac IS NOT NULL AND b.boot_mode IS n.boot_mode AND b.bty_image_ref IS n.bty_image_ref"
     " AND b.target_disk_serial IS n.target_disk_serial)"
 )
+# So it is where the one of the backup is disarmed, and that is what is here.
+_SAME_DISARMED = (
+    f"({_ARMED} AND n.boot_mode = '{BootMode.INVENTORY.value}'"
+    " AND b.bty_image_ref IS n.bty_image_ref AND b.target_disk_serial IS n.target_disk_serial)"
+)
 _LABELS = (
     "(SELECT group_concat(label, ', ') FROM (SELECT label FROM {0}.machine_labels"
     " WHERE mac = {1}.mac ORDER BY label))"
@@ -83,8 +88,9 @@ def make(tx: Tx, wanted: Wanted) -> None:
     )
     only = " WHERE b.mac IN (SELECT mac FROM temp.chosen)" if wanted.macs else ""
     tx.run(
-        f"INSERT INTO temp.plan SELECT b.mac, iif(n.mac IS NULL, 'added', 'here'), {_SAME},"
-        f" {_ARMED} AND NOT {_SAME}, {_ARMED} AND NOT {_SAME} AND NOT ?"
+        "INSERT INTO temp.plan SELECT b.mac, iif(n.mac IS NULL, 'added', 'here'),"
+        f" {_SAME} OR ifnull({_SAME_DISARMED} AND NOT ?1, 0),"
+        f" {_ARMED} AND NOT {_SAME}, {_ARMED} AND NOT {_SAME} AND NOT ?1"
         f" FROM backup.machines AS b LEFT JOIN main.machines AS n ON n.mac = b.mac{only}",
         int(wanted.keep_boot_modes),
     )

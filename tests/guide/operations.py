@@ -618,7 +618,7 @@ STATEMENTS = (
         "a single bty-lab upgrade call",
         (
             "container/test_upgrade.py::test_a_deployment_is_upgraded_in_place",
-            "container/test_upgrade.py::test_a_bad_release_is_taken_back_with_the_data",
+            "container/test_upgrade.py::test_a_release_that_does_not_serve_is_taken_back_with_the_data",
         ),
     ),
     Said(

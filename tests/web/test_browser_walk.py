@@ -47,7 +47,7 @@ BY_RULE = re.compile(
     r"bty_\w+\..*|settings\..*|flash_slots\..*|.*_hash|.*\.(id|mac|at|chain|digest|state|scope"
     r"|details|detail|facts|changes|act|before|after|expected|mirrors|src|kind|subject_kind|actor"
     r"|stage|phase|boot_mode|ts|target|bty_image_ref|disk_image_sha|known_disks|hw_lshw|act_id"
-    r"|flash_wipe|flash_verify|undo_until|held_until|attempt)|.*_at"
+    r"|flash_wipe|flash_verify|flash_done|undo_until|held_until|attempt)|.*_at"
 )
 
 

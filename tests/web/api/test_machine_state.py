@@ -27,9 +27,8 @@ def test_a_machine_is_told_with_its_phase_and_progress(server: Site) -> None:
         "rate": 2,
         "error": None,
     }
-    assert (
-        found.pop("architecture") is None
-    )  # of one machine alone: it takes a look at its hardware
+    # Of one machine alone: it takes a look at its hardware, and at its image.
+    assert (found.pop("architecture"), found.pop("state")) == (None, "flashing")
     assert server.operate("GET", "/api/v1/machines").json["machines"] == [found]
 
 
