@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,8 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """Compile the program: it writes no bytecode itself, so that each of the many commands that
-    tests start would compile it anew, which takes longer than what they do.
+    tests start would compile it anew, which takes longer than what they do. And have ^C mean
+    something: a shell that runs the tests in the background has it ignored.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     compileall.compile_dir(PROGRAM, quiet=1)
 
 
