@@ -119,10 +119,7 @@ class Purge:
         directory = self.stack.at.directory
         places = (directory, directory / BEFORE)
         found = opening.ours_of(place / name for place in places for name in _WRITTEN)
-        unmarked = (
-            directory / name
-            for name in (ENVVARS, *secret_files.NAMES, files.UPGRADE, files.UPGRADE_LOCK)
-        )
+        unmarked = (directory / name for name in _UNMARKED)
         return [*found, *(path for path in unmarked if path.exists())]
 
     def _data_lines(self) -> list[str]:
