@@ -15,7 +15,7 @@ from bty_app.deploy import files, projects, writing
 from bty_app.deploy.choices import VARIABLES
 from bty_app.deploy.containers import Deployment
 from bty_app.deploy.files import COMPOSE, ENVVARS, LITESTREAM, OVERRIDE, File
-from bty_app.deploy.programs import Programs
+from bty_app.deploy.programs import Programs, last_lines
 from bty_app.deploy.secret_files import SERVICES, SecretFiles
 from bty_app.deploy.stack import Condition, Done, Release
 from bty_app.errors import ConfigError, NotFoundError, UnavailableError
@@ -92,13 +92,22 @@ class ComposeStack:
             UnavailableError: bty did not end.
         """
         if (self.at.directory / LITESTREAM).exists():
-            self.compose("stop", "litestream")
-        self.compose("stop", "bty")
+            self._stop("litestream")
+        self._stop("bty")
+
+    def _stop(self, service: str) -> None:
+        """A container that is gone cannot come back: one that had just ended by itself counts as
+        stopped for podman, and its restart policy may start it again a moment later.
+        """
         until = time.monotonic() + STOP_SECONDS
-        while self.condition().running:
-            if time.monotonic() > until:
-                raise UnavailableError(f"bty did not stop within {STOP_SECONDS:.0f} s; look at it")
-            time.sleep(0.2)
+        while container := self.container(service):
+            self.compose("stop", service)
+            gone = self.at.programs.ask(self.at.engine.name, "rm", container)
+            if gone.status and time.monotonic() > until:
+                said = last_lines(gone.stderr)
+                raise UnavailableError(
+                    f"{service} did not stop within {STOP_SECONDS:.0f} s ({said}); look at it"
+                )
 
     def start(self) -> None:
         """See `Stack`. What runs with an older password is started anew."""
@@ -172,12 +181,13 @@ class ComposeStack:
         Raises:
             UnavailableError: it failed; the sentence has what it said.
         """
-        if self.seen().others.get(self.project):  # compose would take theirs down, too
-            for container in self.containers():
-                self.at.programs.do(self.at.engine.name, "rm", "--force", container)
-            return
-        programs = _with(self.at.programs, dict.fromkeys(_REQUIRED, "none"))
-        programs.do(*self.at.engine.compose, *self._files(), "down")
+        if not self.seen().others.get(self.project):  # else compose would take theirs down, too
+            programs = _with(self.at.programs, dict.fromkeys(_REQUIRED, "none"))
+            programs.do(*self.at.engine.compose, *self._files(), "down")
+            if programs.dry:
+                return
+        for container in self.containers():  # also what came back while it was taken down
+            self.at.programs.do(self.at.engine.name, "rm", "--force", container)
 
     def compose(self, *words: str) -> None:
         """Run compose on the files of this directory.

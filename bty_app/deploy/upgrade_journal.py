@@ -16,7 +16,7 @@ from bty_app.domain import moments
 from bty_app.domain.upgrading import End, Facts, State, Step, facts_of
 from bty_app.errors import ConfigError, ConflictError, StorageError
 from bty_app.store import locks
-from bty_app.store.publish import publish_file
+from bty_app.store.publish import publish_file, sweep
 
 FILE = "upgrade.json"
 LOCK = "upgrade.lock"
@@ -52,6 +52,7 @@ def alone(folder: Path) -> Iterator[None]:
         except ConflictError as error:
             sentence = f"{folder}: another upgrade is going on here: wait for it"
             raise ConflictError(sentence) from error
+        sweep(folder, FILE)
         yield
 
 

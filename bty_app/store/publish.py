@@ -7,7 +7,6 @@ maker left behind is recognised by the missing lock and swept by the next one.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import stat
@@ -17,8 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bty_app.errors import ConflictError, StorageError
+from bty_app.store.claims import NEW_FILE, claimed, new_directory, new_file, sweep_prefix
 from bty_app.store.directories import (
-    DIRECTORY,
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
     disk_failures,
@@ -28,7 +27,6 @@ from bty_app.store.directories import (
     temporary_name,
 )
 
-_NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BUFFER = 1024 * 1024
 
 
@@ -51,12 +49,10 @@ def publishing_file(path: Path, *, mode: int = 0o600, replace: bool = True) -> I
         StorageError: it cannot be written; what was at `path` is untouched.
     """
     with disk_failures(path), opened_directory(path.parent) as folder:
-        _sweep(folder, f".tmp-{path.name}.")
-        temporary = temporary_name(path.name)
-        descriptor = os.open(temporary, os.O_RDWR | _NEW_FILE, mode, dir_fd=folder)
+        sweep_prefix(folder, f".tmp-{path.name}.")
+        temporary, descriptor = claimed(folder, path.name, lambda new: new_file(folder, new, mode))
         with open(descriptor, "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - a descriptor
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
                 _give_mode(descriptor, mode, path)
                 yield file
                 file.flush()
@@ -151,12 +147,9 @@ def scratch_directory(parent: Path, name: str) -> Iterator[Path]:
 @contextmanager
 def _temporary_directory(folder: int, name: str) -> Iterator[str]:
     """A new directory in `folder`, held by its maker: a sweep removes none that is held."""
-    _sweep(folder, f".tmp-{name}.")
-    temporary = temporary_name(name)
-    os.mkdir(temporary, 0o700, dir_fd=folder)
-    lock = os.open(temporary, DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    sweep_prefix(folder, f".tmp-{name}.")
+    temporary, lock = claimed(folder, name, lambda new: new_directory(folder, new))
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield temporary
     finally:
         os.close(lock)
@@ -170,7 +163,7 @@ def create_file(path: Path, *, mode: int = 0o600) -> Iterator[BinaryIO]:
         StorageError: the file exists already, or cannot be written.
     """
     with disk_failures(path):
-        descriptor = os.open(path, os.O_WRONLY | _NEW_FILE, mode)
+        descriptor = os.open(path, os.O_WRONLY | NEW_FILE, mode)
         with open(descriptor, "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - a descriptor
             yield file
             file.flush()
@@ -221,14 +214,14 @@ def make_directories(path: Path) -> None:
                 os.fsync(parent)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed publications left in `folder`.
+def sweep(folder: Path, name: str = "") -> None:
+    """Remove what killed publications left in `folder`; with `name`, those of that name alone.
 
     Raises:
         StorageError: the directory cannot be read.
     """
     with disk_failures(folder), opened_directory(folder) as descriptor:
-        _sweep(descriptor, ".tmp-")
+        sweep_prefix(descriptor, f".tmp-{name}." if name else ".tmp-")
 
 
 # -- names ---------------------------------------------------------------------------------------
@@ -271,26 +264,3 @@ def _rename_to_free_name(folder: int, temporary: str, target: Path) -> None:
     if _exists(folder, target.name):
         raise _taken(target)
     os.rename(temporary, target.name, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-# -- what killed makers left ---------------------------------------------------------------------
-
-
-def _sweep(folder: int, prefix: str) -> None:
-    for name in os.listdir(folder):
-        if name.startswith(prefix):
-            _remove_if_abandoned(folder, name)
-
-
-def _remove_if_abandoned(folder: int, name: str) -> None:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with contextlib.suppress(OSError):  # gone, locked by its maker, or not ours: leave it
-        descriptor = os.open(name, flags, dir_fd=folder)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-                shutil.rmtree(name, dir_fd=folder)
-            else:
-                os.unlink(name, dir_fd=folder)
-        finally:
-            os.close(descriptor)

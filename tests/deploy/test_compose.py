@@ -62,6 +62,29 @@ def test_taking_down_needs_no_choice(tmp_path: Path) -> None:
     assert sorted(told) == ["HOST_ADDR=none", "WITHCACHE_ADMIN_PASSWORD=none"]
 
 
+COMES_BACK = """#!/bin/sh
+echo "podman $*" >>"$TOLD"
+case "$1" in
+  ps) [ -e "$TOLD.gone" ] || echo 0123456789ab ;;
+  rm) if [ -e "$TOLD.again" ]; then touch "$TOLD.gone"
+      else touch "$TOLD.again"; echo "cannot remove a running container" >&2; exit 2; fi ;;
+esac
+"""
+
+
+def test_a_container_that_its_restart_policy_starts_again_is_stopped_again(tmp_path: Path) -> None:
+    stack = _stack(tmp_path)
+    podman = tmp_path / "podman"
+    podman.write_text(COMES_BACK)
+    podman.chmod(0o755)
+
+    stack.stop()
+
+    told = (tmp_path / "told").read_text().splitlines()
+    acts = [line.split()[-2] for line in told if line.split()[-2] in ("stop", "rm")]
+    assert acts == ["stop", "rm", "stop", "rm"]
+
+
 def test_the_pin_is_read_back_as_it_was_installed(tmp_path: Path) -> None:
     stack = _stack(tmp_path)
     for release in (

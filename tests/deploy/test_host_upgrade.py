@@ -100,16 +100,16 @@ def pre_upgrade_backup(host: UpgradeHost) -> str:
     return min(path.parent.name for path in found if "pre-upgrade" in path.read_text())
 
 
-def is_of_before(host: UpgradeHost, before: dict[str, list[tuple[object, ...]]]) -> None:
+def is_of_before(host: UpgradeHost, before: dict[str, list[tuple[object, ...]]], said: str) -> None:
     now = content(host.state / "state.db")
     events, known = now.pop("events"), before.pop("events")
-    assert events[: len(known)] == known
+    assert events[: len(known)] == known, said
     # A server keeps some of its own there.
     assert set(before.pop("settings")) <= set(now.pop("settings"))
-    assert now == before
+    assert now == before, said
     names = {path.name for path in host.lib.iterdir()}
-    assert not {name for name in names if name.startswith(".tmp-")}
-    assert FILE not in names
+    assert not {name for name in names if name.startswith(".tmp-")}, said
+    assert FILE not in names, said
 
 
 def made(place: Path, tree: Path, patch: str, *, old: str = "", original: bool = False) -> tuple[
@@ -168,7 +168,7 @@ def test_a_bad_release_costs_nothing(quick_dir: Path, tree: Path, patch: str) ->
     assert f"bty {OLD} is back with its data" in done.said, done.said
     assert serving(done.said) == OLD, done.said
     assert (host.lib / "bty.pyz").resolve().name == f"bty-{OLD}.pyz"
-    is_of_before(host, before)
+    is_of_before(host, before, done.said)
     assert tales(host) == [("system.upgrade.failed", OLD, NEW, pre_upgrade_backup(host))]
 
 
@@ -187,7 +187,7 @@ def test_an_old_release_that_would_rotate_again_has_its_data(
     assert "is back with its data" in done.said, done.said
     serves = "0.65.18" if is_original else OLD
     assert serving(done.said) == serves, done.said
-    is_of_before(host, before)
+    is_of_before(host, before, done.said)
     assert tales(host) == [("system.upgrade.failed", serves, NEW, pre_upgrade_backup(host))]
 
 
@@ -208,7 +208,7 @@ carry_over._HARDWARE = ()
     assert "nothing was changed" in done.said, done.said
     assert "status 1" in done.said
     assert "still-it" in done.said
-    is_of_before(host, before)
+    is_of_before(host, before, done.said)
 
 
 def test_a_dry_run_changes_nothing(quick_dir: Path, tree: Path) -> None:
@@ -267,7 +267,7 @@ def test_an_upgrade_killed_at_a_stop_or_start_is_gone_on_with(
         assert [row[:3] for row in tales(host)] == [("system.upgraded", OLD, NEW)]
     else:
         assert serving(done.said) == OLD, done.said
-        is_of_before(host, before)
+        is_of_before(host, before, done.said)
         assert [row[:3] for row in tales(host)] == [("system.upgrade.failed", OLD, NEW)]
 
 
@@ -296,5 +296,5 @@ def test_an_upgrade_killed_at_a_rename_is_gone_on_with(
         assert [row[:3] for row in tales(host)] == [("system.upgraded", OLD, NEW)]
     else:
         assert serving(done.said) == OLD, done.said
-        is_of_before(host, before)
+        is_of_before(host, before, done.said)
         assert [row[:3] for row in tales(host)] == [("system.upgrade.failed", OLD, NEW)]

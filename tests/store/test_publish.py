@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bty_app.errors import ConflictError, StorageError
-from bty_app.store import publish
+from bty_app.store import claims, publish
 
 
 def names(folder: Path) -> list[str]:
@@ -147,6 +148,42 @@ def test_what_a_killed_publication_left_is_swept_and_a_living_one_is_not(tmp_pat
     assert len(during) == 2
     assert living.name in during
     assert names(tmp_path) == ["alive", "living"]
+
+
+@pytest.mark.parametrize("what", ["file", "directory", "scratch"])
+def test_a_sweep_between_making_and_locking_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    lock, sweeps = fcntl.flock, iter("xx")
+
+    def swept_before(descriptor: int, kind: int) -> None:
+        if not kind & fcntl.LOCK_NB and next(sweeps, ""):
+            publish.sweep(tmp_path)
+        lock(descriptor, kind)
+
+    monkeypatch.setattr(fcntl, "flock", swept_before)
+    if what == "file":
+        publish.publish_file(tmp_path / "a", b"1")
+    elif what == "directory":
+        with publish.publish_directory(tmp_path, "a") as folder:
+            publish.write_file(folder / "b", b"2")
+    else:
+        with publish.scratch_directory(tmp_path, "a") as folder:
+            publish.write_file(folder / "b", b"2")
+
+    assert not next(sweeps, "")
+    assert names(tmp_path) == ([] if what == "scratch" else ["a"])
+
+
+def test_a_directory_that_is_gone_is_an_error_and_no_endless_search(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+
+    folder = os.open(gone, os.O_RDONLY)
+    gone.rmdir()
+    with pytest.raises(FileNotFoundError):
+        claims.claimed(folder, "a", lambda new: claims.new_directory(folder, new))
+    os.close(folder)
 
 
 def test_a_scratch_directory_is_gone_afterwards(tmp_path: Path) -> None:
