@@ -1,4 +1,4 @@
-"""How the state is before an upgrade: its size, the room beside it, and what is under way."""
+"""How the state is before an upgrade: its size, the room beside it, and whether it has moved."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from bty_app import __version__
 from bty_app.config import Config
 from bty_app.domain.upgrading import Facts
-from bty_app.errors import BtyError, StorageError
+from bty_app.errors import StorageError
 from bty_app.services import bundles
 from bty_app.store import carry_over, hardware, move_mark
-from bty_app.store.backup_shelf import STATE, Shelf
+from bty_app.store.backup_shelf import STATE
 from bty_app.store.creation import sidecar
 from bty_app.store.place import free_bytes, size_of
 from bty_app.store.version import stored_version
@@ -33,7 +33,7 @@ def look(config: Config) -> Facts:
         database_bytes=size_of(state_db) + size_of(sidecar(state_db, "-wal")),
         free_bytes=min(_free(place), _free(backups)),
         machines=machines,
-        problems=tuple(filter(None, (_moved(place), _backing_up(backups)))),
+        problems=tuple(filter(None, (_moved(place),))),
     )
 
 
@@ -48,14 +48,3 @@ def _free(directory: Path) -> int:
 def _moved(place: Path) -> str:
     mark = move_mark.get(place)
     return f"this appliance has moved to {mark.to or 'another host'}" if mark else ""
-
-
-def _backing_up(backups: Path) -> str:
-    """Whether somebody makes or removes backups right now."""
-    if not backups.is_dir():
-        return ""
-    try:
-        with Shelf(backups).alone():
-            return ""
-    except BtyError as error:
-        return error.message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -21,6 +21,9 @@ from bty_app.errors import BtyError
 LOOK = ("upgrade", "--look", "--json")
 TELL = ("upgrade", "--tell")
 _USAGE = 2  # a release that does not know the command, or the option
+_BUSY = 75
+_TURN_SECONDS = 600.0  # for a backup that is under way; releases up to 0.91 do not wait for it
+_EVERY_SECONDS = 1.0
 _BACKUPS: tuple[tuple[bool, tuple[str, ...]], ...] = (  # by the new release?, and how
     (False, ("backup", "--json", "--trigger", "pre-upgrade")),
     (False, ("backup", "--json")),
@@ -92,7 +95,7 @@ class Steps:
         """The old release's own command comes first: it serves, and tells of it."""
         self.tell("taking a backup, and reading it back")
         for by_new, words in _BACKUPS:
-            done = self.stack.run(going.new if by_new else going.old, words)
+            done = self._in_turn(going.new if by_new else going.old, words)
             if done.status == _USAGE:
                 continue
             _require(_failure(done))
@@ -106,10 +109,22 @@ class Steps:
 
     def _drill(self, going: Going) -> None:
         self.tell(f"rehearsing with bty {going.new.version} on that backup")
-        done = self.stack.run(going.new, ("verify", "--drill", going.backup))
+        done = self._in_turn(going.new, ("verify", "--drill", going.backup))
         if done.status:
             problem = done.stdout.strip() or f"{_failure(done)} (status {done.status})"
             raise StepFailedError(f"bty {going.new.version} cannot live on that backup: {problem}")
+
+    def _in_turn(self, release: Release, words: Sequence[str]) -> Done:
+        """Run a command, once what has the backups or the state now is done."""
+        until, told = self.pace.now() + _TURN_SECONDS, False
+        while (done := self.stack.run(release, words)).status == _BUSY:
+            if self.pace.now() >= until:
+                break
+            if not told:
+                self.tell(f"waiting: {_failure(done)}")
+                told = True
+            self.pace.wait(_EVERY_SECONDS)
+        return done
 
     def _stop(self, release: Release) -> None:
         self.tell(f"stopping bty {release.version}")
@@ -138,7 +153,7 @@ class Steps:
     def _put_back(self, going: Going) -> None:
         wanted = going.facts.version
         self.tell(f"putting the database of {wanted} back")
-        done = self.stack.run(going.new, ("rollback", "--to", wanted, "--yes", "--json"))
+        done = self._in_turn(going.new, ("rollback", "--to", wanted, "--yes", "--json"))
         _require(_failure(done))
         with contextlib.suppress(ValueError):
             acts = json_of(done).get("acts")

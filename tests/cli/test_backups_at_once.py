@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bty_app.store.backup_shelf import Shelf
 from tests.appliances import Appliance, appliance
 
 API = "/api/v1/backups"
@@ -72,3 +73,11 @@ def test_made_read_back_and_removed_at_once(site: Appliance) -> None:
         assert "sound" in site.bty("verify", backup["path"]).stdout
     left = [path.name for path in (site.state / "backups").iterdir() if path.name[0] == "."]
     assert sorted(left) == [".lock", ".marks.lock"]
+
+
+def test_an_upgrade_is_not_refused_because_a_backup_is_being_made(site: Appliance) -> None:
+    site.bty("backup")
+    with Shelf(site.state / "backups").alone():
+        facts = json.loads(site.bty("upgrade", "--look", "--json").stdout)
+
+    assert facts["problems"] == []

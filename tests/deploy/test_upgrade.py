@@ -119,6 +119,29 @@ def test_a_release_that_is_never_ready_is_taken_back(tmp_path: Path) -> None:
     assert world.calls[-6:] == ["start", "stop", "rollback", f"install {OLD}", "start", "tell"]
 
 
+@pytest.mark.parametrize("command", ["backup", "verify", "rollback"])
+def test_what_has_the_backups_or_the_state_at_that_moment_is_waited_for(
+    tmp_path: Path, command: str
+) -> None:
+    world = World(new_is_good=command != "rollback", busy={command: 599})
+    told: list[str] = []
+
+    report = Upgrade(world, tmp_path, told.append, pace=PaperPace()).run(NEW)
+
+    check(world, report)
+    assert report.end is (End.WENT_BACK if command == "rollback" else End.DONE)
+    assert told.count("waiting: a backup is being made") == 1
+
+
+def test_it_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    world = World(busy={"backup": 10**6})
+
+    report = upgrade(world, tmp_path)
+
+    assert (report.end, report.why) == (End.UNCHANGED, "a backup is being made")
+    check(world, report)
+
+
 def test_the_way_back_has_patience_also_where_the_operator_has_none(tmp_path: Path) -> None:
     world = World(new_is_good=False, old_starts_in=20)
     told: list[str] = []

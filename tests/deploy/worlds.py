@@ -46,6 +46,7 @@ class World:
     old_rotates_again: bool = False
     dies_after: int = 10**9  # looks at it that the new release stands
     old_starts_in: int = 0  # looks, one a second, that the old release is not ready yet
+    busy: dict[str, int] = field(default_factory=dict)  # how often a command finds others at work
     program: str = OLD
     data: str = OLD  # of which release the database is
     has_old_data: bool = True  # or an archive of it can be put back
@@ -66,6 +67,9 @@ class World:
 
     def run(self, release: Release, words: Sequence[str]) -> Done:
         said: dict[str, object] = {}
+        if left := self.busy.get(words[0], 0):
+            self.busy[words[0]] = left - 1
+            return Done(75, "", "bty: a backup is being made")
         if words[0] == "upgrade":
             said = {"database_version": self.data, "database_bytes": 1 << 20, "machines": 1}
             said |= {"free_bytes": 1 << 30, "problems": []}
