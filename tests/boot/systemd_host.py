@@ -91,6 +91,29 @@ def build_disk(disk: Path, files: Mapping[str, Path], trees: Mapping[str, Path])
     shutil.rmtree(root)
 
 
+def its_python(place: Path) -> Path:
+    """A program in `place` that is the Python of that system, for compiling: emulated, most of the
+    time of a command would go into compiling its sources.
+
+    Raises:
+        RigError: see `build_disk`.
+    """
+    root = place / "python"
+    root.mkdir()
+    parts = (
+        "./lib*",
+        "./usr/lib/*/*.so*",
+        "./usr/lib64*",
+        "./usr/lib/python3*",
+        "./usr/bin/python3*",
+    )
+    _run(["tar", "-C", str(root), "-xf", str(_system()), "--wildcards", *parts])
+    program = place / "its-python"
+    program.write_text(f'#!/bin/sh\nexec chroot {root} /usr/bin/python3 "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
 def _prepare(root: Path) -> None:
     units = root / "etc/systemd/system"
     wanted = units / "multi-user.target.wants"
@@ -149,15 +172,11 @@ class SystemdHost:
         self._buffer = b""
 
     def __enter__(self) -> Self:
-        until = time.monotonic() + _BOOT_SECONDS
-        while True:
-            try:
-                self._talk.connect(str(self._line))
-                break
-            except OSError as error:
-                self._give_up_at(until, f"its serial line cannot be reached: {error}")
-                time.sleep(0.05)
-        self._read_until(b"@@ready", until)
+        try:
+            self._boot(time.monotonic() + _BOOT_SECONDS)
+        except BaseException:
+            self.cut_power()
+            raise
         return self
 
     def __exit__(
@@ -197,15 +216,26 @@ class SystemdHost:
             self._process.kill()
         self._process.wait()
 
+    def _boot(self, until: float) -> None:
+        while True:
+            try:
+                self._talk.connect(str(self._line))
+                break
+            except OSError as error:
+                self._give_up_at(until, f"its serial line cannot be reached: {error}")
+                time.sleep(0.05)
+        self._read_until(b"@@ready", until)
+
     def _start(self) -> subprocess.Popen[bytes]:
         if shutil.which(QEMU) is None:
             raise RigError(f"there is no {QEMU} here: install Debian's qemu-system-x86")
         kernel, initrd = _boot_files()
         self._line.unlink(missing_ok=True)
-        words = "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 net.ifnames=0"
+        words = "root=/dev/vda rw console=ttyS0 quiet panic=-1 systemd.show_status=0 net.ifnames=0"
         return subprocess.Popen(
             [
-                *(QEMU, "-nodefaults", "-accel", accelerator(), "-m", str(MEMORY_MIB), "-smp", "2"),
+                # One processor: emulated, a kernel that patches itself under another one may crash.
+                *(QEMU, "-nodefaults", "-accel", accelerator(), "-m", str(MEMORY_MIB)),
                 *("-display", "none", "-monitor", "none", "-no-reboot"),
                 *("-serial", f"file:{self._console}"),
                 *("-serial", f"unix:{self._line},server=on,wait=off"),

@@ -14,7 +14,7 @@ import pytest
 
 from bty_app import __version__
 from tests.boot.image_store import image_store
-from tests.boot.systemd_host import ADDRESS, Answer, SystemdHost, build_disk
+from tests.boot.systemd_host import ADDRESS, Answer, SystemdHost, build_disk, its_python
 from tests.pyz import tools
 from tests.pyz.releases import rebranded
 
@@ -30,7 +30,7 @@ _UNIT = re.compile(r"^ *```ini\n( *\[Unit\]\n.*?)^ *```$", re.MULTILINE | re.DOT
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The disk of a host with three releases at hand, and the images of them."""
     place = tmp_path_factory.mktemp("systemd-host")
-    built = tools.build(place / f"{NOW}.pyz")
+    built = tools.build(place / f"{NOW}.pyz", "--python", str(its_python(place)))
     assert built.returncode == 0, built.stderr
     here = place / f"{NOW}.pyz"
     releases = {

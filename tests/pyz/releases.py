@@ -63,7 +63,11 @@ def rebranded(
     if patch:
         with zipfile.ZipFile(pyz) as source:
             changed[_SERVE] = source.read(_SERVE).decode() + patch
-    dropped = {f"{name}c" for name in changed}  # what is compiled would be taken before it
+    with zipfile.ZipFile(pyz) as source:  # what is compiled would be taken before it
+        compiled = {name for name in source.namelist() if name.endswith(".pyc")}
+    places = {name: [e for e in compiled if e.endswith(f"{name}c")] for name in changed}
+    dropped = {entry for entries in places.values() for entry in entries}
+    changed |= {e.removesuffix("c"): changed[n] for n, entries in places.items() for e in entries}
     partial = output.with_name(output.name + ".partial")
     with pyz.open("rb") as first:
         shebang = first.readline()
@@ -75,5 +79,7 @@ def rebranded(
                     text = changed.get(entry.filename)
                     data = source.read(entry) if text is None else text.encode()
                     target.writestr(entry, data)
+            for name in changed.keys() - set(source.namelist()):
+                target.writestr(name, changed[name])
     shutil.copymode(pyz, partial)
     return partial.rename(output)
