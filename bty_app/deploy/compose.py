@@ -121,9 +121,14 @@ class ComposeStack:
         container = self.container("bty")
         told = self.at.inspected(container, "{{.State.Running}} {{.RestartCount}}").split()
         if len(told) != 2:
-            return Condition(running=False, restarts=0, said="there is no container of it")
+            return Condition(running=False, restarts=0)
         restarts = int(told[1]) if told[1].isdigit() else 0
-        return Condition(told[0] == "true", restarts, self.at.logged(container))
+        return Condition(told[0] == "true", restarts)
+
+    def said(self) -> str:
+        """See `Stack`."""
+        container = self.container("bty")
+        return self.at.logged(container) if container else "there is no container of it"
 
     def ready(self) -> str:
         """See `Stack`."""

@@ -260,5 +260,5 @@ def _twice(runner: str, directory: Path) -> str:
 def _wait(stack: ContainerStack) -> None:
     why = wait_until_ready(stack, RealPace(), READY_SECONDS)
     if why:
-        said = last_lines(stack.condition().said)
+        said = last_lines(stack.said())
         raise UnavailableError(f"bty was started, but {why}; its last lines: {said}")

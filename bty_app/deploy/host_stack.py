@@ -75,6 +75,9 @@ class HostStack:
     def condition(self) -> Condition:
         return self.service.condition()
 
+    def said(self) -> str:
+        return self.service.journal()
+
     def ready(self) -> str:
         return answers.ready(self.url, self.current().version)
 

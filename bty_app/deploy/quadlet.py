@@ -106,6 +106,10 @@ class QuadletStack:
         """See `Stack`."""
         return self._unit("bty.service").condition()
 
+    def said(self) -> str:
+        """See `Stack`."""
+        return self._unit("bty.service").journal()
+
     def ready(self) -> str:
         """See `Stack`."""
         return self.at.ready(self.current().version)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -42,54 +41,56 @@ class RealPace:
         return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    condition: Condition
-    problem: str  # why it is not ready
-
-
 def wait_until_ready(stack: Stack, pace: Pace, limit: float) -> str:
     """Empty once it is ready; or why it is not, once it has ended or `limit` seconds are over."""
     until, ended = pace.now() + limit, 0
     while True:
-        found = _look(stack)
-        if not found.problem:
+        problem = _problem(stack)
+        if not problem:
             return ""
-        restarts = found.condition.restarts
-        goes_on = found.condition.running and restarts <= MOST_RESTARTS
+        condition = _condition(stack)
+        goes_on = condition.running and condition.restarts <= MOST_RESTARTS
         ended = 0 if goes_on else ended + 1
         if ended >= ENDED_LOOKS:
-            if found.condition.running:
-                return f"it ended {restarts} times before it was ready"
-            return f"it ended before it was ready ({found.problem})"
+            if condition.running:
+                return f"it ended {condition.restarts} times before it was ready"
+            return f"it ended before it was ready ({problem})"
         if pace.now() >= until:
-            return f"it was not ready within {limit:.0f} seconds ({found.problem})"
+            return f"it was not ready within {limit:.0f} seconds ({problem})"
         pace.wait(LOOK_SECONDS)
 
 
 def watch(stack: Stack, pace: Pace, seconds: float) -> str:
     """Empty when it was ready for so long and still is; or what happened instead."""
     begun = pace.now()
-    first = _look(stack)
+    first = _condition(stack)
     bad_since: float | None = None
     while pace.now() - begun < seconds or bad_since is not None:
-        found = _look(stack)
-        if not found.condition.running:
+        problem, condition = _problem(stack), _condition(stack)
+        if not condition.running:
             return "it ended after it had been ready"
-        if found.condition.restarts > first.condition.restarts:
+        if condition.restarts > first.restarts:
             return "it ended after it had been ready, and was started again"
-        if not found.problem:
+        if not problem:
             bad_since = None
         elif bad_since is None:
             bad_since = pace.now()
         elif pace.now() - bad_since >= PATIENCE_SECONDS:
-            return f"it had been ready, and is not any more ({found.problem})"
+            return f"it had been ready, and is not any more ({problem})"
         pace.wait(LOOK_SECONDS)
     return ""
 
 
-def _look(stack: Stack) -> _Look:
+def _condition(stack: Stack) -> Condition:
     try:
-        return _Look(stack.condition(), stack.ready())
+        return stack.condition()
+    except BtyError:  # nothing is known of it
+        return Condition(running=True, restarts=0)
+
+
+def _problem(stack: Stack) -> str:
+    """Why it is not ready."""
+    try:
+        return stack.ready()
     except BtyError as error:
-        return _Look(Condition(running=True, restarts=0), error.message)
+        return error.message

@@ -28,7 +28,6 @@ class Condition:
 
     running: bool
     restarts: int
-    said: str = ""  # the last lines of its log
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +69,9 @@ class Stack(Protocol):
 
     def condition(self) -> Condition:
         """How it is now."""
+
+    def said(self) -> str:
+        """The last lines of its log."""
 
     def ready(self) -> str:
         """Empty when `/readyz` says yes for the installed release; else what it said instead."""

@@ -42,14 +42,11 @@ class Unit:
         self._do("start", "--no-block", self.name)
 
     def condition(self) -> Condition:
-        """How it is, and what it said last."""
+        """How it is."""
         shown = self.shown("ActiveState", "NRestarts")
         restarts = shown.get("NRestarts", "")
-        return Condition(
-            shown.get("ActiveState") in _LIVES,
-            int(restarts) if restarts.isdigit() else 0,
-            self.journal(),
-        )
+        runs = shown.get("ActiveState") in _LIVES
+        return Condition(runs, int(restarts) if restarts.isdigit() else 0)
 
     def journal(self) -> str:
         """The last lines of its log."""

@@ -142,7 +142,7 @@ class Upgrade:
         """What the one that failed said last; looked at before it is stopped."""
         if step in {Step.START, Step.WAIT, Step.WATCH, Step.START_OLD, Step.WAIT_OLD}:
             with contextlib.suppress(BtyError):
-                lines = self._stack.condition().said.splitlines()
+                lines = self._stack.said().splitlines()
                 self._said = "\n".join(lines[-_LAST_LINES:])
 
 

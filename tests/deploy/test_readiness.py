@@ -24,17 +24,18 @@ class Seen(World):
     last: tuple[bool, int, str] = UP
 
     def condition(self) -> Condition:
-        self.last = next(self.looks_like, self.last)
         return Condition(self.last[0], self.last[1])
 
     def ready(self) -> str:
+        self.last = next(self.looks_like, self.last)
         if self.last[2] == "raises":
             raise UnavailableError("no answer")
         return self.last[2]
 
 
 def seen(*looks: Iterable[tuple[bool, int, str]]) -> Seen:
-    return Seen(looks_like=iter([look for several in looks for look in several]))
+    found = [look for several in looks for look in several]
+    return Seen(looks_like=iter(found), last=found[0])
 
 
 @pytest.mark.parametrize(
