@@ -10,7 +10,6 @@ from pathlib import Path
 from bty_app import __version__
 from bty_app.cli.backup_parts import looked_through
 from bty_app.cli.child import as_child
-from bty_app.cli.drilling import drill
 from bty_app.cli.telling import Terminal
 from bty_app.config import Config
 from bty_app.domain.jobs import Step, Teller
@@ -82,6 +81,8 @@ def _looked_at(path: Path, args: argparse.Namespace, config: Config, teller: Tel
 
 
 def _drilled(path: Path, config: Config, teller: Teller) -> tuple[Verdict, str]:
+    from bty_app.cli.drilling import drill  # it alone needs the application
+
     found = drill(path, config, teller)
     known = Shelf(path.parent).find(path.name).manifest
     version, machines = known.database_version or None, known.machines or 0

@@ -21,7 +21,7 @@ from tests.appliances import REPOSITORY, Appliance, appliance
 from tests.cli.test_migrate import MAC, furnish
 
 _CALLS = "fsync,rename,renameat,renameat2,unlink,unlinkat,symlink,symlinkat"
-_STEPS = 7  # of the way from the first to the last call of a move
+_STEPS = 5  # of the way from the first to the last call of a move
 
 
 class Pair:

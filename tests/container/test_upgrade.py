@@ -49,7 +49,7 @@ def test_a_release_that_does_not_serve_is_taken_back_with_the_data(
     host: Host, pyz: Path, deployed: Path, bad: str
 ) -> None:
     bind(host, deployed)
-    waits = ("--wait", "20") if bad == "is never ready" else ()
+    waits = ("--wait", "10") if bad == "is never ready" else ()
 
     status, said = upgrade(host, pyz, deployed, *waits)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.crashlab.lab import FAULTS, Lab, Tally
 from tests.crashlab.scenarios import SCENARIOS, WRONG, WRONG_WHEN_THE_DISK_FAILS, Scenario
 
-SAMPLE_STRIDE = 23
+SAMPLE_STRIDE = 41
 
 pytestmark = pytest.mark.system
 
