@@ -104,6 +104,8 @@ class ComposeStack:
             self.compose("stop", service)
             gone = self.at.programs.ask(self.at.engine.name, "rm", container)
             if gone.status and time.monotonic() > until:
+                if self.at.inspected(container, "{{.State.Running}}") != "true":
+                    return  # something else keeps it from being removed
                 said = last_lines(gone.stderr)
                 raise UnavailableError(
                     f"{service} did not stop within {STOP_SECONDS:.0f} s ({said}); look at it"

@@ -13,7 +13,7 @@ from bty_app.deploy.engines import Engine
 from bty_app.deploy.envvars import Envvars
 from bty_app.deploy.programs import Programs
 from bty_app.deploy.stack import Release
-from bty_app.errors import ConfigError, NotFoundError
+from bty_app.errors import ConfigError, NotFoundError, UnavailableError
 
 TELLS = """#!/bin/sh
 echo "$*" >>"$TOLD"
@@ -83,6 +83,32 @@ def test_a_container_that_its_restart_policy_starts_again_is_stopped_again(tmp_p
     told = (tmp_path / "told").read_text().splitlines()
     acts = [line.split()[-2] for line in told if line.split()[-2] in ("stop", "rm")]
     assert acts == ["stop", "rm", "stop", "rm"]
+
+
+STAYS = """#!/bin/sh
+case "$1" in
+  ps) echo 0123456789ab ;;
+  rm) echo "it has dependent containers" >&2; exit 2 ;;
+  container) echo "$RUNS" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("runs", ["true", "false"])
+def test_what_cannot_be_removed_must_at_least_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: str
+) -> None:
+    monkeypatch.setattr("bty_app.deploy.compose.STOP_SECONDS", 0.0)
+    stack = _stack(tmp_path, RUNS=runs)
+    podman = tmp_path / "podman"
+    podman.write_text(STAYS)
+    podman.chmod(0o755)
+
+    if runs == "false":
+        stack.stop()
+    else:
+        with pytest.raises(UnavailableError, match="dependent containers"):
+            stack.stop()
 
 
 def test_the_pin_is_read_back_as_it_was_installed(tmp_path: Path) -> None:
