@@ -25,7 +25,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - below it, each test has a directory of
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--screenshots DIR`: where the tests in a browser leave pictures of all pages.
-    `--every-kill`: kill an upgrade in containers at each of its points, and not at a few.
+    `--every-kill`: kill an upgrade at each of its points, and not at a few.
     """
     parser.addoption("--screenshots", type=Path, metavar="DIR", help="keep pictures of pages there")
     parser.addoption("--every-kill", action="store_true", help="kill an upgrade at every point")

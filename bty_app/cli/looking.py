@@ -33,7 +33,7 @@ def look(config: Config) -> Facts:
         database_bytes=size_of(state_db) + size_of(sidecar(state_db, "-wal")),
         free_bytes=min(_free(place), _free(backups)),
         machines=machines,
-        problems=tuple(filter(None, (_moved(place),))),
+        problems=_moved(place),
     )
 
 
@@ -45,6 +45,6 @@ def _free(directory: Path) -> int:
         raise StorageError(f"{standing}: cannot be looked at: {error.strerror}") from error
 
 
-def _moved(place: Path) -> str:
+def _moved(place: Path) -> tuple[str, ...]:
     mark = move_mark.get(place)
-    return f"this appliance has moved to {mark.to or 'another host'}" if mark else ""
+    return (f"this appliance has moved to {mark.to or 'another host'}",) if mark else ()

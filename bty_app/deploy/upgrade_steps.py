@@ -23,6 +23,7 @@ TELL = ("upgrade", "--tell")
 _USAGE = 2  # a release that does not know the command, or the option
 _BUSY = 75
 _TURN_SECONDS = 600.0  # for a backup that is under way; releases up to 0.91 do not wait for it
+_DOWN_SECONDS = 60.0  # where nothing serves meanwhile
 _EVERY_SECONDS = 1.0
 _BACKUPS: tuple[tuple[bool, tuple[str, ...]], ...] = (  # by the new release?, and how
     (False, ("backup", "--json", "--trigger", "pre-upgrade")),
@@ -95,7 +96,7 @@ class Steps:
         """The old release's own command comes first: it serves, and tells of it."""
         self.tell("taking a backup, and reading it back")
         for by_new, words in _BACKUPS:
-            done = self._in_turn(going.new if by_new else going.old, words)
+            done = self._in_turn(going.new if by_new else going.old, words, _TURN_SECONDS)
             if done.status == _USAGE:
                 continue
             _require(_failure(done))
@@ -109,14 +110,14 @@ class Steps:
 
     def _drill(self, going: Going) -> None:
         self.tell(f"rehearsing with bty {going.new.version} on that backup")
-        done = self._in_turn(going.new, ("verify", "--drill", going.backup))
+        done = self._in_turn(going.new, ("verify", "--drill", going.backup), _TURN_SECONDS)
         if done.status:
             problem = done.stdout.strip() or f"{_failure(done)} (status {done.status})"
             raise StepFailedError(f"bty {going.new.version} cannot live on that backup: {problem}")
 
-    def _in_turn(self, release: Release, words: Sequence[str]) -> Done:
-        """Run a command, once what has the backups or the state now is done."""
-        until, told = self.pace.now() + _TURN_SECONDS, False
+    def _in_turn(self, release: Release, words: Sequence[str], seconds: float) -> Done:
+        """Run a command; what has the backups or the state now is waited for, for so long."""
+        until, told = self.pace.now() + seconds, False
         while (done := self.stack.run(release, words)).status == _BUSY:
             if self.pace.now() >= until:
                 break
@@ -153,7 +154,8 @@ class Steps:
     def _put_back(self, going: Going) -> None:
         wanted = going.facts.version
         self.tell(f"putting the database of {wanted} back")
-        done = self._in_turn(going.new, ("rollback", "--to", wanted, "--yes", "--json"))
+        words = ("rollback", "--to", wanted, "--yes", "--json")
+        done = self._in_turn(going.new, words, _DOWN_SECONDS)
         _require(_failure(done))
         with contextlib.suppress(ValueError):
             acts = json_of(done).get("acts")

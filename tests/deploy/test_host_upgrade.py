@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import compileall
 import json
-import os
 import re
 import shutil
 import sys
@@ -250,10 +249,18 @@ KILLS = [
     for verb in ("stop", "start")
     for when in ("before", "after")
 ]
-SAMPLED_KILLS = KILLS if os.environ.get("BTY_EVERY_KILL") else [*KILLS[:4], KILLS[-1]]
+SAMPLED_KILLS = [*KILLS[:4], KILLS[-1]]
 
 
-@pytest.mark.parametrize(("patch", "kill"), SAMPLED_KILLS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A sample, or with `--every-kill` all."""
+    every = metafunc.config.getoption("--every-kill")
+    if "kill" in metafunc.fixturenames:
+        metafunc.parametrize(("patch", "kill"), KILLS if every else SAMPLED_KILLS)
+    if "point" in metafunc.fixturenames:
+        metafunc.parametrize("point", POINTS if every else POINTS[::4])
+
+
 def test_an_upgrade_killed_at_a_stop_or_start_is_gone_on_with(
     quick_dir: Path, tree: Path, patch: str, kill: str
 ) -> None:
@@ -278,10 +285,8 @@ def test_an_upgrade_killed_at_a_stop_or_start_is_gone_on_with(
 
 # Each journal entry, each copy and each change of the link is a rename of its own.
 POINTS = [*(f"rename:{n}" for n in (1, 2)), *(f"renameat:{n}" for n in range(1, 12))]
-SAMPLE = POINTS if os.environ.get("BTY_EVERY_KILL") else POINTS[1::4]
 
 
-@pytest.mark.parametrize("point", SAMPLE)
 @pytest.mark.parametrize("patch", ["good", "killed-behind-rotation"])
 def test_an_upgrade_killed_at_a_rename_is_gone_on_with(
     quick_dir: Path, tree: Path, point: str, patch: str

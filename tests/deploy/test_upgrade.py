@@ -119,11 +119,13 @@ def test_a_release_that_is_never_ready_is_taken_back(tmp_path: Path) -> None:
     assert world.calls[-6:] == ["start", "stop", "rollback", f"install {OLD}", "start", "tell"]
 
 
-@pytest.mark.parametrize("command", ["backup", "verify", "rollback"])
+@pytest.mark.parametrize(
+    ("command", "seconds"), [("backup", 599), ("verify", 599), ("rollback", 59)]
+)
 def test_what_has_the_backups_or_the_state_at_that_moment_is_waited_for(
-    tmp_path: Path, command: str
+    tmp_path: Path, command: str, seconds: int
 ) -> None:
-    world = World(new_is_good=command != "rollback", busy={command: 599})
+    world = World(new_is_good=command != "rollback", busy={command: seconds})
     told: list[str] = []
 
     report = Upgrade(world, tmp_path, told.append, pace=PaperPace()).run(NEW)
@@ -140,6 +142,15 @@ def test_it_is_not_waited_for_for_ever(tmp_path: Path) -> None:
 
     assert (report.end, report.why) == (End.UNCHANGED, "a backup is being made")
     check(world, report)
+
+
+def test_a_way_back_that_cannot_be_gone_is_soon_told(tmp_path: Path) -> None:
+    world, pace = World(new_is_good=False, busy={"rollback": 10**6}), PaperPace()
+
+    report = Upgrade(world, tmp_path, print, pace=pace).run(NEW)
+
+    assert (report.end, report.problem) == (End.STRANDED, "a backup is being made")
+    assert pace.seconds < 130, "a minute for the new release, and one for the way back"
 
 
 def test_the_way_back_has_patience_also_where_the_operator_has_none(tmp_path: Path) -> None:

@@ -175,6 +175,22 @@ def test_a_sweep_between_making_and_locking_costs_nothing(
     assert names(tmp_path) == ([] if what == "scratch" else ["a"])
 
 
+def test_a_temporary_name_that_another_namespace_has_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two programs of the same number, each in a container of its own."""
+    taken = tmp_path / ".tmp-a.1-1"
+    taken.write_bytes(b"theirs")
+    proposed = iter([taken.name, ".tmp-a.1-2"])
+    monkeypatch.setattr(claims, "temporary_name", lambda _name: next(proposed))
+    with taken.open("rb") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        publish.publish_file(tmp_path / "a", b"ours")
+
+    assert taken.read_bytes() == b"theirs"
+    assert (tmp_path / "a").read_bytes() == b"ours"
+
+
 def test_a_directory_that_is_gone_is_an_error_and_no_endless_search(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
