@@ -111,6 +111,21 @@ def test_what_cannot_be_removed_must_at_least_not_run(
             stack.stop()
 
 
+def test_what_came_back_while_it_was_taken_down_goes_too(tmp_path: Path) -> None:
+    stack = _stack(tmp_path)
+    podman = tmp_path / "podman"
+    podman.write_text(COMES_BACK)
+    podman.chmod(0o755)
+    (tmp_path / "told.again").touch()
+
+    stack.take_down()
+
+    told = (tmp_path / "told").read_text().splitlines()
+    acts = [line for line in told if line.endswith(" down") or line.startswith("podman rm")]
+    assert [act.endswith(" down") for act in acts] == [True, False]
+    assert acts[1] == "podman rm --force 0123456789ab"
+
+
 def test_the_pin_is_read_back_as_it_was_installed(tmp_path: Path) -> None:
     stack = _stack(tmp_path)
     for release in (
